@@ -1,0 +1,60 @@
+# Compiler flags and the two functions by which every folder becomes a target.
+
+add_library(millwright_flags INTERFACE)
+target_compile_features(millwright_flags INTERFACE cxx_std_20)
+target_compile_options(millwright_flags INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow)
+if(MILLWRIGHT_WERROR)
+  target_compile_options(millwright_flags INTERFACE -Werror)
+endif()
+target_include_directories(millwright_flags INTERFACE ${PROJECT_SOURCE_DIR})
+
+if(MILLWRIGHT_SANITIZE)
+  target_compile_options(millwright_flags INTERFACE -fsanitize=${MILLWRIGHT_SANITIZE} -fno-sanitize-recover=all
+                                                   -fno-omit-frame-pointer)
+  target_link_options(millwright_flags INTERFACE -fsanitize=${MILLWRIGHT_SANITIZE})
+else()
+  # What ships is hardened.
+  include(CheckPIESupported)
+  check_pie_supported()
+  set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+  target_compile_options(millwright_flags INTERFACE -fstack-protector-strong -fstack-clash-protection
+                                                   $<$<CONFIG:Release,RelWithDebInfo>:-U_FORTIFY_SOURCE
+                                                   -D_FORTIFY_SOURCE=3> -D_GLIBCXX_ASSERTIONS)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|amd64")
+    target_compile_options(millwright_flags INTERFACE -fcf-protection)
+  endif()
+  target_link_options(millwright_flags INTERFACE -Wl,-z,relro,-z,now)
+endif()
+
+# The folder `name` at the top becomes the library millwright::<name>, of every .cpp in it.
+function(millwright_library name)
+  cmake_parse_arguments(ARG "" "" "LINK;LINK_PRIVATE" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${name}/*.cpp)
+  add_library(millwright_${name} STATIC ${sources})
+  add_library(millwright::${name} ALIAS millwright_${name})
+  target_link_libraries(millwright_${name} PUBLIC ${ARG_LINK} PRIVATE millwright_flags ${ARG_LINK_PRIVATE}
+                                                                     Threads::Threads)
+  target_include_directories(millwright_${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  set_target_properties(millwright_${name} PROPERTIES LINKER_LANGUAGE CXX)
+endfunction()
+
+# tests/<name>/*.cpp become the doctest program test_<name>, run by ctest as <name>.
+function(millwright_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "LINK;LABELS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp)
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(test_${name} ${sources})
+  target_link_libraries(test_${name} PRIVATE millwright_flags millwright::test_support ${ARG_LINK})
+  target_compile_definitions(test_${name} PRIVATE MILLWRIGHT_SOURCE="${PROJECT_SOURCE_DIR}"
+                                                  MILLWRIGHT_BINARY="$<TARGET_FILE:millwright>")
+  if(ARG_LABELS MATCHES "binary")
+    add_dependencies(test_${name} millwright)
+  endif()
+  add_test(NAME ${name} COMMAND test_${name})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
+endfunction()

@@ -1,0 +1,107 @@
+// The engine: (plan, state, readings, ticks) -> alerts, summaries, state. A pure function: no clock, thread, I/O, log,
+// JSON or random source. Live daemon, replay and simulation test differ only in who calls `step`.
+//
+// Contract: chunk-invariant (step(a + b) does what step(a); step(b) does, to the byte), deterministic, state is bytes,
+// readings are conserved (the outcomes sum up to the readings received).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/accounting.h"
+#include "core/alert.h"
+#include "core/reading.h"
+#include "core/score.h"
+#include "core/summary.h"
+#include "engine/plan.h"
+
+namespace millwright::engine {
+
+// One thing that happens to the engine, in journal order.
+struct Event {
+  enum class Kind : std::uint8_t { reading, tick };
+  Kind kind = Kind::reading;
+  Position position = 0;   // of the journal record it came from; never falls
+  Timestamp received;      // the gateway's wall clock, against which the future is judged; may step
+  Timestamp arrival;       // processing time, never falls: what silence is measured in; stands still while offline
+  Reading reading;         // kind reading
+};
+
+// One reading's combined outcome: for `replay --scores`.
+struct Verdict {
+  SensorId sensor{};
+  Sample sample;
+  Outcome outcome{};
+  std::optional<Score> score;   // the highest ratio over the sensor's detectors; nothing while warming up
+  std::string_view detector;    // which one led
+  bool alert = false;           // an alert on the sensor is active after this reading
+};
+
+struct Effects {
+  std::vector<Alert> alerts;
+  std::vector<Summary> summaries;
+  bool want_verdicts = false;
+  std::vector<Verdict> verdicts;  // in the order in which readings were scored, if wanted
+  void clear() {
+    alerts.clear();
+    summaries.clear();
+    verdicts.clear();
+  }
+};
+
+struct SensorInfo {
+  std::string_view machine, sensor, unit;
+  std::uint64_t readings = 0;   // learned or warming
+  bool warming = true;
+  Timestamp last;               // newest event time
+};
+
+// A bad restore says why; the engine is then as it was before, or the machine starts anew.
+enum class RestoreResult : std::uint8_t { ok, damaged, newer_version, unknown_format };
+
+// Thread rule: one thread. Not copyable.
+class Engine {
+ public:
+  explicit Engine(std::shared_ptr<const Plan> plan);  // shared: lanes and reloads read one plan
+  ~Engine();
+  Engine(Engine&&) noexcept;
+  Engine& operator=(Engine&&) noexcept;
+
+  // The sensor's id, onboarded on first sight with its profile. Nothing beyond max_sensors or for a bad name (`refused`
+  // then says which); the refusal is counted when the reading is handed to `refuse`.
+  std::optional<SensorId> sensor(std::string_view machine, std::string_view sensor, Outcome& refused);
+  void refuse(Outcome why) noexcept;
+
+  void step(std::span<const Event> events, Effects& effects);
+
+  // Closes every open minute: its summary goes out as it stands, to be merged with what may follow.
+  void flush_summaries(Position position, Effects& effects);
+
+  const Plan& plan() const;
+  std::size_t sensors() const;
+  std::size_t machines() const;
+  SensorInfo info(SensorId id) const;
+  std::string_view machine_name(MachineId id) const;
+  std::uint64_t received() const;             // readings handed in, refused ones included
+  const Counters<Outcome>& outcomes() const;  // sums up to received(), less those held in the reorder buffer
+  std::uint64_t pending() const;              // readings in reorder buffers
+  std::size_t active_alerts() const;
+
+  // One machine's whole state; restoring it into an engine with the same plan continues exactly.
+  std::string save(MachineId id) const;
+  RestoreResult restore(std::string_view bytes);
+  // All machines and the counters, with `position`, the last record applied.
+  std::string save_all(Position position) const;
+  RestoreResult restore_all(std::string_view bytes, Position& position);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace millwright::engine

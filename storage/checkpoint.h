@@ -1,0 +1,30 @@
+// Checkpoint files: what the engine learned, on disk, whole or not at all. Two are kept: <name>.state and <name>.state.1
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/reading.h"
+
+namespace millwright::storage {
+
+struct Checkpoint {
+  Position position = 0;       // the last journal record in it
+  std::string configuration;   // the text of the configuration in force at that position
+  std::string state;           // the engine's bytes
+};
+
+// Writes a temporary file, syncs it, moves the old one to .1 and the new one into place, syncs the directory.
+// Throws std::system_error with a sentence; the old files are then still good.
+void write_checkpoint(const std::filesystem::path& file, const Checkpoint& checkpoint);
+
+struct CheckpointRead {
+  std::optional<Checkpoint> checkpoint;   // the newest that is whole; nothing when there is none
+  std::vector<std::string> set_aside;     // damaged files, moved to <file>.damaged-<n>
+};
+CheckpointRead read_checkpoint(const std::filesystem::path& file);
+
+}  // namespace millwright::storage
