@@ -2,7 +2,8 @@
 
 add_library(millwright_flags INTERFACE)
 target_compile_features(millwright_flags INTERFACE cxx_std_20)
-target_compile_options(millwright_flags INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow)
+target_compile_options(millwright_flags INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow
+                                                 -Wno-missing-field-initializers)
 if(MILLWRIGHT_WERROR)
   target_compile_options(millwright_flags INTERFACE -Werror)
 endif()
@@ -38,6 +39,8 @@ function(millwright_library name)
   set_target_properties(millwright_${name} PROPERTIES LINKER_LANGUAGE CXX)
 endfunction()
 
+set(MILLWRIGHT_TIMEOUT_FACTOR 1 CACHE STRING "How many times longer a test may take: more with MILLWRIGHT_TEST_SCALE=full")
+
 # tests/<name>/*.cpp become the doctest program test_<name>, run by ctest as <name>.
 function(millwright_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "LINK;LABELS" ${ARGN})
@@ -56,5 +59,6 @@ function(millwright_test name)
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)
   endif()
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
+  math(EXPR timeout "${ARG_TIMEOUT} * ${MILLWRIGHT_TIMEOUT_FACTOR}")
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout} LABELS "${ARG_LABELS}")
 endfunction()

@@ -21,7 +21,7 @@ enum class Outcome : std::uint8_t {
   future,          // event time ahead of the gateway's clock by more than the tolerance
   too_old,         // event time before the oldest accepted age
   sensor_limit,    // would be a new sensor beyond limits.sensors
-  bad_name,        // machine or sensor name empty, too long, or with a character topics cannot carry
+  bad_name,        // machine or sensor name empty, over 200 bytes, or with a control character
   two_lanes,       // its machine already belongs to another lane
   count_           // number of outcomes
 };

@@ -5,9 +5,9 @@
 
 namespace millwright {
 
-void check_failed(const char* what, const std::source_location& where) {
-  std::fprintf(stderr, "<2>bug: %s does not hold, in %s at %s:%u\n", what, where.function_name(), where.file_name(),
-               static_cast<unsigned>(where.line()));
+void check_failed(const char* what, const CodePlace& where) {
+  std::fprintf(stderr, "<2>bug: %s does not hold, in %s at %s:%d\n", what, where.function,
+               where.file, where.line);
   std::abort();
 }
 

@@ -70,23 +70,24 @@ template <class Params>
 Params apply_parameters(const ParameterValues& values) {
   struct Apply {
     const ParameterValues& values;
-    void set(std::string_view name, auto&& assign) const {
-      if (const auto it = values.find(name); it != values.end()) assign(it->second);
+    const double* find(std::string_view name) const {
+      const auto it = values.find(name);
+      return it == values.end() ? nullptr : &it->second;
     }
     void operator()(std::string_view name, std::string_view, Range, std::string_view, double& v) const {
-      set(name, [&](double x) { v = x; });
+      if (const auto* x = find(name)) v = *x;
     }
     void operator()(std::string_view name, std::string_view, Range, std::string_view, std::optional<double>& v) const {
-      set(name, [&](double x) { v = x; });
+      if (const auto* x = find(name)) v = *x;
     }
     void operator()(std::string_view name, std::string_view, Range, std::string_view, std::uint32_t& v) const {
-      set(name, [&](double x) { v = static_cast<std::uint32_t>(x); });
+      if (const auto* x = find(name)) v = static_cast<std::uint32_t>(*x);
     }
     void operator()(std::string_view name, std::string_view, Range, std::string_view, bool& v) const {
-      set(name, [&](double x) { v = x != 0; });
+      if (const auto* x = find(name)) v = *x != 0;
     }
     void operator()(std::string_view name, std::string_view, Range, std::string_view, Duration& v) const {
-      set(name, [&](double x) { v = from_seconds(x); });
+      if (const auto* x = find(name)) v = from_seconds(*x);
     }
   } apply{values};
   Params params;

@@ -1,24 +1,43 @@
-// The JSON documents that go out: alerts and status. Their schemas are in config/schemas and shipped.
+// The JSON documents that go out: alerts and status, and the schema of the alerts. What they mean:
+// docs/alerts.md.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "core/accounting.h"
 #include "core/alert.h"
 
 namespace millwright::daemon {
 
-// One alert event as in docs/alerts.md: one line, no trailing newline, always valid UTF-8 and valid against the schema.
+// One alert event as in docs/alerts.md: one line, no trailing newline, always valid UTF-8 and valid
+// against the schema.
 std::string alert_document(const Alert& alert, std::string_view site);
 
 // JSON Schema (draft 2020-12) of an alert document, pretty-printed.
 std::string alert_schema();
 
 // `<root>/state/<machine>/<sensor>/<kind>`, with `/`, `+`, `#` and NUL in names replaced by `_`.
-std::string state_topic(std::string_view root, std::string_view machine, std::string_view sensor, std::string_view kind);
+std::string state_topic(std::string_view root, std::string_view machine, std::string_view sensor,
+                        std::string_view kind);
 
 // One readable line for people: time, severity, machine/sensor, message.
 std::string alert_line(const Alert& alert);
+
+// What `<root>/status` says of the daemon: retained, and with `online` false the Will. Counters are
+// since `since`.
+struct Status {
+  bool online = false;
+  std::string version, site;
+  std::optional<Timestamp> since;  // when the daemon started
+  std::uint64_t messages = 0;      // accepted into the journals
+  Counters<Reject> rejected;       // messages and fields, by reason
+  Counters<Outcome> outcomes;      // readings, by what became of them
+  std::uint64_t sensors = 0, machines = 0, active_alerts = 0;
+};
+// One line, no trailing newline, always valid UTF-8.
+std::string status_document(const Status& status);
 
 }  // namespace millwright::daemon

@@ -72,15 +72,12 @@ class Engine {
   Engine(Engine&&) noexcept;
   Engine& operator=(Engine&&) noexcept;
 
-  // The sensor's id, onboarded on first sight with its profile. Nothing beyond max_sensors or for a bad name (`refused`
-  // then says which); the refusal is counted when the reading is handed to `refuse`.
+  // The sensor's id, onboarded on first sight with its profile. Nothing beyond max_sensors or for a bad name: `refused`
+  // then says which, and the caller hands each such reading to `refuse`, where it is counted.
   std::optional<SensorId> sensor(std::string_view machine, std::string_view sensor, Outcome& refused);
   void refuse(Outcome why) noexcept;
 
   void step(std::span<const Event> events, Effects& effects);
-
-  // Closes every open minute: its summary goes out as it stands, to be merged with what may follow.
-  void flush_summaries(Position position, Effects& effects);
 
   const Plan& plan() const;
   std::size_t sensors() const;
@@ -91,10 +88,14 @@ class Engine {
   const Counters<Outcome>& outcomes() const;  // sums up to received(), less those held in the reorder buffer
   std::uint64_t pending() const;              // readings in reorder buffers
   std::size_t active_alerts() const;
+  std::size_t warming() const;                // sensors still warming up
 
-  // One machine's whole state; restoring it into an engine with the same plan continues exactly.
+  // One machine's whole state. Restoring it into an engine that does not have the machine yet continues exactly; under
+  // another plan, every detector whose parameters did not change keeps its state to the byte, the others start anew.
   std::string save(MachineId id) const;
   RestoreResult restore(std::string_view bytes);
+  // Detectors that had to start anew because a restore found their bytes unreadable; 0 unless there is a bug.
+  std::uint64_t unreadable_states() const;
   // All machines and the counters, with `position`, the last record applied.
   std::string save_all(Position position) const;
   RestoreResult restore_all(std::string_view bytes, Position& position);

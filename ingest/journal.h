@@ -19,7 +19,7 @@
 
 namespace millwright::ingest {
 
-enum class RecordKind : std::uint8_t { message = 1, tick = 2, configuration = 3, resume = 4 };
+enum class RecordKind : std::uint8_t { message = 1, tick = 2, configuration = 3 };
 
 struct Record {
   RecordKind kind{};
@@ -38,16 +38,23 @@ struct JournalOpen;
 // Thread rule: any thread appends; one thread (the lane) reads, moves the tail and asks for `next`.
 class Journal {
  public:
-  // Opens or creates `file` with room for `capacity` bytes of records. A file of another size or format, or damaged
-  // beyond its header, is set aside as <file>.damaged and a new one begun. Throws std::system_error with a sentence.
+  // Opens or creates `file` with room for `capacity` bytes of records (rounded up to whole pages). A file of another
+  // format or with a damaged header is set aside as <file>.damaged-<n>, n up to 3, and a new one begun. When the
+  // capacity was changed, the records move to a new file; when they do not fit there, the old capacity stays for now.
+  // Throws std::system_error with a sentence: no space, no right, another process uses it.
   static JournalOpen open(const std::filesystem::path& file, std::uint64_t capacity);
   ~Journal();
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
 
-  // Copies the record in. False when there is no room: nothing is written. Never throws. Wakes the reader.
+  // Makes positions go on after `position` (that of the checkpoint) where they would be lower: a journal on tmpfs is new
+  // after a reboot. Call it after open, before the first append.
+  void start_after(Position position);
+
+  // Copies the record in. False when there is no room, or when it takes more than half of the capacity or its topic more
+  // than 65,535 bytes: nothing is written. Never throws, allocates nothing. Wakes the reader.
   bool append(const Record& record) noexcept;
-  // As append, but waits for room up to `patience`.
+  // As append, but waits for room up to `patience`; a record that can never fit is refused at once.
   bool append(const Record& record, std::chrono::milliseconds patience) noexcept;
 
   // The next record at the cursor, borrowed until the tail passes it; nothing when the reader has caught up.

@@ -41,6 +41,7 @@ enum class SessionEvent : std::uint8_t {
   subscription_refused, // text: which filter, reason code
   publish_refused,      // text: topic and reason code (0x87: the broker's ACL says no)
   taken_over,           // another client uses our client id: a configuration error
+  handler_failed,       // a handler threw; text: what was lost by it
 };
 
 struct SessionHandlers {

@@ -23,8 +23,12 @@ void write_checkpoint(const std::filesystem::path& file, const Checkpoint& check
 
 struct CheckpointRead {
   std::optional<Checkpoint> checkpoint;   // the newest that is whole; nothing when there is none
-  std::vector<std::string> set_aside;     // damaged files, moved to <file>.damaged-<n>
+  std::vector<std::string> set_aside;     // a sentence for each damaged file, moved to <file>.damaged-<n>
+  // A sentence when a newer Millwright wrote the file: it is left where it is and no checkpoint is given, not even the
+  // older one. Do not write a checkpoint over it.
+  std::optional<std::string> newer_version;
 };
+// Damage and read errors are no exceptions; throws std::system_error when a file that exists cannot be opened.
 CheckpointRead read_checkpoint(const std::filesystem::path& file);
 
 }  // namespace millwright::storage

@@ -1,0 +1,133 @@
+// What a reading costs in each detector, and what a sensor takes in memory: score and learn through
+// the column, sensors in shuffled order, at 1, 1,000 and 100,000 sensors. The yardstick is an
+// exponentially weighted z-score.
+//
+//   bench_detectors [READINGS_PER_MEASUREMENT]
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <ctime>
+#include <numeric>
+#include <vector>
+
+#include "core/random.h"
+#include "detectors/all.h"
+
+namespace millwright::detectors {
+namespace {
+
+// The least that can be called a detector.
+struct Yardstick {
+  static constexpr std::string_view name = "z-score";
+  static constexpr AlertKind kind = AlertKind::spike;
+  static constexpr std::uint16_t state_version = 1;
+  static constexpr Timeline timeline = Timeline::event;
+  struct Params {
+    double rate = 0.01;
+    static void describe(auto& visit, auto& p) { visit("rate", "1", Range{0, 1}, "Rate", p.rate); }
+  };
+  struct State {
+    double mean = 0, variance = 0;
+    static void fields(auto& io, auto& self) { io(self.mean, self.variance); }
+  };
+  static std::optional<Score> score(const Params&, const State& s, Sample sample) {
+    const double deviation = std::sqrt(s.variance);
+    return Score{std::abs(sample.value - s.mean) / (6 * deviation + 1e-12), s.mean,
+                 s.mean - 6 * deviation, s.mean + 6 * deviation};
+  }
+  static void learn(const Params& p, State& s, Sample sample, Trust) {
+    const double difference = sample.value - s.mean;
+    s.mean += p.rate * difference;
+    s.variance += p.rate * ((1 - p.rate) * difference * difference - s.variance);
+  }
+};
+
+// Time of this process's own on a processor, so that what else runs there does not count.
+std::chrono::nanoseconds processor_time() {
+  return std::chrono::nanoseconds{
+      static_cast<std::int64_t>(1e9 / CLOCKS_PER_SEC * static_cast<double>(std::clock()))};
+}
+
+struct Cost {
+  double nanoseconds = 0;  // per reading, the best of three rounds
+  double bytes = 0;        // of a sensor's state
+};
+
+Cost measure(const DetectorType& type, std::size_t sensors, std::size_t readings) {
+  auto column = type.make_column();
+  ParameterValues parameters;
+  if (type.name == "limit") parameters = {{"high", 60}, {"low", 40}};
+  for (std::size_t i = 0; i < sensors; ++i) column->add(parameters);
+
+  Random random{1};
+  std::vector<Slot> order(sensors);
+  std::iota(order.begin(), order.end(), Slot{0});
+  for (std::size_t i = sensors; i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+  std::vector<double> noise(4099);
+  for (auto& value : noise) value = 50 + random.normal();
+
+  // The clock is read once in a thousand readings, whatever the batch.
+  constexpr std::size_t stretch = 1000;
+  const std::size_t batch = std::min(sensors, stretch);
+  std::vector<Item> items(stretch);
+  std::vector<std::optional<Score>> scores(stretch);
+  const std::vector<Trust> trust(stretch, Trust::normal);
+  std::size_t draw = 0, next = 0;
+  Timestamp time{};
+  double sink = 0;
+  const auto run = [&](std::size_t count) {
+    std::chrono::nanoseconds spent{0};
+    for (std::size_t done = 0; done < count; done += stretch) {
+      for (auto& item : items) {
+        if (next == sensors) next = 0;
+        if (next == 0) time += std::chrono::seconds{1};
+        item = {order[next++], {time, noise[draw++ % noise.size()]}};
+      }
+      const auto begin = processor_time();
+      for (std::size_t i = 0; i < stretch; i += batch) {
+        const auto part = std::span<const Item>{items}.subspan(i, batch);
+        column->score(part, std::span{scores}.subspan(i, batch));
+        column->learn(part, std::span{trust}.subspan(i, batch));
+      }
+      spent += processor_time() - begin;
+      for (const auto& score : scores) sink += score ? score->ratio : 0;
+    }
+    return static_cast<double>(spent.count()) / static_cast<double>(count);
+  };
+  // Past the warm-up, windows full.
+  run(std::max<std::size_t>(330 * sensors, 10 * stretch));
+  Cost cost{.nanoseconds = run(readings), .bytes = static_cast<double>(type.state_bytes)};
+  for (int round = 0; round < 2; ++round)
+    cost.nanoseconds = std::min(cost.nanoseconds, run(readings));
+  if (!std::isfinite(sink)) cost.nanoseconds = -1;
+  return cost;
+}
+
+void report(const DetectorType& type, std::size_t readings) {
+  fmt::print("{:<10}{:>8}", type.name, type.state_bytes);
+  for (const std::size_t sensors : {1u, 1000u, 100000u}) {
+    fmt::print("{:>12.1f}", measure(type, sensors, std::max(readings, 2 * sensors)).nanoseconds);
+  }
+  fmt::print("\n");
+}
+
+}  // namespace
+}  // namespace millwright::detectors
+
+int main(int argc, char** argv) {
+  using namespace millwright::detectors;
+  const auto readings =
+      argc > 1 ? static_cast<std::size_t>(std::strtoull(argv[1], nullptr, 10)) : 1'000'000;
+  fmt::print(
+      "ns of processor time per reading (score and learn), shuffled sensors, batches of up to "
+      "1,000\n");
+  fmt::print("{:<10}{:>8}{:>12}{:>12}{:>12}\n", "detector", "bytes", "1 sensor", "1,000",
+             "100,000");
+  report(type_of<Yardstick>(), readings);
+  for (const auto& type : types()) report(type, readings);
+  return 0;
+}

@@ -1,0 +1,325 @@
+#include "config/config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <unordered_map>
+#include <utility>
+
+#include "config/describe.h"
+#include "config/document.h"
+#include "config/meaning.h"
+#include "config/read.h"
+#include "core/hash.h"
+#include "detectors/all.h"
+
+namespace millwright::config {
+namespace {
+
+using nlohmann::json;
+
+// The detectors of a draft, its `limits` added, in the order of detectors::types().
+std::vector<engine::DetectorChoice> detectors_of(const ProfileDraft& draft) {
+  auto chosen = draft.profile.detectors;
+  if (!draft.limits.empty()) {
+    auto limit = std::find_if(chosen.begin(), chosen.end(),
+                              [](const auto& choice) { return choice.name == "limit"; });
+    if (limit == chosen.end()) limit = chosen.insert(limit, {"limit", {}});
+    for (const auto& [name, value] : draft.limits) limit->parameters.insert_or_assign(name, value);
+  }
+  std::sort(chosen.begin(), chosen.end(), [](const auto& a, const auto& b) {
+    return detectors::find_type(a.name) < detectors::find_type(b.name);
+  });
+  return chosen;
+}
+
+engine::Profile profile_of(const ProfileDraft& draft) {
+  auto profile = draft.profile;
+  profile.detectors = detectors_of(draft);
+  return profile;
+}
+
+void check_limits(const engine::Profile& profile, const Node& node, const std::string& pointer,
+                  Report& report) {
+  for (const auto& choice : profile.detectors) {
+    const auto low = choice.parameters.find("low");
+    const auto high = choice.parameters.find("high");
+    if (choice.name != "limit" || low == choice.parameters.end() || high == choice.parameters.end())
+      continue;
+    if (low->second < high->second) continue;
+    const Node* limits = node.find("limits");
+    report.error((limits != nullptr ? *limits : node).place,
+                 limits != nullptr ? pointer_to(pointer, *limits) : pointer,
+                 fmt::format("the limit low ({}) must be below high ({})", number_text(low->second),
+                             number_text(high->second)));
+  }
+}
+
+// A glob that matches this text and nothing else.
+std::string literal_glob(std::string_view text) {
+  std::string glob;
+  for (const char c : text) {
+    if (c == '*' || c == '?' || c == '[') {
+      glob.append("[").append(1, c).append("]");
+    } else {
+      glob += c;
+    }
+  }
+  return glob;
+}
+
+// What the override changes, laid over the profile that its sensor has otherwise.
+void lay_over(ProfileDraft& base, const Node& node) {
+  Report unheard;  // every problem has been reported when the override was read the first time
+  unheard.add_file("");
+  const Node* detectors = node.find("detectors");
+  auto fields = describe_override(base);
+  read(node, "", fields, unheard);
+  if (detectors != nullptr && base.profile.detectors.empty() && node.find("limits") == nullptr) {
+    base.limits.clear();  // only archived: without the limits of the profile, too
+  }
+}
+
+std::vector<engine::Profile> profiles_of(const Draft& draft, const Node& root, Report& report) {
+  const Node* overrides = root.find("overrides");
+  std::vector<engine::Profile> out;
+  if (overrides != nullptr && overrides->type == Node::Type::list) {
+    std::vector<std::pair<ProfileDraft, const Node*>> laid;
+    std::unordered_map<std::string, std::size_t> by_sensor;
+    for (const Node& node : overrides->children) {
+      const auto sensor = node.text("sensor");
+      if (!sensor) continue;
+      const auto [it, is_new] = by_sensor.emplace(*sensor, laid.size());
+      if (is_new) {
+        const auto base = std::find_if(
+            draft.profiles.begin(), draft.profiles.end(), [&](const ProfileDraft& profile) {
+              return engine::glob_matches(profile.profile.match, *sensor);
+            });
+        laid.emplace_back(base == draft.profiles.end() ? ProfileDraft{} : *base, &node);
+      }
+      auto& [over, where] = laid[it->second];
+      where = &node;
+      lay_over(over, node);
+      over.profile.match = literal_glob(*sensor);
+    }
+    for (const auto& [over, node] : laid) {
+      out.push_back(profile_of(over));
+      check_limits(out.back(), *node, pointer_to("/overrides", *node), report);
+    }
+  }
+  const Node* profiles = root.find("profiles");
+  for (std::size_t i = 0; i < draft.profiles.size(); ++i) {
+    out.push_back(profile_of(draft.profiles[i]));
+    const Node& node = profiles->children[i];
+    check_limits(out.back(), node, pointer_to("/profiles", node), report);
+  }
+  if (draft.profiles.empty()) out.push_back(profile_of(ProfileDraft{}));
+  return out;
+}
+
+Configuration configuration_of(Draft&& draft, std::vector<engine::Profile>&& profiles) {
+  Configuration out;
+  out.plan.site = draft.site;
+  out.plan.profiles = std::move(profiles);
+  out.plan.max_sensors = draft.limits.sensors;
+  out.plan.reorder = draft.reorder;
+  out.plan.future_tolerance = draft.future_tolerance;
+  out.site = std::move(draft.site);
+  out.topic_root = std::move(draft.topic_root);
+  out.state_directory = std::move(draft.state_directory);
+  out.broker = std::move(draft.broker);
+  out.inputs = std::move(draft.inputs);
+  out.processing = std::move(draft.processing);
+  out.limits = draft.limits;
+  out.archive = std::move(draft.archive);
+  return out;
+}
+
+void remove_secrets(Node& node, const std::vector<Field>& fields) {
+  for (const Field& field : fields) {
+    const auto here = std::find_if(node.children.begin(), node.children.end(),
+                                   [&](const Node& child) { return child.key == field.name; });
+    if (here == node.children.end()) continue;
+    if (field.secret) {
+      node.children.erase(here);
+    } else {
+      remove_secrets(*here, field.fields);
+    }
+  }
+}
+
+// Everything after the syntax. `whole`: every file could be read, so what is missing is missing
+// indeed.
+Loaded understand(Node&& root, bool whole, Report& report) {
+  Loaded loaded;
+  Draft draft;
+  auto fields = describe(draft);
+  read(root, "", fields, report);
+  if (whole && root.type == Node::Type::object) {
+    check_meaning(root, draft, report);
+    auto profiles = profiles_of(draft, root, report);
+    if (!report.has_errors()) {
+      loaded.configuration = configuration_of(std::move(draft), std::move(profiles));
+      remove_secrets(root, fields);
+      loaded.text = to_json(root).dump();
+      if (loaded.text.size() > largest_text) {
+        report.error({0, 1, 1}, "",
+                     fmt::format("all files together are larger than {} bytes", largest_text));
+      }
+    }
+  }
+  loaded.problems = report.problems();
+  if (report.has_errors()) {
+    loaded.configuration.reset();
+    loaded.text.clear();
+  }
+  return loaded;
+}
+
+// At most one byte more than a configuration may have; false with `errno` when it cannot be read.
+bool read_file(const std::filesystem::path& path, std::string& text) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file{std::fopen(path.c_str(), "rbe"),
+                                                             &std::fclose};
+  if (!file) return false;
+  char buffer[65536];
+  while (text.size() <= largest_text) {
+    const auto n = std::fread(buffer, 1, sizeof buffer, file.get());
+    text.append(buffer, n);
+    if (n < sizeof buffer) return std::ferror(file.get()) == 0;
+  }
+  return true;
+}
+
+std::optional<Node> load_one(const std::filesystem::path& path, Report& report) {
+  const auto file = report.add_file(path.string());
+  std::string text;
+  errno = 0;
+  if (!read_file(path, text)) {
+    report.error({file, 0, 0}, "", fmt::format("cannot be read: {}", std::strerror(errno)));
+    return std::nullopt;
+  }
+  auto node = read_document(text, file, report);
+  if (node && node->type != Node::Type::object) {
+    report.error(node->place, "", "expected an object, found " + describe_value(*node));
+    return std::nullopt;
+  }
+  return node;
+}
+
+// The *.json of conf.d beside `file`, in name order.
+std::vector<std::filesystem::path> more_files(const std::filesystem::path& file, Report& report) {
+  const auto directory = file.parent_path() / "conf.d";
+  std::vector<std::filesystem::path> paths;
+  std::error_code error;
+  std::filesystem::directory_iterator entry{directory, error};
+  for (; !error && entry != std::filesystem::directory_iterator{}; entry.increment(error)) {
+    const auto name = entry->path().filename().string();
+    if (name.ends_with(".json") && !name.starts_with('.')) paths.push_back(entry->path());
+  }
+  if (error && error != std::errc::no_such_file_or_directory &&
+      error != std::errc::not_a_directory) {
+    report.error({report.add_file(directory.string()), 0, 0}, "",
+                 fmt::format("cannot be read: {}", error.message()));
+  }
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+// Every key's value by name, but for secrets and lists.
+json values_of(const std::vector<Field>& fields) {
+  auto out = json::object();
+  for (const Field& field : fields) {
+    const auto name = std::string{field.name};
+    if (field.type == Field::Type::object) {
+      out[name] = values_of(field.fields);
+    } else if (field.get && !field.secret && field.type != Field::Type::detectors) {
+      out[name] = field.get();
+    }
+  }
+  return out;
+}
+
+json values_of(const engine::Profile& profile) {
+  ProfileDraft draft;
+  draft.profile = profile;
+  auto out = values_of(describe_profile(draft));
+  out.erase("limits");  // they are parameters of the detector by now
+  for (const auto& choice : profile.detectors) {
+    ParameterValues parameters = choice.parameters;
+    out["detectors"][choice.name] =
+        values_of(describe(detectors::types()[detectors::find_type(choice.name)], parameters));
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string to_string(const Problem& problem) {
+  std::string text = problem.file;
+  if (problem.line > 0) text += fmt::format(":{}:{}", problem.line, problem.column);
+  text += problem.level == Problem::Level::error ? ": error: " : ": warning: ";
+  if (!problem.pointer.empty()) text += problem.pointer + ": ";
+  return text + problem.message;
+}
+
+Loaded load(const std::filesystem::path& file) {
+  Report report;
+  auto root = load_one(file, report);
+  bool whole = root.has_value();
+  Draft scratch;
+  const auto fields = describe(scratch);
+  for (const auto& path : more_files(file, report)) {
+    auto more = load_one(path, report);
+    whole = whole && more.has_value();
+    if (root && more) {
+      merge(*root, std::move(*more), fields);
+    } else if (more) {
+      root = std::move(more);
+    }
+  }
+  if (!root) {
+    Loaded loaded;
+    loaded.problems = report.problems();
+    return loaded;
+  }
+  return understand(std::move(*root), whole, report);
+}
+
+Loaded parse(std::string_view text, const std::string& name) {
+  Report report;
+  auto root = read_document(text, report.add_file(name), report);
+  if (!root) {
+    Loaded loaded;
+    loaded.problems = report.problems();
+    return loaded;
+  }
+  return understand(std::move(*root), true, report);
+}
+
+Configuration defaults() { return configuration_of(Draft{}, {profile_of(ProfileDraft{})}); }
+
+// Unlike ==, it is the same for a default that is written out and one that is not, and knows no
+// secrets: so it is also that of Loaded::text read again.
+std::string fingerprint(const Configuration& configuration) {
+  Draft draft;
+  draft.site = configuration.site;
+  draft.topic_root = configuration.topic_root;
+  draft.state_directory = configuration.state_directory;
+  draft.broker = configuration.broker;
+  draft.processing = configuration.processing;
+  draft.reorder = configuration.plan.reorder;
+  draft.future_tolerance = configuration.plan.future_tolerance;
+  draft.limits = configuration.limits;
+  draft.archive = configuration.archive;
+  auto values = values_of(describe(draft));
+  for (auto input : configuration.inputs) values["inputs"].push_back(values_of(describe(input)));
+  for (const auto& profile : configuration.plan.profiles)
+    values["profiles"].push_back(values_of(profile));
+  return fmt::format("{:016x}", hash64(values.dump()));
+}
+
+}  // namespace millwright::config

@@ -1,0 +1,289 @@
+#include "config/meaning.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "config/checks.h"
+#include "config/read.h"
+
+namespace millwright::config {
+namespace {
+
+// The member `name` of a node whose pointer is `pointer`.
+struct Member {
+  const Node* node = nullptr;
+  std::string pointer;
+  explicit operator bool() const { return node != nullptr; }
+};
+
+Member member(const Node& parent, const std::string& pointer, std::string_view name) {
+  return {parent.find(name), pointer_to(pointer, name)};
+}
+
+class Meaning {
+ public:
+  Meaning(const Draft& draft, Report& report) : draft_(draft), report_(report) {}
+
+  void check(const Node& root) {
+    if (const auto m = member(root, "", "broker")) broker(*m.node, m.pointer);
+    if (const auto m = member(root, "", "inputs")) inputs(*m.node);
+    if (const auto m = member(root, "", "profiles")) profiles(*m.node);
+    if (const auto m = member(root, "", "overrides")) overrides(*m.node);
+    if (const auto m = member(root, "", "alerts")) alerts(*m.node, m.pointer);
+    journal(root);
+  }
+
+ private:
+  void error(const Member& at, std::string message) {
+    report_.error(at.node->place, at.pointer, std::move(message));
+  }
+  void warning(const Member& at, std::string message) {
+    report_.warning(at.node->place, at.pointer, std::move(message));
+  }
+
+  void broker(const Node& node, const std::string& pointer) {
+    const auto literal = member(node, pointer, "password");
+    if (literal) {
+      warning(literal,
+              "a password does not belong into the configuration; use password_credential or "
+              "password_file");
+    }
+    Member first;
+    for (const auto* name : {"password_credential", "password_file", "password"}) {
+      const auto given = member(node, pointer, name);
+      if (!given) continue;
+      if (first)
+        error(given,
+              fmt::format("the password is given already by \"{}\"; keep one", first.node->key));
+      if (!first) first = given;
+    }
+    if (first && node.find("username") == nullptr && draft_.broker.mqtt_version == 4) {
+      error(first, "MQTT 3.1.1 has no password without a user name; add \"username\"");
+    }
+    const auto key = member(node, pointer, "key_file");
+    if (key && node.find("certificate_file") == nullptr) {
+      error(key, "a key without its certificate; add \"certificate_file\"");
+    }
+    const auto written = node.text("url");
+    if (written && !check_url(*written).empty()) return;
+    const auto& url = draft_.broker.url;
+    const bool encrypted =
+        url.starts_with("ssl://") || url.starts_with("mqtts://") || url.starts_with("wss://");
+    for (const auto* name : {"ca_file", "certificate_file", "key_file", "verify_certificate"}) {
+      const auto given = member(node, pointer, name);
+      if (given && !encrypted) {
+        warning(
+            given,
+            fmt::format("has no effect: {} is not encrypted; use ssl://, mqtts:// or wss://", url));
+      }
+    }
+    const auto verify = member(node, pointer, "verify_certificate");
+    if (verify && encrypted && !draft_.broker.verify_certificate) {
+      warning(verify, "anybody on the network can pose as the broker; set ca_file instead");
+    }
+  }
+
+  void inputs(const Node& list) {
+    struct Seen {
+      const Node* node;
+      std::map<std::string, std::string> where;
+    };
+    std::unordered_map<std::string, Seen> seen;
+    for (const Node& item : list.children) {
+      const auto pointer = pointer_to("/inputs", item);
+      input(item, pointer);
+      const auto topic = member(item, pointer, "topic");
+      const auto text = item.text("topic");
+      if (!text || !check_topic(*text).empty()) continue;
+      const auto where = where_by_place(*text, item);
+      const auto [it, is_new] = seen.emplace(shape_of_topic(*text), Seen{topic.node, where});
+      const auto& first = it->second;
+      if (!is_new && (first.where.empty() || first.where == where)) {
+        warning(
+            topic,
+            fmt::format(
+                "never used: the input at {} takes the same topics; the first that matches does",
+                report_.describe(first.node->place, topic.node->place)));
+      }
+    }
+  }
+
+  // `where` by the place of the capture in the topic, so that names do not matter.
+  static std::map<std::string, std::string> where_by_place(const std::string& topic,
+                                                           const Node& input) {
+    std::map<std::string, std::string> out;
+    const auto captures = captures_of(topic).names;
+    const Node* where = input.find("where");
+    for (std::size_t i = 0; where != nullptr && i < captures.size(); ++i) {
+      if (const auto expression = where->text(captures[i])) out[std::to_string(i)] = *expression;
+    }
+    return out;
+  }
+
+  void input(const Node& item, const std::string& pointer) {
+    const auto format = item.find("format") == nullptr ? "json" : item.text("format").value_or("");
+    if (format == "json" && item.type == Node::Type::object && item.find("value") == nullptr) {
+      report_.error(item.place, pointer,
+                    "the key \"value\" is missing; expected a JSON Pointer to the values, as in "
+                    "/signals/{signal}/v");
+    }
+    const auto has_no_effect = [&](std::string_view name, std::string_view with) {
+      if (const auto given = member(item, pointer, name)) {
+        warning(given,
+                fmt::format("has no effect with the format \"{}\"; it is for {}", format, with));
+      }
+    };
+    if (format == "text" || format == "packed_binary")
+      has_no_effect("value", "json and packed_json");
+    if (format == "text" || format == "packed_binary")
+      has_no_effect("time", "json and packed_json");
+    if (format == "json" || format == "text")
+      has_no_effect("rate_hz", "packed_json and packed_binary");
+    if (format == "json" || format == "text" || format == "packed_json") {
+      has_no_effect("sample_type", "packed_binary");
+    }
+    captures(item, pointer);
+  }
+
+  void captures(const Node& item, const std::string& pointer) {
+    std::vector<std::string> known, of_value;
+    bool sure = true;  // false where a pattern is too broken to know what it captures
+    for (const auto* name : {"topic", "value"}) {
+      const auto pattern = member(item, pointer, name);
+      const auto text = item.text(name);
+      if (!text) {
+        sure = sure && !pattern;
+        continue;
+      }
+      const auto found = captures_of(*text);
+      const bool is_topic = pattern.node->key == "topic";
+      sure = sure && (is_topic ? check_topic(*text) : check_value_pointer(*text)).empty();
+      for (const auto& capture : found.names) {
+        if (std::find(known.begin(), known.end(), capture) != known.end()) {
+          error(pattern,
+                fmt::format("the capture {{{}}} stands twice; give each its own name", capture));
+          continue;
+        }
+        known.push_back(capture);
+        if (!is_topic) of_value.push_back(capture);
+      }
+    }
+    if (!sure) return;
+    for (const auto* name : {"machine", "sensor"}) {
+      const auto user = member(item, pointer, name);
+      const auto used = captures_of_name(item.text(name).value_or(""));
+      if (!used.problem.empty()) continue;
+      uses(user, used.names, known, "topic or value");
+      uses(user, used.in_pointers, of_value, "value");
+    }
+    uses(member(item, pointer, "time"), captures_of(item.text("time").value_or("")).names, of_value,
+         "value");
+    if (const auto where = member(item, pointer, "where")) {
+      for (const Node& child : where.node->children) {
+        if (std::find(known.begin(), known.end(), child.key) == known.end()) {
+          report_.error(child.key_place, pointer_to(where.pointer, child),
+                        no_capture(child.key, known, "topic or value"));
+        }
+      }
+    }
+  }
+
+  void uses(const Member& user, const std::vector<std::string>& used,
+            const std::vector<std::string>& known, std::string_view where) {
+    for (const auto& capture : used) {
+      if (std::find(known.begin(), known.end(), capture) == known.end()) {
+        error(user, no_capture(capture, known, where));
+      }
+    }
+  }
+
+  static std::string no_capture(const std::string& name, const std::vector<std::string>& known,
+                                std::string_view where) {
+    const std::vector<std::string_view> names(known.begin(), known.end());
+    const auto near = nearest(name, names);
+    if (!near.empty()) {
+      return fmt::format("{{{}}} is not captured in {}; did you mean {{{}}}?", name, where, near);
+    }
+    if (names.empty())
+      return fmt::format("{{{}}} is not captured in {}, which captures nothing", name, where);
+    return fmt::format("{{{}}} is not captured in {}; captured there: {{{}}}", name, where,
+                       fmt::join(names, "}, {"));
+  }
+
+  void profiles(const Node& list) {
+    const Node* catch_all = nullptr;
+    std::unordered_map<std::string, const Node*> seen;
+    for (const Node& item : list.children) {
+      const auto match = member(item, pointer_to("/profiles", item), "match");
+      const auto pattern = item.text("match");
+      if (!pattern) continue;
+      const auto [it, is_new] = seen.emplace(*pattern, match.node);
+      const Node* before = catch_all != nullptr ? catch_all : is_new ? nullptr : it->second;
+      if (before != nullptr) {
+        warning(
+            match,
+            fmt::format(
+                "never used: the profile \"{}\" at {} stands before it and takes the same sensors",
+                before->value.get_ref<const std::string&>(),
+                report_.describe(before->place, match.node->place)));
+      }
+      const bool takes_all = *pattern == "*" || *pattern == "**" || *pattern == "*/*";
+      if (takes_all && catch_all == nullptr) catch_all = match.node;
+    }
+  }
+
+  void overrides(const Node& list) {
+    std::unordered_map<std::string, const Node*> seen;
+    for (const Node& item : list.children) {
+      const auto sensor = member(item, pointer_to("/overrides", item), "sensor");
+      const auto name = item.text("sensor");
+      if (!name) continue;
+      const auto [it, is_new] = seen.emplace(*name, sensor.node);
+      if (!is_new && it->second->place.file == sensor.node->place.file) {
+        warning(
+            sensor,
+            fmt::format("\"{}\" has an override at line {} already; this one goes on from there",
+                        *name, it->second->place.line));
+      }
+    }
+  }
+
+  void alerts(const Node& node, const std::string& pointer) {
+    const auto budget = member(node, pointer, "budget");
+    if (budget && check_budget(node.text("budget").value_or("")).empty()) {
+      warning(budget, "has no effect yet: this version checks the budget but does not keep to it");
+    }
+  }
+
+  void journal(const Node& root) {
+    const auto bytes = draft_.limits.payload_bytes;
+    if (draft_.processing.journal_bytes / 4 >= bytes) return;
+    for (const auto& [section, key] :
+         {std::pair{"limits", "payload_bytes"}, {"processing", "journal_bytes"}}) {
+      const auto parent = member(root, "", section);
+      const auto given = parent ? member(*parent.node, parent.pointer, key) : Member{};
+      if (!given) continue;
+      error(given,
+            fmt::format(
+                "processing.journal_bytes ({}) must be at least 4 times limits.payload_bytes ({})",
+                draft_.processing.journal_bytes, bytes));
+      return;
+    }
+  }
+
+  const Draft& draft_;
+  Report& report_;
+};
+
+}  // namespace
+
+void check_meaning(const Node& root, const Draft& draft, Report& report) {
+  Meaning{draft, report}.check(root);
+}
+
+}  // namespace millwright::config

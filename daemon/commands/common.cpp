@@ -1,0 +1,52 @@
+#include "daemon/commands/common.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <system_error>
+
+#include "daemon/paths.h"
+
+namespace millwright::daemon {
+
+void add_config_option(CLI::App& app, std::string& file) {
+  file = default_config_file;
+  app.add_option("-c,--config", file, "Configuration file; conf.d/*.json beside it is merged in")
+      ->option_text(fmt::format("FILE={}", default_config_file));
+}
+
+std::optional<config::Configuration> load_configuration(const std::filesystem::path& file) {
+  auto loaded = config::load(file);
+  for (const auto& problem : loaded.problems) fmt::print(stderr, "{}\n", to_string(problem));
+  return std::move(loaded.configuration);
+}
+
+std::string read_input(const std::string& file, std::size_t most) {
+  struct Close {
+    void operator()(std::FILE* stream) const {
+      if (stream != stdin) std::fclose(stream);
+    }
+  };
+  const auto fail = [&] {
+    throw std::system_error(errno, std::generic_category(), fmt::format("cannot read {}", file));
+  };
+  const std::unique_ptr<std::FILE, Close> in{file == "-" ? stdin : std::fopen(file.c_str(), "rb")};
+  if (!in) fail();
+  std::string text;
+  std::array<char, 65536> buffer;
+  while (text.size() <= most) {
+    const auto wanted = std::min(buffer.size(), most + 1 - text.size());
+    const auto got = std::fread(buffer.data(), 1, wanted, in.get());
+    text.append(buffer.data(), got);
+    if (got < wanted) break;
+  }
+  if (std::ferror(in.get()) != 0) fail();
+  return text;
+}
+
+}  // namespace millwright::daemon

@@ -1,0 +1,29 @@
+// What several commands share: the --config option, reading the configuration, reading a file or
+// standard input.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "config/config.h"
+
+namespace CLI {
+class App;
+}
+
+namespace millwright::daemon {
+
+// Adds --config to `app`, with the installed file as default.
+void add_config_option(CLI::App& app, std::string& file);
+
+// The configuration; its problems, warnings too, go to standard error. Nothing when there is an
+// error: exit_config.
+std::optional<config::Configuration> load_configuration(const std::filesystem::path& file);
+
+// The whole of a file, or of standard input for `-`, but at most one byte more than `most`. Throws
+// std::system_error.
+std::string read_input(const std::string& file, std::size_t most);
+
+}  // namespace millwright::daemon

@@ -1,0 +1,196 @@
+// `millwright replay`: history through the production engine.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "daemon/command.h"
+#include "daemon/commands/common.h"
+#include "daemon/documents.h"
+#include "daemon/history.h"
+#include "daemon/ndjson.h"
+#include "daemon/scores.h"
+#include "ingest/csv.h"
+
+namespace millwright::daemon {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t most_said = 20;
+
+struct Options {
+  std::vector<std::string> files;
+  std::string config, scores, machine;
+  bool quiet = false;
+};
+
+// What the run came to, for the summary.
+struct Tally {
+  std::map<std::string, std::uint64_t> raised;   // by kind
+  std::optional<Timestamp> first, last;
+  std::uint64_t bad = 0;
+
+  void see(Timestamp time) {
+    first = std::min(first.value_or(time), time);
+    last = std::max(last.value_or(time), time);
+  }
+};
+
+class Replay {
+ public:
+  Replay(const Options& options, const config::Configuration& configuration)
+      : options_(options), history_(configuration, handlers(configuration)) {
+    if (!options.scores.empty()) scores_.emplace(options.scores);
+  }
+
+  int run() {
+    for (const auto& file : options_.files) {
+      std::ifstream in{file, std::ios::binary};
+      if (!in) throw std::system_error{errno, std::generic_category(), "cannot read " + file};
+      fs::path{file}.extension() == ".ndjson" ? replay_ndjson(file, in) : replay_csv(file, in);
+    }
+    history_.step();
+    if (scores_) scores_->close();
+    std::cout.flush();
+    if (!std::cout) throw std::system_error{EIO, std::generic_category(), "cannot write to standard output"};
+    if (!options_.quiet) summarise();
+    return history_.readings() == 0 ? exit_bad_data : exit_ok;
+  }
+
+ private:
+  HistoryHandlers handlers(const config::Configuration& configuration) {
+    HistoryHandlers handlers;
+    handlers.alert = [this, &configuration](const Alert& alert) {
+      std::cout << alert_document(alert, configuration.site) << '\n';
+      if (alert.event == AlertEvent::raised) ++tally_.raised[std::string{name_of(alert.kind)}];
+    };
+    if (!options_.scores.empty()) {
+      handlers.verdict = [this](std::string_view machine, std::string_view sensor, const engine::Verdict& verdict) {
+        scores_->add(machine, sensor, verdict);
+      };
+    }
+    return handlers;
+  }
+
+  void take(std::string_view machine, std::string_view sensor, Timestamp time, double value) {
+    tally_.see(time);
+    history_.reading(machine, sensor, time, value);
+    if (history_.readings() % 100'000 == 0) say_progress();
+  }
+
+  void replay_csv(const std::string& file, std::istream& in) {
+    const auto machine = options_.machine.empty() ? fs::path{file}.stem().string() : options_.machine;
+    ingest::CsvReader reader{in, machine};
+    ingest::CsvRow row;
+    while (reader.next(row)) {
+      for (const auto& value : row.values) take(row.machine, value.sensor, row.time, value.value);
+    }
+    std::uint64_t said = 0;
+    for (const auto& problem : reader.problems()) {
+      if (++said > most_said) break;
+      fmt::print(stderr, "{}\n", ingest::to_string(problem, file));
+    }
+    if (reader.problem_count() > most_said) {
+      fmt::print(stderr, "{}: {} more problems\n", file, reader.problem_count() - most_said);
+    }
+    tally_.bad += reader.problem_count();
+  }
+
+  void replay_ndjson(const std::string& file, std::istream& in) {
+    std::string line;
+    for (std::uint64_t number = 1; std::getline(in, line); ++number) {
+      try {
+        if (const auto reading = parse_reading(line)) {
+          take(reading->machine, reading->sensor, reading->time, reading->value);
+        }
+      } catch (const std::invalid_argument& error) {
+        if (++tally_.bad <= most_said) fmt::print(stderr, "{}:{}: {}\n", file, number, error.what());
+      }
+    }
+  }
+
+  void say_progress() const {
+    if (options_.quiet || isatty(STDERR_FILENO) == 0) return;
+    fmt::print(stderr, "\r{} readings, up to {} ", history_.readings(), format_time(*tally_.last));
+  }
+
+  void summarise() const {
+    const auto& engine = history_.engine();
+    if (isatty(STDERR_FILENO) != 0) fmt::print(stderr, "\r");
+    fmt::print(stderr, "{} readings of {} sensors on {} machines", history_.readings(), engine.sensors(),
+               engine.machines());
+    if (tally_.first) {
+      fmt::print(stderr, ", {} to {}", format_time(*tally_.first), format_time(*tally_.last));
+    }
+    fmt::print(stderr, "\n");
+    for (std::size_t i = 0; i < static_cast<std::size_t>(Outcome::count_); ++i) {
+      const auto outcome = static_cast<Outcome>(i);
+      if (engine.outcomes()[outcome] > 0) {
+        fmt::print(stderr, "  {:<12} {:>10}\n", name_of(outcome), engine.outcomes()[outcome]);
+      }
+    }
+    if (tally_.bad > 0) fmt::print(stderr, "  {:<12} {:>10}  cells or lines left out\n", "unreadable", tally_.bad);
+    const double weeks = tally_.first ? to_seconds(*tally_.last - *tally_.first) / (7 * 86400) : 0;
+    std::uint64_t alerts = 0;
+    for (const auto& [kind, count] : tally_.raised) alerts += count;
+    fmt::print(stderr, "{} alerts", alerts);
+    if (weeks > 0) fmt::print(stderr, ", {:.3g} a week", static_cast<double>(alerts) / weeks);
+    fmt::print(stderr, "\n");
+    for (const auto& [kind, count] : tally_.raised) fmt::print(stderr, "  {:<12} {:>10}\n", kind, count);
+  }
+
+  const Options& options_;
+  std::optional<ScoresFile> scores_;
+  Tally tally_;
+  History history_;
+};
+
+int replay(const Options& options) {
+  auto configuration = config::defaults();
+  if (!options.config.empty()) {
+    auto loaded = load_configuration(options.config);
+    if (!loaded) return exit_config;
+    configuration = std::move(*loaded);
+  }
+  try {
+    return Replay{options, configuration}.run();
+  } catch (const ingest::CsvError& error) {
+    fmt::print(stderr, "millwright: {}\n", error.what());
+    return exit_bad_data;
+  }
+}
+
+std::function<int()> prepare(CLI::App& app) {
+  const auto options = std::make_shared<Options>();  // shared: the parser and the action outlive this function
+  app.add_option("files", options->files, "CSV (long or wide) or .ndjson, played one after the other")
+      ->required()
+      ->type_name("FILE");
+  app.add_option("--config", options->config, "Configuration; without it every sensor has the profile auto")
+      ->type_name("FILE");
+  app.add_option("--scores", options->scores, "Write the score of every reading to this CSV file")->type_name("FILE");
+  app.add_option("--machine", options->machine, "Machine of a wide CSV; without it the file's name")->type_name("NAME");
+  app.add_flag("--quiet", options->quiet, "No summary on standard error");
+  return [options] { return replay(*options); };
+}
+
+}  // namespace
+
+const Command replay_command{"replay", "Run recorded history through the detectors",
+                             "millwright replay press-7.csv --machine press-7 --scores scores.csv > alerts.ndjson",
+                             &prepare};
+
+}  // namespace millwright::daemon

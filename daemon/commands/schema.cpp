@@ -1,0 +1,34 @@
+// `millwright schema config|alert`: prints a JSON Schema.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+
+#include "config/config.h"
+#include "daemon/command.h"
+#include "daemon/documents.h"
+
+namespace millwright::daemon {
+namespace {
+
+std::function<int()> prepare(CLI::App& app) {
+  // Shared: std::function must be copyable, and CLI11 writes into it after this returns.
+  const auto which = std::make_shared<std::string>();
+  app.add_option("WHICH", *which,
+                 "config: a configuration file; alert: an alert as it is published")
+      ->required()
+      ->check(CLI::IsMember({"config", "alert"}))
+      ->option_text("config|alert");
+  return [which] {
+    fmt::print("{}\n", *which == "config" ? config::schema() : alert_schema());
+    return int{exit_ok};
+  };
+}
+
+}  // namespace
+
+const Command schema_command{"schema", "Print the JSON Schema of configuration files or alerts",
+                             "millwright schema alert > alert.schema.json", &prepare};
+
+}  // namespace millwright::daemon

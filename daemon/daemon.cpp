@@ -1,0 +1,601 @@
+#include "daemon/daemon.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <fstream>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "config/config.h"
+#include "daemon/clock.h"
+#include "daemon/command.h"
+#include "daemon/documents.h"
+#include "daemon/lane.h"
+#include "daemon/notify.h"
+#include "daemon/paths.h"
+#include "daemon/publisher.h"
+#include "daemon/quarantine.h"
+#include "daemon/shard.h"
+#include "daemon/version.h"
+#include "daemon/writer.h"
+#include "ingest/decoder.h"
+#include "ingest/journal.h"
+#include "ingest/session.h"
+#include "storage/checkpoint.h"
+
+namespace millwright::daemon {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+constexpr auto tick_interval = 1s;
+constexpr auto status_interval = 60s;
+constexpr auto journal_patience = 100ms;   // how long the MQTT thread waits for room before a message is shed
+constexpr auto publish_patience = 2s;      // at the end, for alerts still on their way
+constexpr auto disconnect_patience = 3s;
+
+// What keeps the daemon from starting, with the exit code that tells systemd whether trying again may help.
+class StartError : public std::runtime_error {
+ public:
+  StartError(int code, const std::string& what) : std::runtime_error(what), code_(code) {}
+  int code() const { return code_; }
+
+ private:
+  int code_;
+};
+
+// Holds the state directory for this process alone.
+class DirectoryLock {
+ public:
+  explicit DirectoryLock(const fs::path& directory) {
+    const auto file = directory / "lock";
+    descriptor_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (descriptor_ < 0) {
+      throw StartError{exit_io, fmt::format("the state directory {} cannot be written: {}", directory.string(),
+                                            std::generic_category().message(errno))};
+    }
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+      ::close(descriptor_);
+      throw StartError{exit_io, fmt::format("another Millwright uses the state directory {}; stop it, or give this one a "
+                                            "state_directory of its own", directory.string())};
+    }
+  }
+  ~DirectoryLock() { ::close(descriptor_); }
+  DirectoryLock(const DirectoryLock&) = delete;
+  DirectoryLock& operator=(const DirectoryLock&) = delete;
+
+ private:
+  int descriptor_ = -1;
+};
+
+fs::path journal_directory(const config::Configuration& configuration) {
+  if (!configuration.processing.journal_directory.empty()) return configuration.processing.journal_directory;
+  const char* runtime = std::getenv("RUNTIME_DIRECTORY");
+  if (runtime != nullptr && *runtime != '\0') return std::string{runtime}.substr(0, std::string{runtime}.find(':'));
+  return state_directory(configuration) / "journal";
+}
+
+void make_directory(const fs::path& directory) {
+  std::error_code error;
+  fs::create_directories(directory, error);
+  if (error) {
+    throw StartError{exit_io, fmt::format("cannot make the directory {}: {}", directory.string(), error.message())};
+  }
+}
+
+std::string read_secret(const fs::path& file) {
+  std::ifstream in{file};
+  std::string secret;
+  if (!in || !std::getline(in, secret)) {
+    throw StartError{exit_config, fmt::format("the broker's password cannot be read from {}", file.string())};
+  }
+  if (!secret.empty() && secret.back() == '\r') secret.pop_back();
+  return secret;
+}
+
+std::string password_of(const BrokerSettings& broker) {
+  if (!broker.password_credential.empty()) {
+    const char* directory = std::getenv("CREDENTIALS_DIRECTORY");
+    if (directory == nullptr) {
+      throw StartError{exit_config,
+                       fmt::format("broker.password_credential names {}, but systemd gave no credentials; add "
+                                   "LoadCredential={}:FILE to the unit", broker.password_credential,
+                                   broker.password_credential)};
+    }
+    return read_secret(fs::path{directory} / broker.password_credential);
+  }
+  if (!broker.password_file.empty()) return read_secret(broker.password_file);
+  return broker.password;
+}
+
+std::string topic_root(const config::Configuration& configuration) {
+  return configuration.topic_root.empty() ? "millwright/" + configuration.site : configuration.topic_root;
+}
+
+void log_problems(Log& log, const std::vector<config::Problem>& problems) {
+  // The place stands in the sentence: every problem is a sentence of its own, none is held back as repeated.
+  for (const auto& problem : problems) {
+    const auto text = config::to_string(problem);
+    problem.level == config::Problem::Level::error ? log.error(text) : log.warning(text);
+  }
+}
+
+// A lane with all that belongs to it. The order is that of construction: what is used by a later one stands first.
+struct LaneParts {
+  std::unique_ptr<ingest::Journal> journal;
+  std::unique_ptr<Quarantine> quarantine;
+  std::unique_ptr<Shard> shard;
+  std::unique_ptr<Lane> lane;
+};
+
+class Daemon {
+ public:
+  Daemon(fs::path config_file, config::Loaded loaded, Log& log)
+      : config_file_(std::move(config_file)),
+        log_(log),
+        text_(std::move(loaded.text)),
+        configuration_(std::move(*loaded.configuration)),
+        state_directory_(made(state_directory(configuration_))),
+        lock_(state_directory_),
+        root_(topic_root(configuration_)),
+        started_(wall_clock()) {
+    open_writer();
+    open_lanes();
+    open_publisher();
+    open_session();
+  }
+
+  void run() {
+    writer_->start();
+    for (auto& parts : lanes_) parts.lane->start();
+    publisher_->start(*session_);
+    session_->start();
+    writer_->reload_outbox();
+    notify_ready(status_line());
+    log_.info("Millwright runs", {{"version", version()},
+                                  {"config", config_file_.string()},
+                                  {"broker", configuration_.broker.url},
+                                  {"inputs", configuration_.inputs.size()},
+                                  {"lanes", lanes_.size()},
+                                  {"sensors_known", totals().sensors}});
+    supervise();
+    stop();
+  }
+
+ private:
+  static fs::path made(fs::path directory) {
+    make_directory(directory);
+    return directory;
+  }
+
+  // --- putting it together ---
+
+  void open_writer() {
+    WriterOptions options;
+    if (configuration_.archive.enabled) {
+      options.archive = configuration_.archive.file.empty() ? state_directory_ / "millwright.db"
+                                                            : fs::path{configuration_.archive.file};
+    }
+    options.state_directory = state_directory_;
+    options.site = configuration_.site;
+    options.topic_root = root_;
+    options.lanes = configuration_.processing.lanes;
+    WriterHandlers handlers;
+    handlers.publish = [this](std::vector<storage::OutboxRow> rows) { publisher_->enqueue(std::move(rows)); };
+    handlers.checkpointed = [this](std::uint32_t lane, Position position, bool ok) {
+      lanes_[lane].lane->checkpointed(position, ok);
+    };
+    writer_ = std::make_unique<ArchiveWriter>(std::move(options), std::move(handlers), log_);
+  }
+
+  void open_lanes() {
+    const auto directory = made(journal_directory(configuration_));
+    auto newest = wall_clock();
+    bool known = false;
+    for (std::uint32_t number = 0; number < configuration_.processing.lanes; ++number) {
+      auto parts = open_lane(number, directory);
+      const auto last = std::max(parts.journal->last_arrival(), parts.shard->last_arrival());
+      if (last != Timestamp{}) {
+        newest = known ? std::max(newest, last) : last;
+        known = true;
+      }
+      lanes_.push_back(std::move(parts));
+    }
+    time_.emplace(newest);
+    for (auto& parts : lanes_) {
+      // Where the journal or the checkpoint ends with another configuration, this one begins here.
+      const bool same = parts.shard->position() > 0 && parts.shard->text() == text_;
+      if (!same || parts.journal->unread_bytes() > 0) append_configuration(*parts.journal);
+    }
+    router_ = std::make_unique<ingest::LaneRouter>(configuration_.inputs, configuration_.processing.lanes);
+  }
+
+  LaneParts open_lane(std::uint32_t number, const fs::path& directory) {
+    const auto name = "lane-" + std::to_string(number);
+    auto read = storage::read_checkpoint(state_directory_ / (name + ".state"));
+    for (const auto& sentence : read.set_aside) log_.error(sentence);
+    if (read.newer_version) throw StartError{exit_config, *read.newer_version};
+    auto opened = ingest::Journal::open(directory / (name + ".journal"), configuration_.processing.journal_bytes);
+    if (opened.set_aside) {
+      log_.error("A journal could not be used and was set aside, readings since the last checkpoint are lost",
+                 {{"lane", number}, {"set_aside", *opened.set_aside}});
+    }
+    if (opened.torn_records > 0) {
+      log_.warning("Records at the end of the journal were torn and are not used",
+                   {{"lane", number}, {"records", opened.torn_records}});
+    }
+
+    LaneParts parts;
+    parts.journal = std::move(opened.journal);
+    parts.quarantine = std::make_unique<Quarantine>(quarantine_file(state_directory_, number),
+                                                    configuration_.limits.quarantine_messages);
+    parts.quarantine->load();
+    parts.shard = open_shard(number, read.checkpoint, *parts.quarantine);
+    const auto position = parts.shard->position();
+    parts.journal->seek_after(position);
+    parts.journal->start_after(std::max(position, writer_->applied(number)));
+    parts.lane = std::make_unique<Lane>(number, *parts.journal, *parts.shard, *parts.quarantine, *writer_, log_);
+    if (const auto records = opened.kept_records; records > 0 || position > 0) {
+      log_.info("A lane goes on where it stopped",
+                {{"lane", number}, {"checkpoint", position}, {"journal_records", records},
+                 {"sensors", parts.shard->figures().sensors}});
+    }
+    return parts;
+  }
+
+  // With the checkpoint's own configuration: what the journal holds behind it is replayed as it was meant.
+  std::unique_ptr<Shard> open_shard(std::uint32_t number, const std::optional<storage::Checkpoint>& checkpoint,
+                                    Quarantine& quarantine) {
+    if (checkpoint) {
+      try {
+        auto shard = std::make_unique<Shard>(number, checkpoint->configuration, machines_, &quarantine);
+        if (const auto why = shard->restore(*checkpoint)) throw StartError{exit_config, *why};
+        return shard;
+      } catch (const std::invalid_argument& error) {
+        log_.warning("The configuration in the checkpoint is not understood any more, the present one is used",
+                     {{"lane", number}, {"why", error.what()}});
+        auto shard = std::make_unique<Shard>(number, text_, machines_, &quarantine);
+        if (const auto why = shard->restore(*checkpoint)) throw StartError{exit_config, *why};
+        return shard;
+      }
+    }
+    return std::make_unique<Shard>(number, text_, machines_, &quarantine);
+  }
+
+  void append_configuration(ingest::Journal& journal) {
+    ingest::Record record;
+    record.kind = ingest::RecordKind::configuration;
+    record.received = wall_clock();
+    record.arrival = time_->now();
+    record.payload = text_;
+    if (!journal.append(record, 5s)) {
+      throw StartError{exit_config, "the configuration does not fit into the journal; raise processing.journal_bytes"};
+    }
+  }
+
+  void open_publisher() {
+    Publisher::Handlers handlers;
+    handlers.delivered = [this](std::uint64_t sequence) { writer_->delivered(sequence); };
+    handlers.reload = [this] { writer_->reload_outbox(); };
+    publisher_ = std::make_unique<Publisher>("/" + root_, std::move(handlers));
+  }
+
+  void open_session() {
+    ingest::SessionOptions options;
+    options.broker = configuration_.broker;
+    if (options.broker.client_id.empty()) options.broker.client_id = "millwright-" + configuration_.site;
+    options.password = password_of(configuration_.broker);
+    options.subscriptions = ingest::Decoder{configuration_.inputs, configuration_.limits}.subscriptions();
+    options.will = status_message(false);
+    options.birth = status_message(true);
+    ingest::SessionHandlers handlers;
+    handlers.message = [this](const ingest::Incoming& message) { accept(message); };
+    handlers.event = [this](ingest::SessionEvent event, const std::string& text) { on_event(event, text); };
+    handlers.delivered = [this](std::uint64_t tag, bool taken) { publisher_->delivered(tag, taken); };
+    try {
+      session_ = std::make_unique<ingest::Session>(std::move(options), std::move(handlers));
+    } catch (const std::runtime_error& error) {
+      throw StartError{exit_config, error.what()};
+    }
+    session_->set_last(status_message(false));
+  }
+
+  // --- what comes in ---
+
+  // On Paho's thread; the acknowledgement goes out when this returns.
+  void accept(const ingest::Incoming& message) {
+    ingest::Record record;
+    record.kind = ingest::RecordKind::message;
+    record.received = wall_clock();
+    record.arrival = time_->now();
+    record.flags = message.retained ? ingest::message_retained : 0;
+    record.topic = message.topic;
+    record.properties = message.properties;
+    // Of a payload that is too large, one byte too many is enough for the lane to refuse it under its name.
+    record.payload = message.payload.substr(0, configuration_.limits.payload_bytes + std::size_t{1});
+    std::optional<std::uint32_t> lane;
+    {
+      const std::lock_guard lock{router_mutex_};
+      lane = router_->lane(message.topic);
+    }
+    if (!lane) return count(Reject::unknown_topic);
+    if (!lanes_[*lane].journal->append(record, journal_patience)) return count(Reject::journal_full);
+    ++messages_;
+  }
+
+  void count(Reject reason) { ++rejected_[static_cast<std::size_t>(reason)]; }
+
+  // On the session's thread.
+  void on_event(ingest::SessionEvent event, const std::string& text) {
+    switch (event) {
+      case ingest::SessionEvent::connected:
+        time_->run();
+        log_.info("Connected to the broker", {{"broker", configuration_.broker.url}, {"granted", text}});
+        writer_->publish_open_alerts();
+        publisher_->connected();
+        return;
+      case ingest::SessionEvent::disconnected:
+        time_->stand_still();
+        log_.warning("The connection to the broker is lost", {{"why", text}});
+        return;
+      case ingest::SessionEvent::connect_failed:
+        log_.warning("The broker cannot be reached", {{"broker", configuration_.broker.url}, {"why", text}});
+        return;
+      case ingest::SessionEvent::subscription_refused:
+        log_.error("The broker refused a subscription: no readings come from it", {{"what", text}});
+        return;
+      case ingest::SessionEvent::publish_refused:
+        log_.error("The broker refused a message: nobody hears of this alert", {{"what", text}});
+        return;
+      case ingest::SessionEvent::taken_over:
+        log_.error("Another client uses our client id; give each Millwright a broker.client_id of its own",
+                   {{"what", text}});
+        return;
+      case ingest::SessionEvent::handler_failed:
+        log_.error("A message could not be taken in", {{"why", text}});
+        return;
+    }
+  }
+
+  // --- the supervisor ---
+
+  void supervise() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (const int s : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, s);
+    auto next_tick = Clock::now() + tick_interval, next_status = Clock::now() + status_interval;
+    while (true) {
+      const auto wait = std::max(Clock::duration{1ms}, next_tick - Clock::now());
+      const timespec timeout{static_cast<time_t>(wait / 1s),
+                             static_cast<long>(std::chrono::nanoseconds{wait % 1s}.count())};
+      const int signal = sigtimedwait(&signals, nullptr, &timeout);
+      if (signal == SIGTERM || signal == SIGINT) return;
+      if (signal == SIGHUP) reload();
+      const auto now = Clock::now();
+      if (now < next_tick) continue;
+      next_tick = now + tick_interval;
+      tick();
+      watch();
+      log_.flush();
+      if (now >= next_status) {
+        next_status = now + status_interval;
+        session_->publish(status_message(true), status_tag);
+      }
+    }
+  }
+
+  void tick() {
+    if (!session_->connected()) return;
+    ingest::Record record;
+    record.kind = ingest::RecordKind::tick;
+    record.received = wall_clock();
+    record.arrival = time_->now();
+    // A full journal loses a tick without harm: the next one says as much.
+    for (auto& parts : lanes_) parts.journal->append(record);
+    notify_status(status_line());
+    say_what_was_lost();
+  }
+
+  // The watchdog is fed only while every lane and the writer make progress.
+  void watch() {
+    bool alive = true;
+    std::vector<std::uint64_t> beats;
+    for (const auto& parts : lanes_) beats.push_back(parts.lane->beats());
+    beats.push_back(writer_->figures().beats);
+    if (beats_.size() == beats.size()) {
+      for (std::size_t i = 0; i < beats.size(); ++i) alive &= beats[i] != beats_[i];
+    }
+    if (!alive) {
+      log_.warning("A thread has made no progress for a second", {{"lanes_and_writer", beats.size()}});
+      return;
+    }
+    beats_ = std::move(beats);
+    notify_watchdog();
+  }
+
+  void say_what_was_lost() {
+    const auto full = rejected_[static_cast<std::size_t>(Reject::journal_full)].load();
+    if (full > said_full_) {
+      log_.error("Messages were shed: the lanes do not keep up and the journal is full", {{"messages", full - said_full_}});
+      said_full_ = full;
+    }
+  }
+
+  void reload() {
+    notify_reloading();
+    auto loaded = config::load(config_file_);
+    log_problems(log_, loaded.problems);
+    if (!loaded.configuration) {
+      log_.error("The new configuration has errors, the old one stays in force", {{"config", config_file_.string()}});
+      notify_ready(status_line());
+      return;
+    }
+    try {
+      take_on(std::move(loaded));
+    } catch (const std::exception& error) {
+      log_.error("The new configuration cannot be used, the old one stays in force", {{"why", error.what()}});
+    }
+    notify_ready(status_line());
+  }
+
+  void take_on(config::Loaded loaded) {
+    auto& changed = *loaded.configuration;
+    ingest::Decoder decoder{changed.inputs, changed.limits};  // throws for what the parser could not see
+    const bool restart = !(changed.broker == configuration_.broker) || changed.site != configuration_.site ||
+                         changed.topic_root != configuration_.topic_root ||
+                         changed.state_directory != configuration_.state_directory ||
+                         !(changed.archive == configuration_.archive) ||
+                         changed.processing.lanes != configuration_.processing.lanes ||
+                         changed.processing.journal_bytes != configuration_.processing.journal_bytes ||
+                         changed.processing.journal_directory != configuration_.processing.journal_directory;
+    text_ = loaded.text;
+    for (auto& parts : lanes_) append_configuration(*parts.journal);
+    {
+      const std::lock_guard lock{router_mutex_};
+      router_ = std::make_unique<ingest::LaneRouter>(changed.inputs, static_cast<std::uint32_t>(lanes_.size()));
+    }
+    session_->resubscribe(decoder.subscriptions());
+    log_.info("The configuration was reloaded",
+              {{"inputs", changed.inputs.size()}, {"profiles", changed.plan.profiles.size()}});
+    if (restart) {
+      log_.warning("broker, site, topic_root, state_directory, archive, lanes and journal settings take effect with the "
+                   "next start");
+    }
+  }
+
+  // --- figures ---
+
+  ShardFigures totals() const {
+    ShardFigures sum;
+    for (const auto& parts : lanes_) {
+      const auto f = parts.lane->figures();
+      sum.messages += f.messages;
+      sum.readings += f.readings;
+      sum.rejected.merge(f.rejected);
+      sum.outcomes.merge(f.outcomes);
+      sum.sensors += f.sensors;
+      sum.machines += f.machines;
+      sum.warming += f.warming;
+      sum.active_alerts += f.active_alerts;
+      sum.waiting += f.waiting;
+    }
+    return sum;
+  }
+
+  std::string status_line() const {
+    const auto sum = totals();
+    return fmt::format("{} to {}; {} sensors on {} machines, {} still learning; {} alerts active",
+                       session_->connected() ? "connected" : "not connected", configuration_.broker.url, sum.sensors,
+                       sum.machines, sum.warming, sum.active_alerts);
+  }
+
+  ingest::Outgoing status_message(bool online) const {
+    const auto sum = totals();
+    Status status;
+    status.online = online;
+    status.version = version();
+    status.site = configuration_.site;
+    status.since = started_;
+    status.messages = messages_;
+    status.rejected = sum.rejected;
+    for (std::size_t i = 0; i < rejected_.size(); ++i) status.rejected.add(static_cast<Reject>(i), rejected_[i]);
+    status.outcomes = sum.outcomes;
+    status.sensors = sum.sensors;
+    status.machines = sum.machines;
+    status.active_alerts = sum.active_alerts;
+    ingest::Outgoing message;
+    message.topic = root_ + "/status";
+    message.payload = status_document(status);
+    message.retain = true;
+    return message;
+  }
+
+  // --- the end ---
+
+  void stop() {
+    notify_stopping("draining");
+    log_.info("Stopping: the lanes work off what they have");
+    for (auto& parts : lanes_) parts.lane->drain();
+    session_->set_last(status_message(false));
+    publisher_->stop(session_->connected() ? std::chrono::milliseconds{publish_patience} : 0ms);
+    session_->stop(disconnect_patience);
+    // What came in until the connection was closed has been acknowledged, so it is worked off too.
+    for (auto& parts : lanes_) parts.lane->drain();
+    writer_->stop();
+    const auto sum = totals();
+    const auto written = writer_->figures();
+    log_.info("Stopped: drained, committed and saved", {{"messages", messages_.load()},
+                                                        {"readings", sum.readings},
+                                                        {"alert_events", written.alerts},
+                                                        {"unpublished", publisher_->waiting()},
+                                                        {"failures", written.failures}});
+  }
+
+  static constexpr std::uint64_t status_tag = ~std::uint64_t{0};
+
+  const fs::path config_file_;
+  Log& log_;
+  std::string text_;   // of the configuration in force
+  const config::Configuration configuration_;   // as at start; lanes hold what a reload changed
+  const fs::path state_directory_;
+  const DirectoryLock lock_;
+  const std::string root_;
+  const Timestamp started_;
+  std::optional<ProcessingTime> time_;
+  MachineRegistry machines_;
+  std::unique_ptr<ArchiveWriter> writer_;
+  std::vector<LaneParts> lanes_;
+  std::mutex router_mutex_;
+  std::unique_ptr<ingest::LaneRouter> router_;
+  std::unique_ptr<Publisher> publisher_;
+  std::unique_ptr<ingest::Session> session_;
+  std::atomic<std::uint64_t> messages_{0};
+  std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Reject::count_)> rejected_{};
+  std::uint64_t said_full_ = 0;
+  std::vector<std::uint64_t> beats_;
+};
+
+}  // namespace
+
+int run_daemon(const fs::path& config_file, Log& log) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int s : {SIGTERM, SIGINT, SIGHUP, SIGPIPE}) sigaddset(&signals, s);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+
+  auto loaded = config::load(config_file);
+  log_problems(log, loaded.problems);
+  if (!loaded.configuration) return exit_config;
+  try {
+    Daemon daemon{config_file, std::move(loaded), log};
+    daemon.run();
+    return exit_ok;
+  } catch (const StartError& error) {
+    log.error(error.what());
+    return error.code();
+  } catch (const std::invalid_argument& error) {
+    log.error(error.what());
+    return exit_config;
+  } catch (const std::system_error& error) {
+    log.error(error.what());
+    return exit_io;
+  }
+}
+
+}  // namespace millwright::daemon

@@ -1,0 +1,297 @@
+#include "daemon/documents.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "daemon/printable.h"
+
+namespace millwright::daemon {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string dumped(const Json& json, int indent = -1) {
+  // A name that is not UTF-8 must not keep an alert from going out.
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+// JSON has no infinity: a band that is open on one side has null there.
+Json number(double value) {
+  if (!std::isfinite(value)) return nullptr;
+  return value == 0 ? 0.0 : value;  // no -0
+}
+
+double bounded(double value, double low, double high) {
+  if (std::isnan(value)) return low;
+  return std::clamp(value, low, high) + 0.0;
+}
+
+Json contributors(const Alert& alert) {
+  auto out = Json::array();
+  for (const auto& contributor : alert.contributors) {
+    out.push_back({{"sensor", contributor.sensor}, {"share", bounded(contributor.share, 0, 1)}});
+  }
+  return out;
+}
+
+Json evidence(const Evidence& evidence) {
+  auto times = Json::array();
+  auto values = Json::array();
+  for (const auto time : evidence.times) times.push_back(format_time(time));
+  for (const double value : evidence.values) values.push_back(number(value));
+  return {{"times", std::move(times)}, {"values", std::move(values)}};
+}
+
+// Six digits tell the few configurations of a plant apart.
+std::string short_fingerprint(std::uint64_t fingerprint) {
+  return fmt::format("{:06x}", fingerprint >> 40U);
+}
+
+// The texts of the enumerators first to last.
+template <class E>
+Json names(E first, E last) {
+  auto out = Json::array();
+  for (auto i = static_cast<int>(first); i <= static_cast<int>(last); ++i) {
+    out.push_back(name_of(static_cast<E>(i)));
+  }
+  return out;
+}
+
+Json text(std::string_view description) {
+  return {{"type", "string"}, {"description", description}};
+}
+
+Json choice(Json values, std::string_view description) {
+  return {{"enum", std::move(values)}, {"description", description}};
+}
+
+Json integer(std::int64_t minimum, std::string_view description) {
+  return {{"type", "integer"}, {"minimum", minimum}, {"description", description}};
+}
+
+Json number_or_null(std::string_view description) {
+  return {{"type", {"number", "null"}}, {"description", description}};
+}
+
+Json instant(std::string_view description) {
+  return {
+      {"type", "string"},
+      {"format", "date-time"},
+      {"pattern", "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.([0-9]{3}|[0-9]{6})Z$"},
+      {"description", description}};
+}
+
+Json or_null(Json schema) {
+  schema["type"] = {schema["type"], "null"};
+  return schema;
+}
+
+// By anyOf, because some validators hold null to `format` too.
+Json instant_or_null(std::string_view description) {
+  auto choices = Json::array({instant("The instant"), {{"type", "null"}}});
+  return {{"anyOf", std::move(choices)}, {"description", description}};
+}
+
+Json list(Json items, std::string_view description) {
+  return {{"type", "array"}, {"items", std::move(items)}, {"description", description}};
+}
+
+// Every property is required unless it is named in `optional`.
+Json object(Json properties, std::string_view description, std::string_view optional = {}) {
+  auto required = Json::array();
+  for (const auto& item : properties.items()) {
+    if (item.key() != optional) required.push_back(item.key());
+  }
+  return {{"type", "object"},
+          {"description", description},
+          {"properties", std::move(properties)},
+          {"required", std::move(required)},
+          {"additionalProperties", false}};
+}
+
+Json share(std::string_view description) {
+  return {{"type", "number"}, {"minimum", 0}, {"maximum", 1}, {"description", description}};
+}
+
+Json forecast_schema() {
+  return or_null(
+      object({{"limit", {{"type", "number"}, {"description", "The limit, in `unit`"}}},
+              {"reaches_limit", instant("When the value is expected to reach the limit")},
+              {"earliest", instant("Early end of the interval for reaches_limit")},
+              {"latest", instant_or_null("Late end of that interval; null: perhaps never")}},
+             "When the value will reach its limit if it goes on like this; null: no forecast"));
+}
+
+Json detector_schema() {
+  return object({{"name", text("Name of the detector that led")},
+                 {"version", integer(0, "Version of its state and meaning")},
+                 {"config",
+                  {{"type", "string"},
+                   {"pattern", "^[0-9a-f]{6}$"},
+                   {"description", "Fingerprint of its parameters"}}},
+                 {"learned_readings", integer(0, "Readings of the sensor learned from so far")},
+                 {"regime", or_null(text("Operating regime, e.g. the program that runs; null: "
+                                         "regimes are not told apart"))}},
+                "What raised the alert");
+}
+
+Json evidence_schema() {
+  return object({{"times", list(instant("Event time"), "Times of the readings, oldest first")},
+                 {"values", list(number_or_null("Value"), "Their values in `unit`")},
+                 {"expected", list(number_or_null("Value"), "What was expected, in `unit`")}},
+                "Readings around the event; empty lists: none kept", "expected");
+}
+
+Json alert_properties() {
+  return {{"schema", {{"const", 1}, {"description", "Version of this document"}}},
+          {"id", text("The alert: machine/sensor/kind/onset in milliseconds since 1970")},
+          {"revision", integer(1,
+                               "Rises with every event of this id; (id, revision) is the key to "
+                               "drop duplicates")},
+          {"event", choice(names(AlertEvent::raised, AlertEvent::closed), "What happened")},
+          {"state",
+           choice(names(AlertState::active, AlertState::cleared), "Whether the condition holds")},
+          {"acknowledged", {{"type", "boolean"}, {"description", "Has a person taken note of it"}}},
+          {"shelved_until", instant_or_null("Until when it is shelved; null: it is not")},
+          {"class", choice(names(AlertClass::machine, AlertClass::sensor),
+                           "machine: the machine needs work; sensor: the data cannot be trusted")},
+          {"kind", choice(names(AlertKind{},
+                                static_cast<AlertKind>(static_cast<int>(AlertKind::count_) - 1)),
+                          "What kind of deviation")},
+          {"severity", choice(names(Severity::notice, Severity::critical), "How bad")},
+          {"priority",
+           {{"type", "integer"},
+            {"minimum", 1},
+            {"maximum", 100},
+            {"description", "What to look at first: 100 before 1"}}},
+          {"site", text("The site of the daemon that says so")},
+          {"machine", text("The machine")},
+          {"sensor", text("The sensor; _machine: the machine as a whole")},
+          {"unit", text("Unit of value, expected, low, high and evidence; empty: not known")},
+          {"onset", instant("When the deviation began")},
+          {"time", instant("Event time of this event")},
+          {"cleared", instant_or_null("When it cleared; null: it has not")},
+          {"value", number_or_null("The reading, in `unit`; null: there is none")},
+          {"expected", number_or_null("What was expected, in `unit`; null: nothing in particular")},
+          {"low", number_or_null("Low end of the normal band, in `unit`; null: open")},
+          {"high", number_or_null("High end of the normal band, in `unit`; null: open")},
+          {"score",
+           {{"type", "number"},
+            {"minimum", 0},
+            {"description", "Deviation as a ratio to the alarm limit: 1 is the limit"}}},
+          {"forecast", forecast_schema()},
+          {"contributors",
+           list(object({{"sensor", text("Another sensor of the machine")},
+                        {"share", share("Its share of the deviation")}},
+                       "A contributor"),
+                "Sensors that deviate with it, largest share first; empty: none known")},
+          {"detector", detector_schema()},
+          {"evidence", evidence_schema()},
+          {"message", text("One sentence for the crew")},
+          {"advice", text("What to do, from the configuration; empty: none given")}};
+}
+
+bool breaks_topics(char c) { return c == '/' || c == '+' || c == '#' || c == '\0'; }
+
+void append_level(std::string& topic, std::string_view name) {
+  topic.push_back('/');
+  std::replace_copy_if(name.begin(), name.end(), std::back_inserter(topic), breaks_topics, '_');
+}
+
+template <class E>
+Json counts(const Counters<E>& counters, E first) {
+  auto out = Json::object();
+  for (auto i = static_cast<int>(first); i < static_cast<int>(E::count_); ++i) {
+    const auto what = static_cast<E>(i);
+    out[std::string{name_of(what)}] = counters[what];
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string alert_document(const Alert& alert, std::string_view site) {
+  const auto regime = alert.regime.empty() ? Json(nullptr) : Json(alert.regime);
+  return dumped({{"schema", 1},
+                 {"id", alert.id},
+                 {"revision", alert.revision},
+                 {"event", name_of(alert.event)},
+                 {"state", name_of(alert.state)},
+                 {"acknowledged", alert.acknowledged},
+                 {"shelved_until", nullptr},
+                 {"class", name_of(alert.alert_class())},
+                 {"kind", name_of(alert.kind)},
+                 {"severity", name_of(alert.severity)},
+                 {"priority", std::clamp(alert.priority, 1, 100)},
+                 {"site", site},
+                 {"machine", alert.machine},
+                 {"sensor", alert.sensor},
+                 {"unit", alert.unit},
+                 {"onset", format_time(alert.onset)},
+                 {"time", format_time(alert.time)},
+                 {"cleared", alert.cleared ? Json(format_time(*alert.cleared)) : Json(nullptr)},
+                 {"value", number(alert.value)},
+                 {"expected", number(alert.expected)},
+                 {"low", number(alert.low)},
+                 {"high", number(alert.high)},
+                 {"score", bounded(alert.score, 0, largest_magnitude)},
+                 {"forecast", nullptr},
+                 {"contributors", contributors(alert)},
+                 {"detector",
+                  {{"name", alert.detector},
+                   {"version", alert.detector_version},
+                   {"config", short_fingerprint(alert.configuration)},
+                   {"learned_readings", alert.learned_readings},
+                   {"regime", regime}}},
+                 {"evidence", evidence(alert.evidence)},
+                 {"message", alert.message},
+                 {"advice", alert.advice}});
+}
+
+std::string alert_schema() {
+  Json schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+                 {"title", "Millwright alert, version 1"}};
+  schema.update(object(alert_properties(), "One event of the life of an alert"));
+  return dumped(schema, 2);
+}
+
+std::string state_topic(std::string_view root, std::string_view machine, std::string_view sensor,
+                        std::string_view kind) {
+  std::string topic{root};
+  topic += "/state";
+  append_level(topic, machine);
+  append_level(topic, sensor);
+  append_level(topic, kind);
+  return topic;
+}
+
+std::string alert_line(const Alert& alert) {
+  auto line =
+      fmt::format("{} {:<8} {}/{} {} {}: {}", format_time(alert.time), name_of(alert.severity),
+                  printable(alert.machine), printable(alert.sensor), name_of(alert.kind),
+                  name_of(alert.event), printable(alert.message));
+  if (!alert.advice.empty() && alert.event == AlertEvent::raised) {
+    line += fmt::format(" ({})", printable(alert.advice));
+  }
+  return line;
+}
+
+std::string status_document(const Status& status) {
+  return dumped({{"schema", 1},
+                 {"status", status.online ? "online" : "offline"},
+                 {"version", status.version},
+                 {"site", status.site},
+                 {"since", status.since ? Json(format_time(*status.since)) : Json(nullptr)},
+                 {"machines", status.machines},
+                 {"sensors", status.sensors},
+                 {"active_alerts", status.active_alerts},
+                 {"messages", status.messages},
+                 {"readings", counts(status.outcomes, Outcome{})},
+                 // Reject::none is no reason.
+                 {"rejected", counts(status.rejected, Reject::unknown_topic)}});
+}
+
+}  // namespace millwright::daemon

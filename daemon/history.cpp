@@ -1,0 +1,48 @@
+#include "daemon/history.h"
+
+#include <memory>
+#include <utility>
+
+namespace millwright::daemon {
+namespace {
+
+constexpr std::size_t events_per_step = 4096;
+
+engine::Plan plan_of(const config::Configuration& configuration) {
+  auto plan = configuration.plan;
+  plan.max_sensors = configuration.limits.sensors;
+  return plan;
+}
+
+}  // namespace
+
+History::History(const config::Configuration& configuration, HistoryHandlers handlers)
+    : engine_(std::make_shared<const engine::Plan>(plan_of(configuration))), handlers_(std::move(handlers)) {
+  effects_.want_verdicts = handlers_.verdict != nullptr;
+}
+
+void History::reading(std::string_view machine, std::string_view sensor, Timestamp time, double value) {
+  const auto refused = feed_.reading(engine_, machine, sensor, {time, value}, ++position_, time, time);
+  if (refused && handlers_.verdict) {
+    step();  // what came before is told before
+    engine::Verdict verdict;
+    verdict.sample = {time, value};
+    verdict.outcome = *refused;
+    handlers_.verdict(machine, sensor, verdict);
+  }
+  if (feed_.size() >= events_per_step) step();
+}
+
+void History::step() {
+  effects_.clear();
+  feed_.step(engine_, effects_);
+  if (handlers_.verdict) {
+    for (const auto& verdict : effects_.verdicts) {
+      const auto who = engine_.info(verdict.sensor);
+      handlers_.verdict(who.machine, who.sensor, verdict);
+    }
+  }
+  for (const auto& alert : effects_.alerts) handlers_.alert(alert);
+}
+
+}  // namespace millwright::daemon

@@ -1,0 +1,43 @@
+// Recorded readings through the production engine, with event time as the clock: what `replay` and `filter` share.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "config/config.h"
+#include "core/alert.h"
+#include "engine/engine.h"
+#include "engine/feed.h"
+
+namespace millwright::daemon {
+
+struct HistoryHandlers {
+  std::function<void(const Alert&)> alert;
+  // Empty: not wanted. In the order in which readings were judged; a reading that could not be onboarded has no ids,
+  // so names come with it.
+  std::function<void(std::string_view machine, std::string_view sensor, const engine::Verdict&)> verdict;
+};
+
+class History {
+ public:
+  History(const config::Configuration& configuration, HistoryHandlers handlers);
+
+  void reading(std::string_view machine, std::string_view sensor, Timestamp time, double value);
+  // Judges what was fed so far; also done by itself every few thousand readings.
+  void step();
+
+  const engine::Engine& engine() const { return engine_; }
+  std::uint64_t readings() const { return position_; }
+
+ private:
+  engine::Engine engine_;
+  engine::Feed feed_{engine::Clock::event};
+  engine::Effects effects_;
+  const HistoryHandlers handlers_;
+  Position position_ = 0;
+};
+
+}  // namespace millwright::daemon

@@ -1,0 +1,195 @@
+#include "daemon/shard.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+#include "core/check.h"
+#include "core/codec.h"
+
+namespace millwright::daemon {
+namespace {
+
+constexpr std::uint32_t shard_magic = 0x3153574d;  // "MWS1"
+constexpr std::uint16_t shard_version = 1;
+
+engine::Clock clock_of(const config::Configuration& configuration) {
+  return configuration.processing.clock == ProcessingClock::event ? engine::Clock::event : engine::Clock::given;
+}
+
+// The lanes share the room for sensors evenly.
+engine::Plan plan_of(const config::Configuration& configuration) {
+  auto plan = configuration.plan;
+  const auto lanes = configuration.processing.lanes;
+  plan.max_sensors = (configuration.limits.sensors + lanes - 1) / lanes;
+  return plan;
+}
+
+}  // namespace
+
+bool MachineRegistry::claim(std::string_view machine, std::uint32_t lane) {
+  const std::lock_guard lock{mutex_};
+  return lanes_.try_emplace(std::string{machine}, lane).first->second == lane;
+}
+
+Shard::Shard(std::uint32_t lane, std::string configuration_text, MachineRegistry& registry, Quarantine* quarantine)
+    : lane_(lane), registry_(registry), quarantine_(quarantine) {
+  output_.lane = lane;
+  configure(std::move(configuration_text));
+  engine_.emplace(std::make_shared<const engine::Plan>(plan_of(configuration_)));
+  feed_ = engine::Feed{clock_of(configuration_)};
+}
+
+void Shard::configure(std::string text) {
+  auto loaded = config::parse(text, "configuration in the journal");
+  if (!loaded.configuration) {
+    std::string why = "not a configuration";
+    for (const auto& problem : loaded.problems) {
+      if (problem.level == config::Problem::Level::error) {
+        why = config::to_string(problem);
+        break;
+      }
+    }
+    throw std::invalid_argument{why};
+  }
+  ingest::Decoder decoder{loaded.configuration->inputs, loaded.configuration->limits};
+  configuration_ = std::move(*loaded.configuration);
+  configuration_text_ = std::move(text);
+  decoder_.emplace(std::move(decoder));
+}
+
+void Shard::apply(const ingest::Record& record) {
+  position_ = record.position;
+  last_arrival_ = std::max(last_arrival_, record.arrival);
+  switch (record.kind) {
+    case ingest::RecordKind::message:
+      return decode(record);
+    case ingest::RecordKind::tick:
+      return feed_.tick(record.position, record.received, record.arrival);
+    case ingest::RecordKind::configuration:
+      return reconfigure(record.payload);
+  }
+}
+
+void Shard::decode(const ingest::Record& record) {
+  ++messages_;
+  decoder_->decode({record.topic, record.payload, record.properties, record.received,
+                    (record.flags & ingest::message_retained) != 0},
+                   decoded_);
+  if (decoded_.reject != Reject::none) return keep_bad(decoded_.reject, "", record);
+  for (const auto& bad : decoded_.rejected) keep_bad(bad.reason, bad.where, record);
+  for (const auto& reading : decoded_.readings) {
+    if (configuration_.processing.lanes > 1 && !ours(reading.machine)) {
+      engine_->refuse(Outcome::two_lanes);
+      continue;
+    }
+    feed_.reading(*engine_, reading.machine, reading.sensor, {reading.time, reading.value}, record.position,
+                  record.received, record.arrival);
+  }
+}
+
+bool Shard::ours(std::string_view machine) {
+  const std::string name{machine};
+  if (const auto it = machines_.find(name); it != machines_.end()) return it->second;
+  if (machines_.size() >= 2 * std::size_t{configuration_.limits.sensors}) machines_.clear();
+  return machines_[name] = registry_.claim(name, lane_);
+}
+
+void Shard::keep_bad(Reject reason, std::string_view where, const ingest::Record& record) {
+  rejected_.add(reason);
+  if (quarantine_ != nullptr) quarantine_->add(reason, where, record.topic, record.payload, record.received);
+}
+
+void Shard::reconfigure(std::string_view text) {
+  step_into(output_);
+  const auto state = engine_->save_all(position_);
+  // The supervisor has read the same text before it put it here.
+  configure(std::string{text});
+  engine::Engine changed{std::make_shared<const engine::Plan>(plan_of(configuration_))};
+  Position position = 0;
+  check(changed.restore_all(state, position) == engine::RestoreResult::ok, "an engine reads its own state");
+  engine_ = std::move(changed);
+  std::string now;
+  Writer{now}(feed_);
+  feed_ = engine::Feed{clock_of(configuration_)};
+  Reader{now}(feed_);
+}
+
+LaneOutput Shard::step() {
+  step_into(output_);
+  output_.through = position_;
+  LaneOutput out;
+  out.lane = lane_;
+  std::swap(out, output_);
+  return out;
+}
+
+void Shard::step_into(LaneOutput& out) {
+  effects_.clear();
+  feed_.step(*engine_, effects_);
+  for (auto& alert : effects_.alerts) out.alerts.push_back(std::move(alert));
+  for (const auto& summary : effects_.summaries) {
+    const auto who = engine_->info(summary.sensor);
+    out.summaries.push_back(
+        {std::string{who.machine}, std::string{who.sensor}, std::string{who.unit}, summary});
+  }
+}
+
+ShardFigures Shard::figures() const {
+  ShardFigures figures;
+  figures.messages = messages_;
+  figures.readings = engine_->received();
+  figures.rejected = rejected_;
+  figures.outcomes = engine_->outcomes();
+  figures.sensors = engine_->sensors();
+  figures.machines = engine_->machines();
+  figures.warming = engine_->warming();
+  figures.active_alerts = engine_->active_alerts();
+  figures.waiting = engine_->pending();
+  return figures;
+}
+
+storage::Checkpoint Shard::checkpoint() const {
+  storage::Checkpoint checkpoint;
+  checkpoint.position = position_;
+  checkpoint.configuration = configuration_text_;
+  Writer{checkpoint.state}(shard_magic, shard_version, last_arrival_, messages_, rejected_, feed_, engine_->save_all(position_));
+  return checkpoint;
+}
+
+std::optional<std::string> Shard::restore(const storage::Checkpoint& checkpoint) {
+  Reader in{checkpoint.state};
+  std::uint32_t magic = 0;
+  std::uint16_t version = 0;
+  in(magic, version);
+  if (!in.ok() || magic != shard_magic) return "the checkpoint holds no state of a lane";
+  if (version > shard_version) return "the checkpoint was written by a newer version of Millwright";
+  std::string engine;
+  auto feed = feed_;
+  std::uint64_t messages = 0;
+  Counters<Reject> rejected;
+  Timestamp last_arrival;
+  in(last_arrival, messages, rejected, feed, engine);
+  Position position = 0;
+  if (!in.ok() || !in.at_end()) return "the checkpoint is cut short";
+  switch (engine_->restore_all(engine, position)) {
+    case engine::RestoreResult::ok:
+      break;
+    case engine::RestoreResult::newer_version:
+      return "the checkpoint was written by a newer version of Millwright";
+    case engine::RestoreResult::damaged:
+    case engine::RestoreResult::unknown_format:
+      return "the state in the checkpoint is damaged";
+  }
+  feed_ = std::move(feed);
+  last_arrival_ = last_arrival;
+  messages_ = messages;
+  rejected_ = rejected;
+  position_ = checkpoint.position;
+  for (std::size_t i = 0; i < engine_->machines(); ++i) {
+    registry_.claim(engine_->machine_name(static_cast<MachineId>(i)), lane_);
+  }
+  return std::nullopt;
+}
+
+}  // namespace millwright::daemon

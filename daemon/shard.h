@@ -1,0 +1,110 @@
+// One lane's work without its thread: records in, alerts and summaries out. Decodes, feeds the engine, takes on changed
+// configurations where they stand in the journal, and is saved and restored as bytes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "config/config.h"
+#include "core/accounting.h"
+#include "core/alert.h"
+#include "core/summary.h"
+#include "daemon/quarantine.h"
+#include "engine/engine.h"
+#include "engine/feed.h"
+#include "ingest/decoder.h"
+#include "ingest/journal.h"
+#include "storage/checkpoint.h"
+
+namespace millwright::daemon {
+
+// Which lane a machine belongs to: one only. Thread rule: any thread.
+class MachineRegistry {
+ public:
+  // False when the machine already belongs to another lane.
+  bool claim(std::string_view machine, std::uint32_t lane);
+
+ private:
+  std::mutex mutex_;
+  std::unordered_map<std::string, std::uint32_t> lanes_;
+};
+
+struct NamedSummary {
+  std::string machine, sensor, unit;
+  Summary summary;
+};
+
+// What one step brought, with names instead of ids: it outlives the engine.
+struct LaneOutput {
+  std::uint32_t lane = 0;
+  std::vector<Alert> alerts;
+  std::vector<NamedSummary> summaries;
+  Position through = 0;   // effects of every record up to here are in this output or an earlier one
+  bool empty() const { return alerts.empty() && summaries.empty(); }
+};
+
+struct ShardFigures {
+  std::uint64_t messages = 0;      // records decoded
+  std::uint64_t readings = 0;      // handed to the engine, refused ones included
+  Counters<Reject> rejected;       // messages and fields that yielded no reading
+  Counters<Outcome> outcomes;
+  std::uint64_t sensors = 0, machines = 0, warming = 0, active_alerts = 0, waiting = 0;
+};
+
+// Thread rule: one thread; the registry is shared.
+class Shard {
+ public:
+  // Throws std::invalid_argument with a sentence when the text is no configuration.
+  Shard(std::uint32_t lane, std::string configuration_text, MachineRegistry& registry, Quarantine* quarantine);
+
+  // Takes in the next record. A configuration record takes effect at once, after all before it has been stepped.
+  void apply(const ingest::Record& record);
+  // Readings and ticks that wait for `step`.
+  std::size_t waiting() const { return feed_.size(); }
+  // Runs the engine over what was applied and hands over all that came of it.
+  LaneOutput step();
+
+  Position position() const { return position_; }   // of the last record applied
+  Timestamp last_arrival() const { return last_arrival_; }   // newest processing time applied
+  const std::string& text() const { return configuration_text_; }
+  const config::Configuration& configuration() const { return configuration_; }
+  ShardFigures figures() const;
+
+  // Between steps. The checkpoint's configuration must be the one this shard was made with.
+  storage::Checkpoint checkpoint() const;
+  // Says in one sentence why the state could not be taken over; nothing when it was.
+  std::optional<std::string> restore(const storage::Checkpoint& checkpoint);
+
+ private:
+  void decode(const ingest::Record& record);
+  void keep_bad(Reject reason, std::string_view where, const ingest::Record& record);
+  void reconfigure(std::string_view text);
+  void configure(std::string text);
+  bool ours(std::string_view machine);
+  void step_into(LaneOutput& out);
+
+  const std::uint32_t lane_;
+  MachineRegistry& registry_;
+  Quarantine* quarantine_;   // may be null
+  std::string configuration_text_;
+  config::Configuration configuration_;
+  std::optional<engine::Engine> engine_;
+  engine::Feed feed_{engine::Clock::given};
+  std::optional<ingest::Decoder> decoder_;
+  ingest::DecodeResult decoded_;
+  engine::Effects effects_;
+  LaneOutput output_;        // of steps that a configuration change made
+  Position position_ = 0;
+  Timestamp last_arrival_;
+  std::uint64_t messages_ = 0;
+  Counters<Reject> rejected_;
+  std::unordered_map<std::string, bool> machines_;  // ours or not, as the registry said; with several lanes only
+};
+
+}  // namespace millwright::daemon

@@ -1,0 +1,267 @@
+#include "daemon/writer.h"
+
+#include <system_error>
+#include <utility>
+
+#include "daemon/documents.h"
+
+namespace millwright::daemon {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t enough_rows = 5000;         // a transaction is worth its sync
+constexpr auto longest_wait = std::chrono::seconds{2};
+constexpr std::size_t most_summaries = 500'000;   // kept while the archive cannot be written
+constexpr std::size_t most_alerts = 20'000;
+constexpr auto retry = std::chrono::seconds{5};
+constexpr std::size_t most_reloaded = 5000;
+constexpr auto cleared_kept = std::chrono::hours{24 * 7};
+
+}  // namespace
+
+ArchiveWriter::ArchiveWriter(WriterOptions options, WriterHandlers handlers, Log& log)
+    : options_(std::move(options)), handlers_(std::move(handlers)), log_(log), through_(options_.lanes, 0) {
+  open_archive();
+}
+
+ArchiveWriter::~ArchiveWriter() { stop(); }
+
+void ArchiveWriter::open_archive() {
+  if (!options_.archive) return;
+  try {
+    archive_ = std::make_unique<storage::Archive>(*options_.archive);
+    if (const auto& where = archive_->set_aside()) {
+      ++failures_;
+      log_.error("The archive was damaged and set aside, a new one is begun", {{"set_aside", *where}});
+    }
+  } catch (const std::runtime_error& error) {  // StorageError, or a file system's system_error
+    ++failures_;
+    next_try_ = Clock::now() + retry;
+    log_.error("The archive cannot be used, alerts go out without it",
+               {{"file", options_.archive->string()}, {"why", error.what()}});
+  }
+}
+
+Position ArchiveWriter::applied(std::uint32_t lane) { return archive_ ? archive_->applied(lane) : 0; }
+
+void ArchiveWriter::start() {
+  thread_ = std::thread{[this] { run(); }};
+}
+
+void ArchiveWriter::stop() {
+  channel_.close();
+  if (thread_.joinable()) thread_.join();
+}
+
+void ArchiveWriter::write(LaneOutput output) { channel_.push(std::move(output)); }
+void ArchiveWriter::checkpoint(std::uint32_t lane, storage::Checkpoint checkpoint) {
+  channel_.push(CheckpointOrder{lane, std::move(checkpoint)});
+}
+void ArchiveWriter::delivered(std::uint64_t sequence) { channel_.push(Delivered{sequence}); }
+void ArchiveWriter::publish_open_alerts() { channel_.push(PublishOpen{}); }
+void ArchiveWriter::reload_outbox() { channel_.push(Reload{}); }
+
+void ArchiveWriter::run() {
+  while (!channel_.drained()) {
+    ++beats_;
+    if (auto item = channel_.pop_for(std::chrono::milliseconds{250})) {
+      std::visit([this](auto& it) { take(it); }, *item);
+    }
+    // Alerts that came in one burst share a transaction and its sync.
+    if (!alerts_.empty() && channel_.size() > 0 && alerts_.size() < 256) continue;
+    if (commit_due()) commit();
+  }
+  commit();
+  ++beats_;
+}
+
+void ArchiveWriter::take(LaneOutput& output) {
+  if (summaries_.empty() && alerts_.empty() && delivered_.empty()) oldest_ = Clock::now();
+  for (auto& summary : output.summaries) {
+    summaries_.push_back(std::move(summary));
+    summary_lanes_.push_back(output.lane);
+  }
+  for (auto& alert : output.alerts) {
+    auto document = alert_document(alert, options_.site);
+    auto rows = rows_of(alert, document);
+    if (handlers_.committed) handlers_.committed(alert);
+    alerts_.push_back({output.lane, std::move(alert), std::move(document)});
+    if (published_unsaved_) {
+      handlers_.publish(rows);
+    }
+    for (auto& row : rows) outbox_.push_back(std::move(row));
+  }
+  through_[output.lane] = output.through;
+}
+
+// The stream of events, and the current state of the alert; that of a cleared one is kept for a week.
+std::vector<storage::OutboxRow> ArchiveWriter::rows_of(const Alert& alert, const std::string& document) const {
+  storage::OutboxRow event;
+  event.topic = options_.topic_root + "/event/alert";
+  event.payload = document;
+  event.priority = alert.priority;
+  event.alert_id = alert.id;
+  event.revision = alert.revision;
+  auto state = event;
+  state.topic = state_topic(options_.topic_root, alert.machine, alert.sensor, name_of(alert.kind));
+  state.retain = true;
+  if (alert.state == AlertState::cleared) state.expiry = cleared_kept;
+  return {std::move(event), std::move(state)};
+}
+
+void ArchiveWriter::take(CheckpointOrder& order) {
+  // What the checkpoint's readings brought must be on disk before the journal forgets them.
+  const bool committed = commit();
+  bool ok = committed || !options_.archive;
+  try {
+    const auto file = options_.state_directory / ("lane-" + std::to_string(order.lane) + ".state");
+    if (ok) storage::write_checkpoint(file, order.checkpoint);
+  } catch (const std::system_error& error) {
+    ok = false;
+    log_.error("A checkpoint could not be written", {{"lane", order.lane}, {"why", error.what()}});
+  }
+  ++(ok ? checkpoints_ : failures_);
+  handlers_.checkpointed(order.lane, order.checkpoint.position, ok);
+}
+
+void ArchiveWriter::take(Delivered& delivered) {
+  if (summaries_.empty() && alerts_.empty() && delivered_.empty()) oldest_ = Clock::now();
+  delivered_.push_back(delivered.sequence);
+}
+
+void ArchiveWriter::take(PublishOpen&) {
+  if (!archive_ || !commit()) return;
+  try {
+    std::vector<storage::OutboxRow> rows;
+    for (auto& open : archive_->open_alerts()) {
+      storage::OutboxRow row;
+      row.topic = options_.topic_root + "/event/alert";
+      row.payload = open.document;
+      row.alert_id = open.id;
+      row.revision = open.revision;
+      auto state = row;
+      state.topic = state_topic(options_.topic_root, open.machine, open.sensor, open.kind);
+      state.retain = true;
+      rows.push_back(std::move(row));
+      rows.push_back(std::move(state));
+    }
+    handlers_.publish(std::move(rows));
+  } catch (const storage::StorageError& error) {
+    commit_failed(error);
+  }
+}
+
+void ArchiveWriter::take(Reload&) {
+  if (!archive_ || !commit()) return;
+  try {
+    handlers_.publish(archive_->outbox(most_reloaded));
+  } catch (const storage::StorageError& error) {
+    commit_failed(error);
+  }
+}
+
+bool ArchiveWriter::commit_due() const {
+  if (published_unsaved_ || (options_.archive && !archive_)) return Clock::now() >= next_try_;
+  if (!alerts_.empty() || summaries_.size() >= enough_rows || delivered_.size() >= enough_rows) return true;
+  return (!summaries_.empty() || !delivered_.empty()) && Clock::now() - oldest_ >= longest_wait;
+}
+
+// True when nothing is left waiting.
+bool ArchiveWriter::commit() {
+  if (summaries_.empty() && alerts_.empty() && delivered_.empty() && outbox_.empty()) return true;
+  if (!options_.archive) {
+    handlers_.publish(std::exchange(outbox_, {}));
+    alerts_written_ += alerts_.size();
+    alerts_.clear();
+    summaries_.clear();
+    summary_lanes_.clear();
+    delivered_.clear();
+    return true;
+  }
+  if (!archive_) {
+    open_archive();
+    if (!archive_) {
+      if (!published_unsaved_) handlers_.publish(outbox_);
+      published_unsaved_ = true;
+      drop_surplus();
+      return false;
+    }
+    log_.info("The archive can be used again", {{"file", options_.archive->string()}});
+  }
+  storage::Batch batch;
+  batch.summaries.reserve(summaries_.size());
+  for (std::size_t i = 0; i < summaries_.size(); ++i) {
+    const auto& s = summaries_[i];
+    batch.summaries.push_back({summary_lanes_[i], s.machine, s.sensor, s.unit, s.summary});
+  }
+  batch.alerts = std::move(alerts_);
+  batch.outbox = std::move(outbox_);
+  batch.delivered = std::move(delivered_);
+  for (std::uint32_t lane = 0; lane < through_.size(); ++lane) {
+    if (through_[lane] != 0) batch.through.emplace_back(lane, through_[lane]);
+  }
+  alerts_.clear();
+  outbox_.clear();
+  delivered_.clear();
+  try {
+    auto committed = archive_->commit(batch);
+    ++transactions_;
+    alerts_written_ += batch.alerts.size();
+    summaries_written_ += batch.summaries.size();
+    summaries_.clear();
+    summary_lanes_.clear();
+    if (std::exchange(published_unsaved_, false)) {
+      log_.info("The archive is written again, nothing that waited was lost",
+                {{"alerts", batch.alerts.size()}, {"summaries", batch.summaries.size()}});
+    }
+    // Rows that went out unsaved go out once more, now with a sequence: twice is allowed, never is not.
+    handlers_.publish(std::move(committed.outbox));
+    return true;
+  } catch (const storage::StorageError& error) {
+    alerts_ = std::move(batch.alerts);
+    outbox_ = std::move(batch.outbox);
+    delivered_ = std::move(batch.delivered);
+    if (!published_unsaved_) handlers_.publish(outbox_);
+    published_unsaved_ = true;
+    commit_failed(error);
+    drop_surplus();
+    return false;
+  }
+}
+
+void ArchiveWriter::commit_failed(const storage::StorageError& error) {
+  ++failures_;
+  next_try_ = Clock::now() + retry;
+  log_.error("The archive cannot be written, alerts go out without it",
+             {{"why", error.what()}, {"alerts_waiting", alerts_.size()}, {"summaries_waiting", summaries_.size()}});
+}
+
+void ArchiveWriter::drop_surplus() {
+  while (summaries_.size() > most_summaries) {
+    summaries_.pop_front();
+    summary_lanes_.pop_front();
+    ++summaries_dropped_;
+  }
+  if (alerts_.size() > most_alerts) {
+    // They have been published; only their history is cut.
+    const auto surplus = alerts_.size() - most_alerts;
+    alerts_.erase(alerts_.begin(), alerts_.begin() + static_cast<std::ptrdiff_t>(surplus));
+    outbox_.erase(outbox_.begin(), outbox_.begin() + static_cast<std::ptrdiff_t>(std::min(outbox_.size(), 2 * surplus)));
+    log_.error("Alert history was dropped: the archive was away for too long", {{"events", surplus}});
+  }
+}
+
+WriterFigures ArchiveWriter::figures() const {
+  WriterFigures figures;
+  figures.alerts = alerts_written_;
+  figures.summaries = summaries_written_;
+  figures.transactions = transactions_;
+  figures.checkpoints = checkpoints_;
+  figures.failures = failures_;
+  figures.summaries_dropped = summaries_dropped_;
+  figures.beats = beats_;
+  return figures;
+}
+
+}  // namespace millwright::daemon

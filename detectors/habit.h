@@ -1,0 +1,77 @@
+// How far a statistic normally goes: a slowly fading record of its peaks in normal operation, and
+// the rule by which peaks that raised alarms may become normal after all.
+//
+// A suspicious peak is put in quarantine. It becomes normal only when such peaks have come back in
+// at least `episodes_to_accept` separate episodes over at least `accept_after`: what recurs every
+// shift is how the machine works. One fault, however long, is one episode.
+//
+// A statistic that wanders is taken in by excursions (`follow`): the peak teaches when the
+// excursion has come back by itself, never on the way up. Else whatever grows step by step would
+// carry its own limit upwards.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "core/score.h"
+#include "core/time.h"
+#include "detectors/numbers.h"
+
+namespace millwright::detectors {
+
+struct Habit {
+  static constexpr std::uint32_t episodes_to_accept = 4;
+
+  double record = 0;       // highest normal peak, faded
+  double quarantined = 0;  // highest suspicious peak since `since`
+  Timestamp since{};       // first suspicious peak in quarantine
+  Timestamp last{};        // the latest one
+  std::uint32_t episodes = 0;
+  bool suspicious = false;  // a reading of the excursion under way was
+  double peak = 0;          // of the excursion under way
+
+  static void fields(auto& io, auto& self) {
+    io(self.record, self.quarantined, self.since, self.last, self.episodes, self.suspicious,
+       self.peak);
+    refuse_unless(io, positive_in_bounds(self.record, self.quarantined, self.peak));
+  }
+
+  // `share`: see `forgotten`.
+  void fade(double share) { record *= 1 - share; }
+  void teach(double height) { record = std::max(record, height); }
+
+  void suspect(double height, Timestamp now, Duration accept_after) {
+    if (episodes == 0 || elapsed_between(last, now) / 3 > accept_after) {
+      quarantined = 0;
+      since = now;
+      episodes = 1;
+    } else if (elapsed_between(last, now) > accept_after / 48) {
+      ++episodes;
+    }
+    last = now;
+    quarantined = std::max(quarantined, height);
+    if (episodes >= episodes_to_accept && elapsed_between(since, now) >= accept_after) {
+      record = std::max(record, quarantined);
+      episodes = 0;
+    }
+  }
+
+  // An excursion lasts while the statistic is above `ground`.
+  void follow(double statistic, double ground, double limit, Timestamp now, Trust trust,
+              Duration accept_after) {
+    if (statistic > ground) {
+      peak = std::max(peak, statistic);
+      suspicious = suspicious || trust == Trust::suspicious;
+    } else if (peak > 0) {
+      if (!suspicious) {
+        teach(peak);
+      } else if (peak >= limit) {
+        suspect(peak, now, accept_after);
+      }
+      peak = 0;
+      suspicious = false;
+    }
+  }
+};
+
+}  // namespace millwright::detectors

@@ -1,0 +1,53 @@
+#include "engine/feed.h"
+
+#include <algorithm>
+
+namespace millwright::engine {
+namespace {
+
+constexpr std::int64_t tick_us = 1'000'000;
+constexpr std::int64_t most_ticks = 16;  // over one silence, however long
+
+}  // namespace
+
+std::optional<Outcome> Feed::reading(Engine& engine, std::string_view machine, std::string_view sensor,
+                                     const Sample& sample, Position position, Timestamp received, Timestamp arrival) {
+  Outcome refused{};
+  const auto id = engine.sensor(machine, sensor, refused);
+  if (!id) {
+    engine.refuse(refused);
+    return refused;
+  }
+  if (clock_ == Clock::event) {
+    follow(sample.time, position);
+    received = arrival = *now_;
+  }
+  events_.push_back({Event::Kind::reading, position, received, arrival, {*id, sample}});
+  return std::nullopt;
+}
+
+void Feed::tick(Position position, Timestamp received, Timestamp arrival) {
+  if (clock_ == Clock::given) events_.push_back({Event::Kind::tick, position, received, arrival, {}});
+}
+
+void Feed::step(Engine& engine, Effects& effects) {
+  engine.step(events_, effects);
+  events_.clear();
+}
+
+// Ticks on whole seconds between the old now and `time`, thinned out over long silences.
+void Feed::follow(Timestamp time, Position position) {
+  if (!now_ || time <= *now_) {
+    now_ = now_.value_or(time);
+    return;
+  }
+  const std::int64_t last = to_microseconds(time) / tick_us, first = to_microseconds(*now_) / tick_us + 1;
+  const std::int64_t stride = std::max<std::int64_t>(1, (last - first + most_ticks) / most_ticks);
+  for (std::int64_t at = first; at <= last; at += stride) {
+    const auto now = from_microseconds(at * tick_us);
+    events_.push_back({Event::Kind::tick, position, now, now, {}});
+  }
+  now_ = time;
+}
+
+}  // namespace millwright::engine

@@ -1,0 +1,47 @@
+// Builds the engine's events in journal order: names to sensors, refusals counted, ticks from event time where asked.
+// Live lanes, replay and filter all feed the engine through this, so that they cannot differ.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "engine/engine.h"
+
+namespace millwright::engine {
+
+// Where processing time comes from.
+enum class Clock : std::uint8_t {
+  given,  // every call says it
+  event,  // it follows the newest event time, with ticks of its own in between
+};
+
+// Thread rule: one thread.
+class Feed {
+ public:
+  explicit Feed(Clock clock) : clock_(clock) {}
+
+  // One reading; `received` and `arrival` are not looked at with Clock::event. A reading of a sensor that cannot be
+  // onboarded is counted as refused at once; what it was refused for is returned.
+  std::optional<Outcome> reading(Engine& engine, std::string_view machine, std::string_view sensor, const Sample& sample, Position position,
+               Timestamp received, Timestamp arrival);
+  // Time has passed; ignored with Clock::event.
+  void tick(Position position, Timestamp received, Timestamp arrival);
+
+  // Steps the engine over what was fed and forgets it.
+  void step(Engine& engine, Effects& effects);
+
+  std::size_t size() const { return events_.size(); }
+
+  static void fields(auto& io, auto& feed) { io(feed.now_); }  // between steps
+
+ private:
+  void follow(Timestamp time, Position position);
+
+  Clock clock_;
+  std::optional<Timestamp> now_;  // Clock::event: the newest event time
+  std::vector<Event> events_;
+};
+
+}  // namespace millwright::engine

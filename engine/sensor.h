@@ -1,0 +1,90 @@
+// All that the engine keeps of one sensor beside its detectors' states.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/accounting.h"
+#include "core/reading.h"
+#include "core/summary.h"
+#include "detectors/detector.h"
+#include "engine/alarm.h"
+#include "engine/plan.h"
+
+namespace millwright::engine {
+
+// The last few readings, for the evidence of an alert.
+class Recent {
+ public:
+  void add(const Sample& sample) {
+    samples_[next_ % samples_.size()] = sample;
+    ++next_;
+  }
+  Evidence evidence() const {
+    Evidence out;
+    const std::uint64_t size = samples_.size(), count = next_ < size ? next_ : size;
+    for (std::uint64_t i = next_ - count; i < next_; ++i) {
+      out.times.push_back(samples_[i % size].time);
+      out.values.push_back(samples_[i % size].value);
+    }
+    return out;
+  }
+  static void fields(auto& io, auto& r) {
+    io(r.next_);
+    for (auto& sample : r.samples_) io(sample.time, sample.value);
+  }
+
+ private:
+  std::array<Sample, 16> samples_{};
+  std::uint64_t next_ = 0;
+};
+
+// One detector at work on the sensor.
+struct Watch {
+  std::size_t type = 0;       // index in detectors::types()
+  detectors::Slot slot = 0;   // in that type's column
+  Alarm alarm;
+};
+
+// An alert whose detector the configuration took away: it is closed at the next tick.
+struct Leftover {
+  std::string detector;
+  AlertKind kind{};
+  Alarm alarm;
+  static void fields(auto& io, auto& l) { io(l.detector, l.kind, l.alarm); }
+};
+
+// A reading that waits in the reorder buffer.
+struct Waiting {
+  Sample sample;
+  Timestamp arrival;
+  static void fields(auto& io, auto& w) { io(w.sample.time, w.sample.value, w.arrival); }
+};
+
+struct Sensor {
+  MachineId machine{};
+  std::string name;
+  const Profile* profile = nullptr;
+  std::vector<Watch> watches;
+  std::vector<Leftover> leftovers;
+
+  bool seen = false;             // any reading taken in
+  bool warming = true;
+  std::uint64_t taught = 0;      // readings learned from
+  Timestamp newest;              // event time of the newest reading released to the detectors
+  Timestamp last_arrival;        // processing time of the newest reading of any kind
+  double last_value = 0;
+  Summary open;                  // the minute being filled; count 0: none
+  Recent recent;
+  std::vector<Waiting> waiting;  // sorted by event time
+  std::uint64_t round = 0;       // not state: the round that holds a reading of this sensor
+
+  static void fields(auto& io, auto& s) {
+    io(s.seen, s.warming, s.taught, s.newest, s.last_arrival, s.last_value, s.open, s.recent, s.waiting, s.leftovers);
+  }
+};
+
+}  // namespace millwright::engine

@@ -1,0 +1,71 @@
+// The format `json`: every number that the value pointer finds is a reading.
+#include <utility>
+#include <vector>
+
+#include "ingest/json_reader.h"
+
+namespace millwright::ingest {
+namespace {
+
+class JsonFormat final : public Format, private JsonReader::Receiver {
+ public:
+  JsonFormat(const Input& input, const LimitSettings& limits) : reader_(input, limits) {}
+
+  Reject decode(const Message& message, const FromTopic& topic, DecodeResult& result) override {
+    found_.clear();
+    if (const Reject reason = reader_.read(message.payload, *this, result); reason != Reject::none)
+      return reason;
+    for (const Found& found : found_) {
+      if (const Reject reason = complete(found, message, topic, result); reason != Reject::none)
+        return reason;
+    }
+    return reader_.verdict();
+  }
+
+ private:
+  struct Found {
+    double value = 0;
+    JsonReader::Scope scope = 0;
+  };
+
+  Reject scalar(const Scalar& scalar, JsonReader::Scope scope) override {
+    const std::optional<double> value = number_of(scalar);
+    if (!value)
+      return scalar.kind == Scalar::Kind::number
+                 ? Reject::not_json
+                 : reader_.refuse_value(Reject::not_a_number, scope);
+    found_.push_back({*value, scope});
+    return reader_.count_one();
+  }
+
+  Reject container(JsonReader::Value&, JsonReader::Scope scope, std::uint32_t, bool&) override {
+    return reader_.refuse_value(Reject::not_a_number, scope);
+  }
+
+  Reject complete(const Found& found, const Message& message, const FromTopic& topic,
+                  DecodeResult& result) {
+    Decoded reading;
+    reading.time = message.received;
+    reading.value = found.value;
+    if (const Reject reason = reader_.names_of(found.scope, topic, reading.machine, reading.sensor);
+        reason != Reject::none)
+      return reader_.refuse_name(reason, found.scope);
+    if (reader_.tree().time != no_companion) {
+      if (const Reject reason = reader_.time_of(found.scope, reading.time); reason != Reject::none)
+        return reader_.refuse_time(reason, found.scope);
+    }
+    result.readings.push_back(reading);
+    return Reject::none;
+  }
+
+  JsonReader reader_;
+  std::vector<Found> found_;
+};
+
+}  // namespace
+
+std::unique_ptr<Format> make_json(const Input& input, const LimitSettings& limits) {
+  return std::make_unique<JsonFormat>(input, limits);
+}
+
+}  // namespace millwright::ingest

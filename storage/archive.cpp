@@ -1,0 +1,372 @@
+// What a commit writes, and what is read back. Opening: open_archive.cpp; tables: migrations.cpp;
+// views: views.cpp.
+#include "storage/archive.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
+#include <unordered_map>
+
+#include "core/hash.h"
+#include "storage/database.h"
+#include "storage/files.h"
+#include "storage/schema.h"
+
+namespace millwright::storage {
+namespace fs = std::filesystem;
+namespace {
+
+struct SensorName {
+  std::string_view machine, sensor;
+};
+
+struct SensorKey {
+  std::string machine, sensor;
+};
+
+struct SensorHash {
+  using is_transparent = void;
+  std::size_t operator()(const SensorName& name) const {
+    return hash64(name.sensor, hash64(name.machine));
+  }
+  std::size_t operator()(const SensorKey& key) const {
+    return (*this)(SensorName{key.machine, key.sensor});
+  }
+};
+
+struct SensorEqual {
+  using is_transparent = void;
+  bool operator()(const auto& a, const auto& b) const {
+    return a.machine == b.machine && a.sensor == b.sensor;
+  }
+};
+
+// The archive's number of every sensor met so far, so that a summary costs one look-up in memory.
+class Sensors {
+ public:
+  explicit Sensors(Database& database)
+      : find_(database.prepare("SELECT id, unit FROM sensor WHERE machine = ?1 AND sensor = ?2")),
+        insert_(database.prepare(
+            "INSERT INTO sensor (machine, sensor, unit) VALUES (?1, ?2, ?3) RETURNING id")),
+        set_unit_(database.prepare("UPDATE sensor SET unit = ?2 WHERE id = ?1")) {}
+
+  // Inside a transaction: adds the sensor, or corrects its unit, where needed.
+  std::int64_t id(const SummaryRow& row) {
+    auto known = known_.find(SensorName{row.machine, row.sensor});
+    if (known == known_.end()) known = load(row);
+    auto& [key, sensor] = *known;
+    if (sensor.unit != row.unit) {
+      set_unit_.run(sensor.id, row.unit);
+      sensor.unit = row.unit;
+    }
+    return sensor.id;
+  }
+
+  // After a rollback: what was added in the transaction is not in the file.
+  void forget() { known_.clear(); }
+
+ private:
+  struct Known {
+    std::int64_t id = 0;
+    std::string unit;
+  };
+  using Map = std::unordered_map<SensorKey, Known, SensorHash, SensorEqual>;
+
+  Map::iterator load(const SummaryRow& row) {
+    Known known;
+    find_.start(row.machine, row.sensor);
+    if (find_.next()) {
+      known = {find_.integer(0), find_.text(1)};
+      find_.reset();
+    } else {
+      known = {insert_.value(row.machine, row.sensor, row.unit).value(), std::string{row.unit}};
+    }
+    return known_.emplace(SensorKey{std::string{row.machine}, std::string{row.sensor}}, known)
+        .first;
+  }
+
+  Map known_;
+  Statement find_, insert_, set_unit_;
+};
+
+constexpr const char* upsert_summary = R"sql(
+INSERT INTO summary_minute (t, sensor_id, n, mean, m2, min, max, first, last, quality)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+ON CONFLICT (t, sensor_id) DO UPDATE SET
+  n = n + excluded.n,
+  mean = mean + (excluded.mean - mean) * excluded.n / (n + excluded.n),
+  m2 = m2 + excluded.m2
+       + (excluded.mean - mean) * (excluded.mean - mean) * n * excluded.n / (n + excluded.n),
+  min = min(min, excluded.min),
+  max = max(max, excluded.max),
+  last = excluded.last,
+  quality = quality | excluded.quality
+)sql";
+
+constexpr const char* upsert_alert = R"sql(
+INSERT INTO alert (id, revision, state, acknowledged, class, kind, severity, priority,
+                   machine, sensor, unit, onset, time, cleared)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+ON CONFLICT (id) DO UPDATE SET
+  revision = excluded.revision, state = excluded.state, acknowledged = excluded.acknowledged,
+  class = excluded.class, kind = excluded.kind, severity = excluded.severity,
+  priority = excluded.priority, machine = excluded.machine, sensor = excluded.sensor,
+  unit = excluded.unit, onset = excluded.onset, time = excluded.time, cleared = excluded.cleared
+WHERE excluded.revision > alert.revision
+)sql";
+
+constexpr const char* insert_event = R"sql(
+INSERT INTO alert_event (id, revision, event, state, severity, priority, time,
+                         value, expected, low, high, score, message, lane, position, document)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+ON CONFLICT (id, revision) DO NOTHING
+)sql";
+
+constexpr const char* insert_outbox = R"sql(
+INSERT INTO outbox (topic, payload, retain, priority, alert_id, revision, expiry)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING sequence
+)sql";
+
+constexpr const char* select_outbox = R"sql(
+SELECT sequence, topic, payload, retain, priority, alert_id, revision, expiry
+FROM outbox ORDER BY priority DESC, sequence LIMIT ?1
+)sql";
+
+constexpr const char* select_open = R"sql(
+SELECT a.id, a.machine, a.sensor, a.kind, e.document, a.revision
+FROM alert AS a JOIN alert_event AS e ON e.id = a.id AND e.revision = a.revision
+WHERE a.state = 'active' ORDER BY a.priority DESC, a.onset, a.id
+)sql";
+
+using EventKey = std::pair<std::string_view, std::uint32_t>;  // alert id, revision
+
+// An open archive with its statements.
+class Session {
+ public:
+  explicit Session(Database database) : database_(std::move(database)) {}
+
+  Committed commit(const Batch& batch);
+  std::vector<OutboxRow> outbox(std::size_t limit);
+  std::uint64_t outbox_size() {
+    return static_cast<std::uint64_t>(database_.integer("SELECT count(*) FROM outbox"));
+  }
+  std::vector<Archive::OpenAlert> open_alerts();
+  std::optional<Position> applied(std::uint32_t lane);
+  void forget_positions() { database_.execute("DELETE FROM lane_position"); }
+
+ private:
+  void set_synchronous(bool full);
+  void write_summaries(const std::vector<SummaryRow>& rows);
+  std::set<EventKey> write_alerts(const std::vector<AlertRow>& rows);
+  std::vector<OutboxRow> write_outbox(const std::vector<OutboxRow>& rows,
+                                      const std::set<EventKey>& fresh);
+
+  Database database_;
+  std::optional<bool> full_;
+  Sensors sensors_{database_};
+  Statement upsert_summary_ = database_.prepare(upsert_summary);
+  Statement upsert_alert_ = database_.prepare(upsert_alert);
+  Statement insert_event_ = database_.prepare(insert_event);
+  Statement find_event_ =
+      database_.prepare("SELECT 1 FROM alert_event WHERE id = ?1 AND revision = ?2");
+  Statement insert_outbox_ = database_.prepare(insert_outbox);
+  Statement delete_outbox_ = database_.prepare("DELETE FROM outbox WHERE sequence = ?1");
+  Statement select_outbox_ = database_.prepare(select_outbox);
+  Statement select_open_ = database_.prepare(select_open);
+  Statement select_position_ =
+      database_.prepare("SELECT position FROM lane_position WHERE lane = ?1");
+  // Never backwards: a batch that is replayed may end before what is already in the file.
+  Statement set_position_ = database_.prepare(
+      "INSERT INTO lane_position (lane, position) VALUES (?1, ?2) "
+      "ON CONFLICT (lane) DO UPDATE SET position = max(position, excluded.position)");
+};
+
+void Session::set_synchronous(bool full) {
+  if (full_ == full) return;
+  database_.execute(full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
+  full_ = full;
+}
+
+Committed Session::commit(const Batch& batch) {
+  set_synchronous(!batch.alerts.empty() || !batch.outbox.empty());
+  try {
+    Transaction transaction{database_};
+    Committed committed;
+    write_summaries(batch.summaries);
+    committed.outbox = write_outbox(batch.outbox, write_alerts(batch.alerts));
+    for (const auto sequence : batch.delivered) delete_outbox_.run(sequence);
+    for (const auto& through : batch.through) set_position_.run(through.first, through.second);
+    transaction.commit();
+    return committed;
+  } catch (...) {
+    sensors_.forget();
+    throw;
+  }
+}
+
+void Session::write_summaries(const std::vector<SummaryRow>& rows) {
+  struct Placed {
+    Timestamp time;
+    std::int64_t sensor;
+    const Summary* summary;
+    bool operator<(const Placed& other) const {
+      return std::tie(time, sensor) < std::tie(other.time, other.sensor);
+    }
+  };
+  std::map<std::uint32_t, std::optional<Position>> applied_to;
+  std::vector<Placed> placed;
+  placed.reserve(rows.size());
+  for (const auto& row : rows) {
+    auto lane = applied_to.find(row.lane);
+    if (lane == applied_to.end()) lane = applied_to.emplace(row.lane, applied(row.lane)).first;
+    if (lane->second && row.summary.position <= *lane->second) continue;
+    if (row.summary.count == 0) continue;  // nothing to merge, and it has no mean
+    placed.push_back({row.summary.minute, sensors_.id(row), &row.summary});
+  }
+  // In the order of the key, pages are filled one after another. Stable: parts of one minute merge
+  // in their order.
+  if (!std::is_sorted(placed.begin(), placed.end())) std::stable_sort(placed.begin(), placed.end());
+  for (const auto& [time, sensor, summary] : placed) {
+    const Summary& s = *summary;
+    upsert_summary_.run(time, sensor, s.count, s.mean, s.m2, s.min, s.max, s.first, s.last,
+                        s.quality);
+  }
+}
+
+// The events that were not yet in the file.
+std::set<EventKey> Session::write_alerts(const std::vector<AlertRow>& rows) {
+  std::set<EventKey> fresh;
+  for (const auto& row : rows) {
+    const Alert& a = row.alert;
+    upsert_alert_.run(a.id, a.revision, name_of(a.state), a.acknowledged, name_of(a.alert_class()),
+                      name_of(a.kind), name_of(a.severity), a.priority, a.machine, a.sensor, a.unit,
+                      a.onset, a.time, a.cleared);
+    insert_event_.run(a.id, a.revision, name_of(a.event), name_of(a.state), name_of(a.severity),
+                      a.priority, a.time, a.value, a.expected, a.low, a.high, a.score, a.message,
+                      row.lane, a.position, row.document);
+    if (database_.changes() > 0) fresh.emplace(a.id, a.revision);
+  }
+  return fresh;
+}
+
+std::vector<OutboxRow> Session::write_outbox(const std::vector<OutboxRow>& rows,
+                                             const std::set<EventKey>& fresh) {
+  std::vector<OutboxRow> added;
+  for (const auto& row : rows) {
+    const bool replayed = !row.alert_id.empty() && !fresh.contains({row.alert_id, row.revision}) &&
+                          find_event_.value(row.alert_id, row.revision).has_value();
+    if (replayed) continue;
+    const auto sequence =
+        insert_outbox_.value(row.topic, Blob{row.payload}, row.retain, row.priority, row.alert_id,
+                             row.revision, row.expiry);
+    added.push_back(row);
+    added.back().sequence = static_cast<std::uint64_t>(sequence.value());
+  }
+  return added;
+}
+
+std::vector<OutboxRow> Session::outbox(std::size_t limit) {
+  std::vector<OutboxRow> rows;
+  auto& s = select_outbox_;
+  s.start(limit);
+  while (s.next())
+    rows.push_back({static_cast<std::uint64_t>(s.integer(0)), s.text(1), s.text(2),
+                    s.integer(3) != 0, static_cast<int>(s.integer(4)), s.text(5),
+                    static_cast<std::uint32_t>(s.integer(6)), Duration{s.integer(7)}});
+  return rows;
+}
+
+std::vector<Archive::OpenAlert> Session::open_alerts() {
+  std::vector<Archive::OpenAlert> alerts;
+  auto& s = select_open_;
+  s.start();
+  while (s.next())
+    alerts.push_back({s.text(0), s.text(1), s.text(2), s.text(3), s.text(4),
+                      static_cast<std::uint32_t>(s.integer(5))});
+  return alerts;
+}
+
+std::optional<Position> Session::applied(std::uint32_t lane) {
+  const auto position = select_position_.value(lane);
+  return position ? std::optional{static_cast<Position>(*position)} : std::nullopt;
+}
+
+}  // namespace
+
+struct Archive::Impl {
+  explicit Impl(const fs::path& path) : file(path) { open(); }
+
+  void open() {
+    try {
+      session = std::make_unique<Session>(open_archive(file));
+    } catch (const StorageError& error) {
+      if (!is_damage(error.code())) throw;
+      replace(error);
+    }
+  }
+
+  void replace(const StorageError& damage) {
+    session.reset();
+    try {
+      const auto moved = storage::set_aside(file, file, {"-wal", "-shm"});
+      set_aside = fmt::format("{}; it was set aside as {} and a new archive begun", damage.what(),
+                              moved.string());
+    } catch (const fs::filesystem_error& error) {
+      throw StorageError(
+          fmt::format("{}; it could not be set aside: {}", damage.what(), error.code().message()),
+          damage.code());
+    }
+    session = std::make_unique<Session>(open_archive(file));
+  }
+
+  // Damage may show only when a page is touched, long after opening. The call then fails, but the
+  // next one finds a new archive.
+  template <class Work>
+  auto with_session(Work work) {
+    if (!session) open();
+    try {
+      return work(*session);
+    } catch (const StorageError& error) {
+      if (is_damage(error.code())) replace(error);
+      throw;
+    }
+  }
+
+  fs::path file;
+  std::optional<std::string> set_aside;
+  std::unique_ptr<Session> session;
+};
+
+Archive::Archive(const fs::path& file) : impl_(std::make_unique<Impl>(file)) {}
+Archive::~Archive() = default;
+
+const std::optional<std::string>& Archive::set_aside() const { return impl_->set_aside; }
+
+Committed Archive::commit(const Batch& batch) {
+  return impl_->with_session([&](Session& session) { return session.commit(batch); });
+}
+
+std::vector<OutboxRow> Archive::outbox(std::size_t limit) {
+  return impl_->with_session([&](Session& session) { return session.outbox(limit); });
+}
+
+std::uint64_t Archive::outbox_size() {
+  return impl_->with_session([](Session& session) { return session.outbox_size(); });
+}
+
+std::vector<Archive::OpenAlert> Archive::open_alerts() {
+  return impl_->with_session([](Session& session) { return session.open_alerts(); });
+}
+
+Position Archive::applied(std::uint32_t lane) {
+  return impl_->with_session([&](Session& session) { return session.applied(lane).value_or(0); });
+}
+
+void Archive::forget_positions() {
+  impl_->with_session([](Session& session) { session.forget_positions(); });
+}
+
+}  // namespace millwright::storage

@@ -1,0 +1,46 @@
+// Files that must survive a crash: descriptors with an owner, syncing, setting damaged ones aside.
+#pragma once
+
+#include <filesystem>
+#include <initializer_list>
+#include <string_view>
+#include <utility>
+
+namespace millwright::storage {
+
+// Owns a file descriptor. Every function that fails throws std::system_error naming the path.
+class File {
+ public:
+  // `flags` as for open(2); new files are private to the user.
+  File(const std::filesystem::path& path, int flags);
+  ~File();
+  File(File&& other) noexcept
+      : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  File& operator=(File&&) = delete;
+
+  std::uintmax_t size() const;
+  void write(std::string_view bytes);
+  // Fills `bytes` from `offset`; how many there were before the end of the file.
+  std::size_t read(char* bytes, std::size_t size, std::uintmax_t offset) const;
+  void sync();
+
+ private:
+  [[noreturn]] void fail(const char* doing) const;
+
+  std::filesystem::path path_;
+  int descriptor_;
+};
+
+// Makes a rename or a new name in the directory survive a power cut. Throws std::system_error.
+void sync_directory(const std::filesystem::path& directory);
+
+// Moves `file` to the first free <base>.damaged-<n>, n from 1 to 9 (then the ninth is replaced: a
+// disk that damages files again and again must not fill itself with them), and with it each
+// <file><suffix> that exists. The new name. Throws std::filesystem::filesystem_error.
+std::filesystem::path set_aside(const std::filesystem::path& file,
+                                const std::filesystem::path& base,
+                                std::initializer_list<std::string_view> suffixes = {});
+
+}  // namespace millwright::storage

@@ -1,0 +1,95 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "tests/cli/millwright.h"
+#include "tests/support/temporary.h"
+
+using namespace millwright::test;
+
+namespace {
+
+const std::vector<std::string> every_command = {"run",    "check-config", "test-input", "replay",
+                                                "filter", "simulate",     "quarantine", "schema"};
+
+}  // namespace
+
+TEST_CASE("--help lists every command and goes to standard output") {
+  const auto finished = run_millwright({"--help"});
+  CHECK(finished.code == 0);
+  CHECK(finished.err == "");
+  for (const auto& command : every_command) CHECK(contains(finished.out, "\n  " + command + " "));
+}
+
+TEST_CASE("the help of every command shows an example that begins with the program's name") {
+  for (const auto& command : every_command) {
+    CAPTURE(command);
+    const auto finished = run_millwright({command, "--help"});
+    CHECK(finished.code == 0);
+    CHECK(contains(finished.out, "Usage: millwright " + command));
+    const auto example = finished.out.find("Example:\n  ");
+    REQUIRE(example != std::string::npos);
+    CHECK(contains(finished.out.substr(example), "millwright " + command));
+  }
+}
+
+TEST_CASE("--version names program, version and compiler") {
+  const auto finished = run_millwright({"--version"});
+  CHECK(finished.code == 0);
+  CHECK(finished.out.starts_with("millwright 0."));
+  CHECK((contains(finished.out, "GCC") || contains(finished.out, "Clang")));
+  CHECK(std::count(finished.out.begin(), finished.out.end(), '\n') == 1);
+}
+
+TEST_CASE("a usage error is one sentence on standard error and exit code 64") {
+  struct Row {
+    std::vector<std::string> arguments;
+    std::string says;
+  };
+  const Row rows[] = {
+      {{}, "a command is missing"},
+      {{"--no-such-option"}, "--no-such-option"},
+      {{"chek-config"}, "did you mean `check-config`?"},
+      {{"runn"}, "did you mean `run`?"},
+      {{"zzzzzzzzzzzz"}, "there is no command `zzzzzzzzzzzz`"},
+      {{"zz\x1b[2Jzz"}, "`zz\\x1b[2Jzz`"},
+      {{"schema"}, "WHICH is required"},
+      {{"schema", "everything"}, "everything"},
+      {{"test-input", "-"}, "--topic is required"},
+      {{"test-input", "--topic", "t"}, "FILE is required"},
+      {{"test-input", "--topic", "t", "--property", "novalue", "-"}, "name=value"},
+      {{"quarantine", "--limit", "many"}, "--limit"},
+      {{"check-config", "a.json", "b.json"}, "b.json"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.says);
+    const auto finished = run_millwright(row.arguments);
+    CHECK(finished.code == 64);
+    CHECK(finished.out == "");
+    CHECK(finished.err.starts_with("millwright: "));
+    CHECK(contains(finished.err, row.says));
+    CHECK(std::count(finished.err.begin(), finished.err.end(), '\n') == 1);
+  }
+}
+
+TEST_CASE("an unreadable file is exit code 74 and names the file") {
+  const TemporaryDirectory directory;
+  write_file(directory / "c.json", R"({"inputs": []})");
+  const auto finished = run_millwright({"test-input", "--config", (directory / "c.json").string(),
+                                        "--topic", "t", (directory / "none").string()});
+  CHECK(finished.code == 74);
+  CHECK(contains(finished.err, (directory / "none").string()));
+  CHECK(contains(finished.err, "No such file"));
+}
+
+TEST_CASE("output that cannot be written is not success") {
+  const auto finished = run_program({.program = MILLWRIGHT_BINARY,
+                                     .arguments = {"schema", "alert"},
+                                     .input = {},
+                                     .environment = {},
+                                     .out_file = "/dev/full"});
+  CHECK(finished.code == 74);
+  CHECK(contains(finished.err, "millwright: "));
+}

@@ -1,0 +1,101 @@
+// check-config and schema.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <string>
+
+#include "tests/cli/millwright.h"
+#include "tests/support/schema.h"
+#include "tests/support/temporary.h"
+
+using namespace millwright::test;
+
+namespace {
+
+const std::filesystem::path source = MILLWRIGHT_SOURCE;
+
+}  // namespace
+
+TEST_CASE("a good configuration says what it would do") {
+  const TemporaryDirectory directory;
+  const auto file = (directory / "millwright.json").string();
+  write_file(file, R"({
+    "site": "berlin",
+    "broker": { "url": "tcp://broker.plant:1883" },
+    "inputs": [
+      { "topic": "acme/{line}/{robot}/telemetry", "format": "json", "value": "/signals/{signal}/v",
+        "machine": "{robot}", "sensor": "{signal}" },
+      { "topic": "shop/press-1/temp", "format": "text", "machine": "press-1", "sensor": "temp" } ],
+    "profiles": [ { "match": "*/*_temp", "unit": "degC", "detectors": "auto" } ],
+    "processing": { "lanes": 2 } })");
+  const auto finished = run_millwright({"check-config", file});
+  CAPTURE(finished.out);
+  CHECK(finished.code == 0);
+  CHECK(finished.err == "");
+  CHECK(contains(finished.out, file + ": good"));
+  CHECK(contains(finished.out, "berlin, publishes under millwright/berlin"));
+  CHECK(contains(finished.out, "tcp://broker.plant:1883, MQTT 5"));
+  CHECK(contains(finished.out, "acme/+/+/telemetry (QoS 1)"));
+  CHECK(contains(finished.out, "shop/press-1/temp (QoS 1)"));
+  CHECK(contains(finished.out,
+                 "acme/{line}/{robot}/telemetry json /signals/{signal}/v -> machine {robot}, "
+                 "sensor {signal}, lane by machine"));
+  CHECK(contains(finished.out, "*/*_temp [degC]: "));
+  CHECK(contains(finished.out, "2 lanes"));
+}
+
+TEST_CASE("every problem of a configuration comes out with its place, and the exit code is 78") {
+  const TemporaryDirectory directory;
+  const auto file = (directory / "millwright.json").string();
+  write_file(file, "{\n  \"sitee\": \"berlin\",\n  \"processing\": { \"lanes\": \"two\" }\n}\n");
+  const auto finished = run_millwright({"check-config", file});
+  CAPTURE(finished.out);
+  CHECK(finished.code == 78);
+  CHECK(contains(finished.out, file + ":2:"));
+  CHECK(contains(finished.out, "did you mean \"site\"?"));
+  CHECK(contains(finished.out, file + ":3:"));
+  CHECK(contains(finished.out, "/processing/lanes"));
+  CHECK(contains(finished.out, "2 errors"));
+}
+
+TEST_CASE("a configuration that is not there is exit code 78 and named") {
+  const TemporaryDirectory directory;
+  const auto file = (directory / "none.json").string();
+  const auto finished = run_millwright({"check-config", file});
+  CHECK(finished.code == 78);
+  CHECK(contains(finished.out, file));
+}
+
+TEST_CASE("a mistake in an input's patterns is a problem with a pointer") {
+  const TemporaryDirectory directory;
+  const auto file = (directory / "millwright.json").string();
+  write_file(file, R"({ "inputs": [
+    { "topic": "good", "format": "text", "machine": "m", "sensor": "s" },
+    { "topic": "a/{m}/x", "where": { "m": "R[0-9" }, "format": "text", "machine": "{m}", "sensor": "s" } ] })");
+  const auto finished = run_millwright({"check-config", file});
+  CAPTURE(finished.out);
+  CHECK(finished.code == 78);
+  CHECK(contains(finished.out, "/inputs/1"));
+}
+
+TEST_CASE("the shipped examples are good") {
+  std::size_t examples = 0;
+  for (const auto& entry : std::filesystem::directory_iterator{source / "config" / "examples"}) {
+    if (entry.path().extension() != ".json") continue;
+    const auto finished = run_millwright({"check-config", entry.path().string()});
+    CAPTURE(finished.out);
+    CHECK(finished.code == 0);
+    ++examples;
+  }
+  CHECK(examples >= 2);
+}
+
+TEST_CASE("the schemas are printed, parse, and accept what they describe") {
+  const auto config = run_millwright({"schema", "config"});
+  const auto alert = run_millwright({"schema", "alert"});
+  CHECK(config.code == 0);
+  CHECK(alert.code == 0);
+  CHECK(schema_problem(config.out, R"({ "site": "berlin", "inputs": [] })") == "");
+  CHECK(schema_problem(config.out, R"({ "sight": "berlin" })") != "");
+  CHECK(schema_problem(alert.out, "{}") != "");
+}

@@ -1,0 +1,119 @@
+#include <doctest/doctest.h>
+
+#include "engine/alarm.h"
+
+using namespace millwright;
+using namespace millwright::engine;
+using namespace std::chrono_literals;
+
+namespace {
+
+Timestamp at(int seconds) { return Timestamp{} + std::chrono::seconds{1000 + seconds}; }
+
+struct Bench {
+  Alarm alarm;
+  AlarmRule rule{.on_delay = 10s, .off_delay = 20s, .limit = 1, .clear_ratio = 0.8};
+  AlertKind kind = AlertKind::shift;
+  std::optional<AlertEvent> feed(int seconds, double ratio) {
+    return advance(alarm, rule, kind, at(seconds), Score{.ratio = ratio});
+  }
+};
+
+}  // namespace
+
+TEST_CASE("an alert is raised after the on-delay and cleared after the off-delay, with rising revisions") {
+  Bench b;
+  CHECK(b.feed(0, 0.5) == std::nullopt);
+  CHECK(b.feed(1, 1.1) == std::nullopt);
+  CHECK(b.alarm.phase == Phase::pending);
+  CHECK(b.feed(10, 1.1) == std::nullopt);
+  CHECK(b.feed(11, 1.1) == AlertEvent::raised);
+  CHECK(b.alarm.revision == 1);
+  CHECK(b.alarm.onset == at(1));
+  CHECK(b.feed(12, 0.7) == std::nullopt);
+  CHECK(b.feed(31, 0.7) == std::nullopt);
+  CHECK(b.feed(32, 0.7) == AlertEvent::cleared);
+  CHECK(b.alarm.revision == 2);
+  CHECK(b.alarm.phase == Phase::normal);
+}
+
+TEST_CASE("a score that falls back before the on-delay is over raises nothing") {
+  Bench b;
+  b.feed(0, 1.5);
+  CHECK(b.feed(5, 0.9) == std::nullopt);
+  CHECK(b.alarm.phase == Phase::normal);
+  CHECK(b.feed(6, 1.5) == std::nullopt);
+  CHECK(b.feed(15, 1.5) == std::nullopt);
+  CHECK(b.feed(16, 1.5) == AlertEvent::raised);
+}
+
+TEST_CASE("between the clearing level and the limit an alert neither clears nor counts towards clearing") {
+  Bench b;
+  b.feed(0, 2);
+  REQUIRE(b.feed(10, 1.5) == AlertEvent::raised);
+  CHECK(b.feed(11, 0.7) == std::nullopt);
+  CHECK(b.feed(20, 0.9) == std::nullopt);
+  CHECK(b.feed(35, 0.7) == std::nullopt);
+  CHECK(b.feed(54, 0.7) == std::nullopt);
+  CHECK(b.feed(55, 0.7) == AlertEvent::cleared);
+}
+
+TEST_CASE("growth by a quarter is told at most once a minute, and a new severity at once") {
+  Bench b;
+  b.rule.on_delay = 0s;
+  REQUIRE(b.feed(0, 1.0) == AlertEvent::raised);
+  CHECK(b.feed(1, 1.3) == std::nullopt);
+  CHECK(b.feed(60, 1.3) == AlertEvent::updated);
+  CHECK(b.feed(61, 2.1) == AlertEvent::escalated);
+  CHECK(b.alarm.severity == Severity::critical);
+  CHECK(b.feed(200, 2.2) == std::nullopt);
+  CHECK(b.feed(201, 2.7) == AlertEvent::updated);
+  CHECK(b.alarm.revision == 4);
+}
+
+TEST_CASE("no score neither raises nor clears") {
+  Bench b;
+  b.rule.on_delay = 0s;
+  REQUIRE(b.feed(0, 1.0) == AlertEvent::raised);
+  for (int t = 1; t < 1000; ++t) CHECK(advance(b.alarm, b.rule, b.kind, at(t), std::nullopt) == std::nullopt);
+  CHECK(b.alarm.phase == Phase::active);
+}
+
+TEST_CASE("two episodes with the same onset get different ids") {
+  Bench b;
+  b.rule.on_delay = b.rule.off_delay = 0s;
+  const Score high{.ratio = 1.5, .expected = 0, .low = 0, .high = 0, .onset = at(0)};
+  REQUIRE(advance(b.alarm, b.rule, b.kind, at(5), high) == AlertEvent::raised);
+  const auto first = b.alarm.onset_ms;
+  REQUIRE(b.feed(6, 0) == AlertEvent::cleared);
+  REQUIRE(advance(b.alarm, b.rule, b.kind, at(7), high) == AlertEvent::raised);
+  CHECK(b.alarm.onset_ms == first + 1);
+}
+
+TEST_CASE("an onset given by the detector is taken, but never one after the reading") {
+  Bench b;
+  b.rule.on_delay = 0s;
+  advance(b.alarm, b.rule, b.kind, at(50), Score{.ratio = 1.5, .onset = at(20)});
+  CHECK(b.alarm.onset == at(20));
+  Bench c;
+  c.rule.on_delay = 0s;
+  advance(c.alarm, c.rule, c.kind, at(50), Score{.ratio = 1.5, .onset = at(90)});
+  CHECK(c.alarm.onset == at(50));
+}
+
+TEST_CASE("a sensor fault is a notice and clears with the first reading") {
+  Bench b;
+  b.rule.on_delay = 0s;
+  b.kind = AlertKind::gap;
+  CHECK(b.feed(0, 5) == AlertEvent::raised);
+  CHECK(b.alarm.severity == Severity::notice);
+  CHECK(b.feed(1, 0) == AlertEvent::cleared);
+}
+
+TEST_CASE("priority follows severity first and stays within 1..100") {
+  CHECK(priority_of(Severity::notice, 1e9) < priority_of(Severity::warning, 1));
+  CHECK(priority_of(Severity::warning, 1e9) < priority_of(Severity::critical, 1));
+  CHECK(priority_of(Severity::critical, 1e300) <= 100);
+  CHECK(priority_of(Severity::notice, 0) >= 1);
+  CHECK(priority_of(Severity::warning, 1.9) > priority_of(Severity::warning, 1.1));
+}

@@ -1,0 +1,77 @@
+// What the engine's tests share: feeding by name, and effects as text that can be compared whole.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/feed.h"
+
+namespace millwright::engine {
+
+inline Timestamp at(double seconds) {
+  return Timestamp{std::chrono::sys_days{std::chrono::year{2026} / 1 / 5}} + from_seconds(seconds);
+}
+
+inline std::string describe(const Alert& a) {
+  std::string evidence;
+  for (std::size_t i = 0; i < a.evidence.times.size(); ++i) {
+    evidence += fmt::format("{}:{:a} ", to_microseconds(a.evidence.times[i]), a.evidence.values[i]);
+  }
+  return fmt::format("{} r{} {} {} {} {} @{} onset {} v {:a} e {:a} [{:a},{:a}] s {:a} p{} n{} pos {} | {} | {}", a.id,
+                     a.revision, name_of(a.event), name_of(a.state), name_of(a.kind), name_of(a.severity),
+                     to_microseconds(a.time), to_microseconds(a.onset), a.value, a.expected, a.low, a.high, a.score,
+                     a.priority, a.learned_readings, a.position, a.message, evidence);
+}
+
+inline std::string describe(const Engine& engine, const Summary& s) {
+  const auto who = engine.info(s.sensor);
+  return fmt::format("{}/{} {} n{} mean {:a} m2 {:a} [{:a},{:a}] {:a}..{:a} q{} pos {}", who.machine, who.sensor,
+                     to_microseconds(s.minute), s.count, s.mean, s.m2, s.min, s.max, s.first, s.last, s.quality,
+                     s.position);
+}
+
+inline std::vector<std::string> describe(const Engine& engine, const Effects& effects) {
+  std::vector<std::string> out;
+  for (const auto& alert : effects.alerts) out.push_back(describe(alert));
+  for (const auto& summary : effects.summaries) out.push_back(describe(engine, summary));
+  return out;
+}
+
+// An engine fed one reading at a time, with arrival = event time and ticks when asked.
+struct Rig {
+  explicit Rig(Plan plan = {}) : engine(std::make_shared<const Plan>(std::move(plan))) { effects.want_verdicts = true; }
+
+  void reading(const std::string& machine, const std::string& sensor, double seconds, double value) {
+    feed.reading(engine, machine, sensor, {at(seconds), value}, ++position, at(seconds), at(seconds));
+    feed.step(engine, effects);
+  }
+  void tick(double seconds) {
+    feed.tick(++position, at(seconds), at(seconds));
+    feed.step(engine, effects);
+  }
+  std::vector<std::string> ids_of(AlertEvent event) const {
+    std::vector<std::string> out;
+    for (const auto& alert : effects.alerts) {
+      if (alert.event == event) out.push_back(alert.id);
+    }
+    return out;
+  }
+
+  Engine engine;
+  Feed feed{Clock::given};
+  Effects effects;
+  Position position = 0;
+};
+
+inline Profile profile(std::string match, std::vector<DetectorChoice> detectors) {
+  Profile p;
+  p.match = std::move(match);
+  p.detectors = std::move(detectors);
+  return p;
+}
+
+}  // namespace millwright::engine

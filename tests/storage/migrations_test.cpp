@@ -1,0 +1,83 @@
+// From one version of the schema to the next, with made-up versions.
+#include "storage/schema.h"
+#include "tests/storage/helpers.h"
+
+namespace millwright::storage {
+namespace {
+
+const Schema version_one{{{1, "CREATE TABLE part (name TEXT NOT NULL) STRICT"}},
+                         "CREATE VIEW parts AS SELECT name FROM part"};
+const Schema version_three{{{1, "CREATE TABLE part (name TEXT NOT NULL) STRICT"},
+                            {2, "ALTER TABLE part ADD COLUMN hours INTEGER NOT NULL DEFAULT 7"},
+                            {3,
+                             "CREATE TABLE tool (name TEXT) STRICT;"
+                             "UPDATE part SET hours = hours + 1"}},
+                           "CREATE VIEW parts AS SELECT name, hours FROM part;"
+                           "CREATE VIEW tools AS SELECT name FROM tool"};
+
+void make_old(const fs::path& file) {
+  Database database = open_archive(file, version_one);
+  database.execute("INSERT INTO part VALUES ('bearing')");
+}
+
+TEST_CASE("an older archive is copied, then migrated through every version") {
+  const TemporaryDirectory directory;
+  const auto file = directory / "archive.db", copy = directory / "archive.db.before-v3";
+  make_old(file);
+  CHECK_FALSE(fs::exists(directory / "archive.db.before-v1"));
+  {
+    Database database = open_archive(file, version_three);
+    CHECK(database.integer("PRAGMA user_version") == 3);
+    CHECK(rows_of(database, "SELECT * FROM parts") == "bearing|8\n");
+    CHECK(rows_of(database, "SELECT count(*) FROM tools") == "0\n");
+  }
+  Database before{copy};
+  CHECK(before.integer("PRAGMA user_version") == 1);
+  CHECK(before.integer("PRAGMA application_id") == application_id);
+  CHECK(rows_of(before, "SELECT * FROM parts") == "bearing\n");
+}
+
+TEST_CASE("opening the current version migrates and copies nothing") {
+  const TemporaryDirectory directory;
+  const auto file = directory / "archive.db";
+  make_old(file);
+  open_archive(file, version_one);
+  CHECK(rows_of(file, "SELECT * FROM parts") == "bearing\n");
+  CHECK(names_in(directory.path()) == std::vector<std::string>{"archive.db"});
+}
+
+TEST_CASE("a migration that fails leaves the archive as it was") {
+  const TemporaryDirectory directory;
+  const auto file = directory / "archive.db";
+  make_old(file);
+  Schema broken = version_three;
+  broken.migrations[2].sql = "CREATE TABLE tool (name TEXT); INSERT INTO nowhere VALUES (1)";
+  CHECK_THROWS_AS(open_archive(file, broken), StorageError);
+  {
+    Database database = open_archive(file, version_one);
+    CHECK(database.integer("PRAGMA user_version") == 1);
+    CHECK(rows_of(database, "SELECT * FROM parts") == "bearing\n");
+    CHECK(rows_of(database, "SELECT name FROM sqlite_schema WHERE name = 'tool'").empty());
+    database.execute("INSERT INTO part VALUES ('belt')");
+  }
+  // The next attempt copies anew: the old copy lacks what was written since.
+  open_archive(file, version_three);
+  CHECK(rows_of(directory / "archive.db.before-v3", "SELECT * FROM parts") == "bearing\nbelt\n");
+}
+
+TEST_CASE("without a copy there is no migration") {
+  const TemporaryDirectory directory;
+  const auto file = directory / "archive.db";
+  make_old(file);
+  fs::create_directories(directory / "archive.db.before-v3" / "in the way");
+  CHECK_THROWS_AS(open_archive(file, version_three), StorageError);
+  CHECK(open_archive(file, version_one).integer("PRAGMA user_version") == 1);
+}
+
+TEST_CASE("the archive's own versions rise by one from the first") {
+  int expected = 0;
+  for (const auto& migration : archive_schema().migrations) CHECK(migration.version == ++expected);
+}
+
+}  // namespace
+}  // namespace millwright::storage
