@@ -1,4 +1,5 @@
-// An event of an alert's life, as it goes to the archive and to subscribers. The JSON form is in daemon/documents.
+// An event of an alert's life, as it goes to the archive and to subscribers. The JSON form is in
+// daemon/documents.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,16 @@
 
 namespace millwright {
 
-enum class AlertEvent : std::uint8_t { raised, updated, escalated, cleared, acknowledged, shelved, unshelved, closed };
+enum class AlertEvent : std::uint8_t {
+  raised,
+  updated,
+  escalated,
+  cleared,
+  acknowledged,
+  shelved,
+  unshelved,
+  closed
+};
 enum class AlertState : std::uint8_t { active, cleared };
 enum class Severity : std::uint8_t { notice, warning, critical };
 
@@ -26,20 +36,21 @@ struct Contributor {
 
 struct Evidence {
   std::vector<Timestamp> times;
-  std::vector<double> values;    // in the sensor's unit
+  std::vector<double> values;  // in the sensor's unit
 };
 
 struct Alert {
-  std::string id;                // machine/sensor/kind/onset in ms: a function of the input, so a replay repeats it
-  std::uint32_t revision = 1;    // rises by one with every event of this id
+  std::string
+      id;  // machine/sensor/kind/onset in ms: a function of the input, so a replay repeats it
+  std::uint32_t revision = 1;  // rises by one with every event of this id
   AlertEvent event{};
   AlertState state{};
   bool acknowledged = false;
   AlertKind kind{};
   Severity severity{};
-  int priority = 0;              // 1..100
+  int priority = 0;  // 1..100
   std::string machine, sensor, unit;
-  Timestamp onset, time;         // when it began; the event time of this event
+  Timestamp onset, time;  // when it began; the event time of this event
   std::optional<Timestamp> cleared;
   double value = 0, expected = 0, low = 0, high = 0, score = 0;
   std::vector<Contributor> contributors;
@@ -50,7 +61,7 @@ struct Alert {
   std::string regime;
   Evidence evidence;
   std::string message, advice;
-  Position position = 0;         // the journal record that caused it
+  Position position = 0;  // the journal record that caused it
 
   AlertClass alert_class() const { return class_of(kind); }
 };

@@ -1,4 +1,5 @@
-// Bytes in and out: little-endian, no padding, the same on every machine. One `fields(io, object)` serves both ways.
+// Bytes in and out: little-endian, no padding, the same on every machine. One `fields(io, object)`
+// serves both ways.
 //
 //   struct State { std::uint64_t count{}; double mean{};
 //     static void fields(auto& io, auto& self) { io(self.count, self.mean); } };
@@ -26,7 +27,9 @@ template <class T>
 concept Scalar = std::is_arithmetic_v<T> || std::is_enum_v<T>;
 
 template <class T, class Io>
-concept HasFields = requires(Io& io, T& value) { T::fields(io, value); };
+concept HasFields = requires(Io& io, T& value) {
+  T::fields(io, value);
+};
 
 // Appends to a string that the caller owns.
 class Writer {
@@ -67,15 +70,14 @@ class Writer {
     for (const auto& value : values) put(value);
   }
   template <class T>
-    requires HasFields<T, Writer>
-  void put(const T& value) {
-    T::fields(*this, value);
-  }
+  requires HasFields<T, Writer>
+  void put(const T& value) { T::fields(*this, value); }
 
   std::string& out_;
 };
 
-// Reads from borrowed bytes. After running out of bytes `ok()` is false and everything further reads as zero.
+// Reads from borrowed bytes. After running out of bytes `ok()` is false and everything further
+// reads as zero.
 class Reader {
  public:
   explicit Reader(std::string_view in) : in_(in) {}
@@ -150,10 +152,8 @@ class Reader {
     for (std::uint32_t i = 0; i < size && ok_; ++i) get(values.emplace_back());
   }
   template <class T>
-    requires HasFields<T, Reader>
-  void get(T& value) {
-    T::fields(*this, value);
-  }
+  requires HasFields<T, Reader>
+  void get(T& value) { T::fields(*this, value); }
 
   std::string_view in_;
   bool ok_ = true;

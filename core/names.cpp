@@ -18,23 +18,24 @@ std::string_view look_up(const std::array<std::string_view, n>& names, E value) 
 
 std::string_view name_of(Outcome outcome) {
   static constexpr std::array<std::string_view, static_cast<std::size_t>(Outcome::count_)> names{
-      "learned", "warming", "held", "duplicate", "late", "not_finite", "out_of_range",
-      "future", "too_old", "sensor_limit", "bad_name", "two_lanes"};
+      "learned",      "warming", "held",    "duplicate",    "late",     "not_finite",
+      "out_of_range", "future",  "too_old", "sensor_limit", "bad_name", "two_lanes"};
   return look_up(names, outcome);
 }
 
 std::string_view name_of(Reject reject) {
   static constexpr std::array<std::string_view, static_cast<std::size_t>(Reject::count_)> names{
-      "none", "unknown_topic", "retained", "empty", "too_large", "too_deep", "not_utf8", "not_json",
-      "not_a_number", "missing_value", "missing_time", "bad_time", "missing_name", "wrong_length",
-      "too_many_readings", "journal_full"};
+      "none",         "unknown_topic", "retained",          "empty",
+      "too_large",    "too_deep",      "not_utf8",          "not_json",
+      "not_a_number", "missing_value", "missing_time",      "bad_time",
+      "missing_name", "wrong_length",  "too_many_readings", "journal_full"};
   return look_up(names, reject);
 }
 
 std::string_view name_of(AlertKind kind) {
   static constexpr std::array<std::string_view, static_cast<std::size_t>(AlertKind::count_)> names{
-      "limit", "spike", "shift", "drift", "trend", "spread", "pattern", "vibration", "rate", "machine",
-      "gap", "stuck", "saturated", "clock"};
+      "limit",     "spike", "shift",   "drift", "trend", "spread",    "pattern",
+      "vibration", "rate",  "machine", "gap",   "stuck", "saturated", "clock"};
   return look_up(names, kind);
 }
 
@@ -43,12 +44,15 @@ std::string_view name_of(AlertClass alert_class) {
 }
 
 std::string_view name_of(AlertEvent event) {
-  static constexpr std::array<std::string_view, 8> names{"raised", "updated", "escalated", "cleared",
-                                                         "acknowledged", "shelved", "unshelved", "closed"};
+  static constexpr std::array<std::string_view, 8> names{"raised",    "updated",      "escalated",
+                                                         "cleared",   "acknowledged", "shelved",
+                                                         "unshelved", "closed"};
   return look_up(names, event);
 }
 
-std::string_view name_of(AlertState state) { return state == AlertState::active ? "active" : "cleared"; }
+std::string_view name_of(AlertState state) {
+  return state == AlertState::active ? "active" : "cleared";
+}
 
 std::string_view name_of(Severity severity) {
   static constexpr std::array<std::string_view, 3> names{"notice", "warning", "critical"};

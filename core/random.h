@@ -1,4 +1,5 @@
-// Our own seeded generator and distributions: the standard library's differ between implementations.
+// Our own seeded generator and distributions: the standard library's differ between
+// implementations.
 #pragma once
 
 #include <cmath>
@@ -30,7 +31,9 @@ class Random {
     return std::sqrt(-2.0 * std::log(u)) * std::cos(2.0 * std::numbers::pi * v);
   }
   // A generator of its own, independent of what this one draws later.
-  Random fork(std::uint64_t stream) const { return Random{state_ ^ (stream * 0xd1342543de82ef95u + 0x2545f4914f6cdd1du)}; }
+  Random fork(std::uint64_t stream) const {
+    return Random{state_ ^ (stream * 0xd1342543de82ef95u + 0x2545f4914f6cdd1du)};
+  }
 
  private:
   std::uint64_t state_;

@@ -31,7 +31,8 @@ struct Reading {
 constexpr std::size_t index(SensorId id) { return static_cast<std::size_t>(id); }
 constexpr std::size_t index(MachineId id) { return static_cast<std::size_t>(id); }
 
-// Values beyond this cannot be summed in squares without overflow; they are rejected as out of range.
+// Values beyond this cannot be summed in squares without overflow; they are rejected as out of
+// range.
 inline constexpr double largest_magnitude = 1e100;
 
 }  // namespace millwright

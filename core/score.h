@@ -9,8 +9,9 @@
 
 namespace millwright {
 
-// `ratio` is statistic / alarm limit: dimensionless, 1 is the limit, so detectors combine. Expected value and the band
-// of normal values are in the sensor's unit. 'No score yet' (warming up) is std::nullopt, never 0.
+// `ratio` is statistic / alarm limit: dimensionless, 1 is the limit, so detectors combine. Expected
+// value and the band of normal values are in the sensor's unit. 'No score yet' (warming up) is
+// std::nullopt, never 0.
 struct Score {
   double ratio = 0;
   double expected = 0;
@@ -19,12 +20,25 @@ struct Score {
   std::optional<Timestamp> onset{};  // when the deviation began, where the detector can tell
 };
 
-// Machine faults need a mechanic; sensor faults (data quality) freeze learning and never clear a machine alert.
+// Machine faults need a mechanic; sensor faults (data quality) freeze learning and never clear a
+// machine alert.
 enum class AlertClass : std::uint8_t { machine, sensor };
 
 enum class AlertKind : std::uint8_t {
-  limit, spike, shift, drift, trend, spread, pattern, vibration, rate, machine,  // class machine
-  gap, stuck, saturated, clock,                                                  // class sensor
+  limit,
+  spike,
+  shift,
+  drift,
+  trend,
+  spread,
+  pattern,
+  vibration,
+  rate,
+  machine,  // class machine
+  gap,
+  stuck,
+  saturated,
+  clock,  // class sensor
   count_
 };
 
@@ -34,7 +48,8 @@ constexpr AlertClass class_of(AlertKind kind) {
 std::string_view name_of(AlertKind kind);
 std::string_view name_of(AlertClass alert_class);
 
-// May this reading teach the baseline? Suspicious ones do not; robust windows may still take them in.
+// May this reading teach the baseline? Suspicious ones do not; robust windows may still take them
+// in.
 enum class Trust : std::uint8_t { normal, suspicious };
 
 }  // namespace millwright

@@ -1,5 +1,5 @@
-// Per-sensor summary of one minute; mergeable in any order (Chan, Golub & LeVeque 1983, "Algorithms for computing the
-// sample variance", The American Statistician 37:242).
+// Per-sensor summary of one minute; mergeable in any order (Chan, Golub & LeVeque 1983, "Algorithms
+// for computing the sample variance", The American Statistician 37:242).
 #pragma once
 
 #include <algorithm>
@@ -11,22 +11,22 @@ namespace millwright {
 
 // Bits of Summary::quality; 0 is clean.
 enum Quality : std::uint32_t {
-  quality_late = 1,       // late readings are included
-  quality_suspicious = 2, // readings that did not teach are included
-  quality_warming = 4,    // the sensor was still warming up
-  quality_fault = 8,      // a sensor fault (stuck, saturated) was active
+  quality_late = 1,        // late readings are included
+  quality_suspicious = 2,  // readings that did not teach are included
+  quality_warming = 4,     // the sensor was still warming up
+  quality_fault = 8,       // a sensor fault (stuck, saturated) was active
 };
 
 struct Summary {
   SensorId sensor{};
-  Timestamp minute;         // start of the minute, event time
+  Timestamp minute;  // start of the minute, event time
   std::uint64_t count = 0;
   double mean = 0;
-  double m2 = 0;            // sum of squared distances from the mean
+  double m2 = 0;  // sum of squared distances from the mean
   double min = 0, max = 0;
   double first = 0, last = 0;
   std::uint32_t quality = 0;
-  Position position = 0;    // the journal record that completed it
+  Position position = 0;  // the journal record that completed it
 
   void add(double value) {
     if (count == 0) min = max = first = value;
@@ -55,8 +55,8 @@ struct Summary {
     quality |= later.quality;
   }
   static void fields(auto& io, auto& self) {
-    io(self.sensor, self.minute, self.count, self.mean, self.m2, self.min, self.max, self.first, self.last,
-       self.quality, self.position);
+    io(self.sensor, self.minute, self.count, self.mean, self.m2, self.min, self.max, self.first,
+       self.last, self.quality, self.position);
   }
 };
 

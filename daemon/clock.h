@@ -1,4 +1,5 @@
-// The daemon's clocks: the wall clock, and processing time, which never falls and stands still while the broker is away.
+// The daemon's clocks: the wall clock, and processing time, which never falls and stands still
+// while the broker is away.
 #pragma once
 
 #include <chrono>
@@ -8,10 +9,12 @@
 
 namespace millwright::daemon {
 
-inline Timestamp wall_clock() { return std::chrono::floor<Duration>(std::chrono::system_clock::now()); }
+inline Timestamp wall_clock() {
+  return std::chrono::floor<Duration>(std::chrono::system_clock::now());
+}
 
-// What silence is measured in: a sensor is not silent because the broker is away or the daemon was down, nor because
-// somebody set the clock. Thread rule: any thread.
+// What silence is measured in: a sensor is not silent because the broker is away or the daemon was
+// down, nor because somebody set the clock. Thread rule: any thread.
 class ProcessingTime {
  public:
   // Goes on from `start`.
@@ -35,7 +38,9 @@ class ProcessingTime {
   }
 
  private:
-  Duration since_start() const { return std::chrono::floor<Duration>(std::chrono::steady_clock::now() - started_); }
+  Duration since_start() const {
+    return std::chrono::floor<Duration>(std::chrono::steady_clock::now() - started_);
+  }
 
   mutable std::mutex mutex_;
   Timestamp base_;

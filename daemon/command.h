@@ -24,17 +24,18 @@ enum ExitCode : int {
 
 struct Command {
   std::string_view name;
-  std::string_view summary;   // one line, for --help of the whole
-  std::string_view example;   // a call that works as it stands, for --help of the command
-  // Adds the command's options to `app` and returns what runs it; the result is the exit code. What it throws ends as
-  // one sentence on stderr: std::invalid_argument as 64, std::system_error as 74, anything else as 70.
+  std::string_view summary;  // one line, for --help of the whole
+  std::string_view example;  // a call that works as it stands, for --help of the command
+  // Adds the command's options to `app` and returns what runs it; the result is the exit code. What
+  // it throws ends as one sentence on stderr: std::invalid_argument as 64, std::system_error as 74,
+  // anything else as 70.
   std::function<int()> (*prepare)(CLI::App& app);
 };
 
 // In the order of --help.
 std::span<const Command* const> commands();
 
-extern const Command run_command, check_config_command, test_input_command, replay_command, filter_command,
-    simulate_command, quarantine_command, schema_command;
+extern const Command run_command, check_config_command, test_input_command, replay_command,
+    filter_command, simulate_command, quarantine_command, schema_command;
 
 }  // namespace millwright::daemon

@@ -45,12 +45,14 @@ using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
 constexpr auto tick_interval = 1s;
-constexpr auto status_interval = 60s;
-constexpr auto journal_patience = 100ms;   // how long the MQTT thread waits for room before a message is shed
-constexpr auto publish_patience = 2s;      // at the end, for alerts still on their way
+constexpr auto status_interval = 5s;
+constexpr auto journal_patience =
+    100ms;  // how long the MQTT thread waits for room before a message is shed
+constexpr auto publish_patience = 2s;  // at the end, for alerts still on their way
 constexpr auto disconnect_patience = 3s;
 
-// What keeps the daemon from starting, with the exit code that tells systemd whether trying again may help.
+// What keeps the daemon from starting, with the exit code that tells systemd whether trying again
+// may help.
 class StartError : public std::runtime_error {
  public:
   StartError(int code, const std::string& what) : std::runtime_error(what), code_(code) {}
@@ -67,13 +69,17 @@ class DirectoryLock {
     const auto file = directory / "lock";
     descriptor_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (descriptor_ < 0) {
-      throw StartError{exit_io, fmt::format("the state directory {} cannot be written: {}", directory.string(),
-                                            std::generic_category().message(errno))};
+      throw StartError{
+          exit_io, fmt::format("the state directory {} cannot be written: {}", directory.string(),
+                               std::generic_category().message(errno))};
     }
     if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
       ::close(descriptor_);
-      throw StartError{exit_io, fmt::format("another Millwright uses the state directory {}; stop it, or give this one a "
-                                            "state_directory of its own", directory.string())};
+      throw StartError{
+          exit_io,
+          fmt::format("another Millwright uses the state directory {}; stop it, or give this one a "
+                      "state_directory of its own",
+                      directory.string())};
     }
   }
   ~DirectoryLock() { ::close(descriptor_); }
@@ -85,9 +91,11 @@ class DirectoryLock {
 };
 
 fs::path journal_directory(const config::Configuration& configuration) {
-  if (!configuration.processing.journal_directory.empty()) return configuration.processing.journal_directory;
+  if (!configuration.processing.journal_directory.empty())
+    return configuration.processing.journal_directory;
   const char* runtime = std::getenv("RUNTIME_DIRECTORY");
-  if (runtime != nullptr && *runtime != '\0') return std::string{runtime}.substr(0, std::string{runtime}.find(':'));
+  if (runtime != nullptr && *runtime != '\0')
+    return std::string{runtime}.substr(0, std::string{runtime}.find(':'));
   return state_directory(configuration) / "journal";
 }
 
@@ -95,7 +103,8 @@ void make_directory(const fs::path& directory) {
   std::error_code error;
   fs::create_directories(directory, error);
   if (error) {
-    throw StartError{exit_io, fmt::format("cannot make the directory {}: {}", directory.string(), error.message())};
+    throw StartError{exit_io, fmt::format("cannot make the directory {}: {}", directory.string(),
+                                          error.message())};
   }
 }
 
@@ -103,7 +112,8 @@ std::string read_secret(const fs::path& file) {
   std::ifstream in{file};
   std::string secret;
   if (!in || !std::getline(in, secret)) {
-    throw StartError{exit_config, fmt::format("the broker's password cannot be read from {}", file.string())};
+    throw StartError{exit_config,
+                     fmt::format("the broker's password cannot be read from {}", file.string())};
   }
   if (!secret.empty() && secret.back() == '\r') secret.pop_back();
   return secret;
@@ -113,10 +123,11 @@ std::string password_of(const BrokerSettings& broker) {
   if (!broker.password_credential.empty()) {
     const char* directory = std::getenv("CREDENTIALS_DIRECTORY");
     if (directory == nullptr) {
-      throw StartError{exit_config,
-                       fmt::format("broker.password_credential names {}, but systemd gave no credentials; add "
-                                   "LoadCredential={}:FILE to the unit", broker.password_credential,
-                                   broker.password_credential)};
+      throw StartError{
+          exit_config,
+          fmt::format("broker.password_credential names {}, but systemd gave no credentials; add "
+                      "LoadCredential={}:FILE to the unit",
+                      broker.password_credential, broker.password_credential)};
     }
     return read_secret(fs::path{directory} / broker.password_credential);
   }
@@ -125,18 +136,21 @@ std::string password_of(const BrokerSettings& broker) {
 }
 
 std::string topic_root(const config::Configuration& configuration) {
-  return configuration.topic_root.empty() ? "millwright/" + configuration.site : configuration.topic_root;
+  return configuration.topic_root.empty() ? "millwright/" + configuration.site
+                                          : configuration.topic_root;
 }
 
 void log_problems(Log& log, const std::vector<config::Problem>& problems) {
-  // The place stands in the sentence: every problem is a sentence of its own, none is held back as repeated.
+  // The place stands in the sentence: every problem is a sentence of its own, none is held back as
+  // repeated.
   for (const auto& problem : problems) {
     const auto text = config::to_string(problem);
     problem.level == config::Problem::Level::error ? log.error(text) : log.warning(text);
   }
 }
 
-// A lane with all that belongs to it. The order is that of construction: what is used by a later one stands first.
+// A lane with all that belongs to it. The order is that of construction: what is used by a later
+// one stands first.
 struct LaneParts {
   std::unique_ptr<ingest::Journal> journal;
   std::unique_ptr<Quarantine> quarantine;
@@ -197,7 +211,9 @@ class Daemon {
     options.topic_root = root_;
     options.lanes = configuration_.processing.lanes;
     WriterHandlers handlers;
-    handlers.publish = [this](std::vector<storage::OutboxRow> rows) { publisher_->enqueue(std::move(rows)); };
+    handlers.publish = [this](std::vector<storage::OutboxRow> rows) {
+      publisher_->enqueue(std::move(rows));
+    };
     handlers.checkpointed = [this](std::uint32_t lane, Position position, bool ok) {
       lanes_[lane].lane->checkpointed(position, ok);
     };
@@ -223,7 +239,8 @@ class Daemon {
       const bool same = parts.shard->position() > 0 && parts.shard->text() == text_;
       if (!same || parts.journal->unread_bytes() > 0) append_configuration(*parts.journal);
     }
-    router_ = std::make_unique<ingest::LaneRouter>(configuration_.inputs, configuration_.processing.lanes);
+    router_ = std::make_unique<ingest::LaneRouter>(configuration_.inputs,
+                                                   configuration_.processing.lanes);
   }
 
   LaneParts open_lane(std::uint32_t number, const fs::path& directory) {
@@ -231,10 +248,13 @@ class Daemon {
     auto read = storage::read_checkpoint(state_directory_ / (name + ".state"));
     for (const auto& sentence : read.set_aside) log_.error(sentence);
     if (read.newer_version) throw StartError{exit_config, *read.newer_version};
-    auto opened = ingest::Journal::open(directory / (name + ".journal"), configuration_.processing.journal_bytes);
+    auto opened = ingest::Journal::open(directory / (name + ".journal"),
+                                        configuration_.processing.journal_bytes);
     if (opened.set_aside) {
-      log_.error("A journal could not be used and was set aside, readings since the last checkpoint are lost",
-                 {{"lane", number}, {"set_aside", *opened.set_aside}});
+      log_.error(
+          "A journal could not be used and was set aside, readings since the last checkpoint are "
+          "lost",
+          {{"lane", number}, {"set_aside", *opened.set_aside}});
     }
     if (opened.torn_records > 0) {
       log_.warning("Records at the end of the journal were torn and are not used",
@@ -250,26 +270,33 @@ class Daemon {
     const auto position = parts.shard->position();
     parts.journal->seek_after(position);
     parts.journal->start_after(std::max(position, writer_->applied(number)));
-    parts.lane = std::make_unique<Lane>(number, *parts.journal, *parts.shard, *parts.quarantine, *writer_, log_);
+    parts.lane = std::make_unique<Lane>(number, *parts.journal, *parts.shard, *parts.quarantine,
+                                        *writer_, log_);
     if (const auto records = opened.kept_records; records > 0 || position > 0) {
-      log_.info("A lane goes on where it stopped",
-                {{"lane", number}, {"checkpoint", position}, {"journal_records", records},
-                 {"sensors", parts.shard->figures().sensors}});
+      log_.info("A lane goes on where it stopped", {{"lane", number},
+                                                    {"checkpoint", position},
+                                                    {"journal_records", records},
+                                                    {"sensors", parts.shard->figures().sensors}});
     }
     return parts;
   }
 
-  // With the checkpoint's own configuration: what the journal holds behind it is replayed as it was meant.
-  std::unique_ptr<Shard> open_shard(std::uint32_t number, const std::optional<storage::Checkpoint>& checkpoint,
+  // With the checkpoint's own configuration: what the journal holds behind it is replayed as it was
+  // meant.
+  std::unique_ptr<Shard> open_shard(std::uint32_t number,
+                                    const std::optional<storage::Checkpoint>& checkpoint,
                                     Quarantine& quarantine) {
     if (checkpoint) {
       try {
-        auto shard = std::make_unique<Shard>(number, checkpoint->configuration, machines_, &quarantine);
+        auto shard =
+            std::make_unique<Shard>(number, checkpoint->configuration, machines_, &quarantine);
         if (const auto why = shard->restore(*checkpoint)) throw StartError{exit_config, *why};
         return shard;
       } catch (const std::invalid_argument& error) {
-        log_.warning("The configuration in the checkpoint is not understood any more, the present one is used",
-                     {{"lane", number}, {"why", error.what()}});
+        log_.warning(
+            "The configuration in the checkpoint is not understood any more, the present one is "
+            "used",
+            {{"lane", number}, {"why", error.what()}});
         auto shard = std::make_unique<Shard>(number, text_, machines_, &quarantine);
         if (const auto why = shard->restore(*checkpoint)) throw StartError{exit_config, *why};
         return shard;
@@ -285,7 +312,9 @@ class Daemon {
     record.arrival = time_->now();
     record.payload = text_;
     if (!journal.append(record, 5s)) {
-      throw StartError{exit_config, "the configuration does not fit into the journal; raise processing.journal_bytes"};
+      throw StartError{
+          exit_config,
+          "the configuration does not fit into the journal; raise processing.journal_bytes"};
     }
   }
 
@@ -299,15 +328,21 @@ class Daemon {
   void open_session() {
     ingest::SessionOptions options;
     options.broker = configuration_.broker;
-    if (options.broker.client_id.empty()) options.broker.client_id = "millwright-" + configuration_.site;
+    if (options.broker.client_id.empty())
+      options.broker.client_id = "millwright-" + configuration_.site;
     options.password = password_of(configuration_.broker);
-    options.subscriptions = ingest::Decoder{configuration_.inputs, configuration_.limits}.subscriptions();
+    options.subscriptions =
+        ingest::Decoder{configuration_.inputs, configuration_.limits}.subscriptions();
     options.will = status_message(false);
     options.birth = status_message(true);
     ingest::SessionHandlers handlers;
     handlers.message = [this](const ingest::Incoming& message) { accept(message); };
-    handlers.event = [this](ingest::SessionEvent event, const std::string& text) { on_event(event, text); };
-    handlers.delivered = [this](std::uint64_t tag, bool taken) { publisher_->delivered(tag, taken); };
+    handlers.event = [this](ingest::SessionEvent event, const std::string& text) {
+      on_event(event, text);
+    };
+    handlers.delivered = [this](std::uint64_t tag, bool taken) {
+      publisher_->delivered(tag, taken);
+    };
     try {
       session_ = std::make_unique<ingest::Session>(std::move(options), std::move(handlers));
     } catch (const std::runtime_error& error) {
@@ -327,15 +362,18 @@ class Daemon {
     record.flags = message.retained ? ingest::message_retained : 0;
     record.topic = message.topic;
     record.properties = message.properties;
-    // Of a payload that is too large, one byte too many is enough for the lane to refuse it under its name.
-    record.payload = message.payload.substr(0, configuration_.limits.payload_bytes + std::size_t{1});
+    // Of a payload that is too large, one byte too many is enough for the lane to refuse it under
+    // its name.
+    record.payload =
+        message.payload.substr(0, configuration_.limits.payload_bytes + std::size_t{1});
     std::optional<std::uint32_t> lane;
     {
       const std::lock_guard lock{router_mutex_};
       lane = router_->lane(message.topic);
     }
     if (!lane) return count(Reject::unknown_topic);
-    if (!lanes_[*lane].journal->append(record, journal_patience)) return count(Reject::journal_full);
+    if (!lanes_[*lane].journal->append(record, journal_patience))
+      return count(Reject::journal_full);
     ++messages_;
   }
 
@@ -346,7 +384,8 @@ class Daemon {
     switch (event) {
       case ingest::SessionEvent::connected:
         time_->run();
-        log_.info("Connected to the broker", {{"broker", configuration_.broker.url}, {"granted", text}});
+        log_.info("Connected to the broker",
+                  {{"broker", configuration_.broker.url}, {"granted", text}});
         writer_->publish_open_alerts();
         publisher_->connected();
         return;
@@ -355,7 +394,8 @@ class Daemon {
         log_.warning("The connection to the broker is lost", {{"why", text}});
         return;
       case ingest::SessionEvent::connect_failed:
-        log_.warning("The broker cannot be reached", {{"broker", configuration_.broker.url}, {"why", text}});
+        log_.warning("The broker cannot be reached",
+                     {{"broker", configuration_.broker.url}, {"why", text}});
         return;
       case ingest::SessionEvent::subscription_refused:
         log_.error("The broker refused a subscription: no readings come from it", {{"what", text}});
@@ -364,8 +404,9 @@ class Daemon {
         log_.error("The broker refused a message: nobody hears of this alert", {{"what", text}});
         return;
       case ingest::SessionEvent::taken_over:
-        log_.error("Another client uses our client id; give each Millwright a broker.client_id of its own",
-                   {{"what", text}});
+        log_.error(
+            "Another client uses our client id; give each Millwright a broker.client_id of its own",
+            {{"what", text}});
         return;
       case ingest::SessionEvent::handler_failed:
         log_.error("A message could not be taken in", {{"why", text}});
@@ -422,7 +463,8 @@ class Daemon {
       for (std::size_t i = 0; i < beats.size(); ++i) alive &= beats[i] != beats_[i];
     }
     if (!alive) {
-      log_.warning("A thread has made no progress for a second", {{"lanes_and_writer", beats.size()}});
+      log_.warning("A thread has made no progress for a second",
+                   {{"lanes_and_writer", beats.size()}});
       return;
     }
     beats_ = std::move(beats);
@@ -432,7 +474,8 @@ class Daemon {
   void say_what_was_lost() {
     const auto full = rejected_[static_cast<std::size_t>(Reject::journal_full)].load();
     if (full > said_full_) {
-      log_.error("Messages were shed: the lanes do not keep up and the journal is full", {{"messages", full - said_full_}});
+      log_.error("Messages were shed: the lanes do not keep up and the journal is full",
+                 {{"messages", full - said_full_}});
       said_full_ = full;
     }
   }
@@ -442,40 +485,47 @@ class Daemon {
     auto loaded = config::load(config_file_);
     log_problems(log_, loaded.problems);
     if (!loaded.configuration) {
-      log_.error("The new configuration has errors, the old one stays in force", {{"config", config_file_.string()}});
+      log_.error("The new configuration has errors, the old one stays in force",
+                 {{"config", config_file_.string()}});
       notify_ready(status_line());
       return;
     }
     try {
       take_on(std::move(loaded));
     } catch (const std::exception& error) {
-      log_.error("The new configuration cannot be used, the old one stays in force", {{"why", error.what()}});
+      log_.error("The new configuration cannot be used, the old one stays in force",
+                 {{"why", error.what()}});
     }
     notify_ready(status_line());
   }
 
   void take_on(config::Loaded loaded) {
     auto& changed = *loaded.configuration;
-    ingest::Decoder decoder{changed.inputs, changed.limits};  // throws for what the parser could not see
-    const bool restart = !(changed.broker == configuration_.broker) || changed.site != configuration_.site ||
-                         changed.topic_root != configuration_.topic_root ||
-                         changed.state_directory != configuration_.state_directory ||
-                         !(changed.archive == configuration_.archive) ||
-                         changed.processing.lanes != configuration_.processing.lanes ||
-                         changed.processing.journal_bytes != configuration_.processing.journal_bytes ||
-                         changed.processing.journal_directory != configuration_.processing.journal_directory;
+    ingest::Decoder decoder{changed.inputs,
+                            changed.limits};  // throws for what the parser could not see
+    const bool restart =
+        !(changed.broker == configuration_.broker) || changed.site != configuration_.site ||
+        changed.topic_root != configuration_.topic_root ||
+        changed.state_directory != configuration_.state_directory ||
+        !(changed.archive == configuration_.archive) ||
+        changed.processing.lanes != configuration_.processing.lanes ||
+        changed.processing.journal_bytes != configuration_.processing.journal_bytes ||
+        changed.processing.journal_directory != configuration_.processing.journal_directory;
     text_ = loaded.text;
     for (auto& parts : lanes_) append_configuration(*parts.journal);
     {
       const std::lock_guard lock{router_mutex_};
-      router_ = std::make_unique<ingest::LaneRouter>(changed.inputs, static_cast<std::uint32_t>(lanes_.size()));
+      router_ = std::make_unique<ingest::LaneRouter>(changed.inputs,
+                                                     static_cast<std::uint32_t>(lanes_.size()));
     }
     session_->resubscribe(decoder.subscriptions());
     log_.info("The configuration was reloaded",
               {{"inputs", changed.inputs.size()}, {"profiles", changed.plan.profiles.size()}});
     if (restart) {
-      log_.warning("broker, site, topic_root, state_directory, archive, lanes and journal settings take effect with the "
-                   "next start");
+      log_.warning(
+          "broker, site, topic_root, state_directory, archive, lanes and journal settings take "
+          "effect with the "
+          "next start");
     }
   }
 
@@ -501,8 +551,9 @@ class Daemon {
   std::string status_line() const {
     const auto sum = totals();
     return fmt::format("{} to {}; {} sensors on {} machines, {} still learning; {} alerts active",
-                       session_->connected() ? "connected" : "not connected", configuration_.broker.url, sum.sensors,
-                       sum.machines, sum.warming, sum.active_alerts);
+                       session_->connected() ? "connected" : "not connected",
+                       configuration_.broker.url, sum.sensors, sum.machines, sum.warming,
+                       sum.active_alerts);
   }
 
   ingest::Outgoing status_message(bool online) const {
@@ -514,7 +565,8 @@ class Daemon {
     status.since = started_;
     status.messages = messages_;
     status.rejected = sum.rejected;
-    for (std::size_t i = 0; i < rejected_.size(); ++i) status.rejected.add(static_cast<Reject>(i), rejected_[i]);
+    for (std::size_t i = 0; i < rejected_.size(); ++i)
+      status.rejected.add(static_cast<Reject>(i), rejected_[i]);
     status.outcomes = sum.outcomes;
     status.sensors = sum.sensors;
     status.machines = sum.machines;
@@ -551,8 +603,8 @@ class Daemon {
 
   const fs::path config_file_;
   Log& log_;
-  std::string text_;   // of the configuration in force
-  const config::Configuration configuration_;   // as at start; lanes hold what a reload changed
+  std::string text_;                           // of the configuration in force
+  const config::Configuration configuration_;  // as at start; lanes hold what a reload changed
   const fs::path state_directory_;
   const DirectoryLock lock_;
   const std::string root_;

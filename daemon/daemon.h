@@ -1,4 +1,5 @@
-// The daemon: session, journals, lanes, writer and publisher wired together, and the supervisor that watches them.
+// The daemon: session, journals, lanes, writer and publisher wired together, and the supervisor
+// that watches them.
 //
 //   session --> journal --> lane --> writer --> publisher --> session
 //
@@ -11,8 +12,9 @@
 
 namespace millwright::daemon {
 
-// Runs until SIGTERM or SIGINT; SIGHUP reloads. Returns the exit code; what cannot be started is said in one sentence.
-// Blocks those signals in the calling thread: call it before any other thread is started.
+// Runs until SIGTERM or SIGINT; SIGHUP reloads. Returns the exit code; what cannot be started is
+// said in one sentence. Blocks those signals in the calling thread: call it before any other thread
+// is started.
 int run_daemon(const std::filesystem::path& config_file, Log& log);
 
 }  // namespace millwright::daemon

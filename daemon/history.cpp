@@ -17,12 +17,15 @@ engine::Plan plan_of(const config::Configuration& configuration) {
 }  // namespace
 
 History::History(const config::Configuration& configuration, HistoryHandlers handlers)
-    : engine_(std::make_shared<const engine::Plan>(plan_of(configuration))), handlers_(std::move(handlers)) {
+    : engine_(std::make_shared<const engine::Plan>(plan_of(configuration))),
+      handlers_(std::move(handlers)) {
   effects_.want_verdicts = handlers_.verdict != nullptr;
 }
 
-void History::reading(std::string_view machine, std::string_view sensor, Timestamp time, double value) {
-  const auto refused = feed_.reading(engine_, machine, sensor, {time, value}, ++position_, time, time);
+void History::reading(std::string_view machine, std::string_view sensor, Timestamp time,
+                      double value) {
+  const auto refused =
+      feed_.reading(engine_, machine, sensor, {time, value}, ++position_, time, time);
   if (refused && handlers_.verdict) {
     step();  // what came before is told before
     engine::Verdict verdict;

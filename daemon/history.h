@@ -1,4 +1,5 @@
-// Recorded readings through the production engine, with event time as the clock: what `replay` and `filter` share.
+// Recorded readings through the production engine, with event time as the clock: what `replay` and
+// `filter` share.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +17,10 @@ namespace millwright::daemon {
 
 struct HistoryHandlers {
   std::function<void(const Alert&)> alert;
-  // Empty: not wanted. In the order in which readings were judged; a reading that could not be onboarded has no ids,
-  // so names come with it.
-  std::function<void(std::string_view machine, std::string_view sensor, const engine::Verdict&)> verdict;
+  // Empty: not wanted. In the order in which readings were judged; a reading that could not be
+  // onboarded has no ids, so names come with it.
+  std::function<void(std::string_view machine, std::string_view sensor, const engine::Verdict&)>
+      verdict;
 };
 
 class History {

@@ -8,16 +8,21 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t native_readings = 4096;    // per step, when the lane is behind
+constexpr std::size_t native_readings = 4096;  // per step, when the lane is behind
 constexpr auto patience = std::chrono::milliseconds{250};
 constexpr auto retry = std::chrono::seconds{5};
 constexpr auto figures_interval = std::chrono::milliseconds{500};
 
 }  // namespace
 
-Lane::Lane(std::uint32_t number, ingest::Journal& journal, Shard& shard, Quarantine& quarantine, ArchiveWriter& writer,
-           Log& log)
-    : number_(number), journal_(journal), shard_(shard), quarantine_(quarantine), writer_(writer), log_(log) {}
+Lane::Lane(std::uint32_t number, ingest::Journal& journal, Shard& shard, Quarantine& quarantine,
+           ArchiveWriter& writer, Log& log)
+    : number_(number),
+      journal_(journal),
+      shard_(shard),
+      quarantine_(quarantine),
+      writer_(writer),
+      log_(log) {}
 
 Lane::~Lane() {
   draining_ = true;
@@ -77,7 +82,8 @@ void Lane::run() {
   figures_ = shard_.figures();
 }
 
-// Applies records: native, what is there; micro-batch, until there are enough readings or the first has waited enough.
+// Applies records: native, what is there; micro-batch, until there are enough readings or the first
+// has waited enough.
 std::size_t Lane::gather() {
   const auto& processing = shard_.configuration().processing;
   const bool batches = processing.mode == ProcessingMode::micro_batch;
@@ -123,20 +129,24 @@ void Lane::order_checkpoint() {
   }
 }
 
-// The journal forgets what is in a checkpoint. When no checkpoint can be written it must forget all the same before it
-// is full: detection goes on, and a crash then loses what was learned since the last good checkpoint.
+// The journal forgets what is in a checkpoint. When no checkpoint can be written it must forget all
+// the same before it is full: detection goes on, and a crash then loses what was learned since the
+// last good checkpoint.
 void Lane::release() {
   if (const auto answers = answers_.load(); answers != answers_seen_) {
     answers_seen_ = answers;
     ordered_ = false;
     if (failed_) next_checkpoint_ = Clock::now() + retry;
-    if (const Position safe = safe_; safe > journal_.last_released()) journal_.release_through(safe);
+    if (const Position safe = safe_; safe > journal_.last_released())
+      journal_.release_through(safe);
   }
   if (failed_ && journal_.unreleased_bytes() > journal_.capacity() / 4 * 3) {
     journal_.release_through(shard_.position());
-    log_.error("No checkpoint can be written and the journal is full: after a crash, what was learned since the last "
-               "checkpoint will be lost",
-               {{"lane", number_}});
+    log_.error(
+        "No checkpoint can be written and the journal is full: after a crash, what was learned "
+        "since the last "
+        "checkpoint will be lost",
+        {{"lane", number_}});
   }
 }
 

@@ -1,5 +1,5 @@
-// A lane: one shard on one thread, between its journal and the writer. Decides when a batch is stepped (native or
-// micro-batch), when a checkpoint is due and when the journal may forget.
+// A lane: one shard on one thread, between its journal and the writer. Decides when a batch is
+// stepped (native or micro-batch), when a checkpoint is due and when the journal may forget.
 #pragma once
 
 #include <atomic>
@@ -18,22 +18,22 @@ namespace millwright::daemon {
 
 class Lane {
  public:
-  Lane(std::uint32_t number, ingest::Journal& journal, Shard& shard, Quarantine& quarantine, ArchiveWriter& writer,
-       Log& log);
+  Lane(std::uint32_t number, ingest::Journal& journal, Shard& shard, Quarantine& quarantine,
+       ArchiveWriter& writer, Log& log);
   ~Lane();
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
 
   void start();
-  // Works off what the journal holds, orders a checkpoint and ends the thread. Called again, it works off on the caller's
-  // thread what came since.
+  // Works off what the journal holds, orders a checkpoint and ends the thread. Called again, it
+  // works off on the caller's thread what came since.
   void drain();
 
   // On the writer's thread: what became of an ordered checkpoint.
   void checkpointed(Position position, bool ok);
 
-  ShardFigures figures() const;                      // any thread; a moment old
-  std::uint64_t beats() const { return beats_; }     // any thread; rises while the lane makes progress
+  ShardFigures figures() const;                   // any thread; a moment old
+  std::uint64_t beats() const { return beats_; }  // any thread; rises while the lane makes progress
 
  private:
   void run();
@@ -50,12 +50,12 @@ class Lane {
   ArchiveWriter& writer_;
   Log& log_;
   std::chrono::steady_clock::time_point next_checkpoint_, next_figures_;
-  bool ordered_ = false;                      // a checkpoint is on its way
+  bool ordered_ = false;  // a checkpoint is on its way
   bool applied_since_checkpoint_ = false;
-  std::atomic<Position> safe_{0};             // everything up to here is in a checkpoint on disk
-  std::atomic<std::uint32_t> answers_{0};     // checkpoints answered by the writer
+  std::atomic<Position> safe_{0};          // everything up to here is in a checkpoint on disk
+  std::atomic<std::uint32_t> answers_{0};  // checkpoints answered by the writer
   std::uint32_t answers_seen_ = 0;
-  std::atomic<bool> failed_{false};           // the newest checkpoint could not be written
+  std::atomic<bool> failed_{false};  // the newest checkpoint could not be written
   std::atomic<bool> draining_{false};
   std::atomic<std::uint64_t> beats_{0};
   mutable std::mutex figures_mutex_;

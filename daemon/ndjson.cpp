@@ -42,7 +42,9 @@ Timestamp time(const Json& value) {
   std::optional<Timestamp> parsed;
   if (value.is_number()) parsed = time_from_epoch(value.get<double>());
   if (value.is_string()) parsed = parse_time(value.get_ref<const std::string&>());
-  if (!parsed) throw std::invalid_argument{"\"time\" is no time: ISO 8601 or a number since the epoch is needed"};
+  if (!parsed)
+    throw std::invalid_argument{
+        "\"time\" is no time: ISO 8601 or a number since the epoch is needed"};
   return *parsed;
 }
 

@@ -1,4 +1,5 @@
-// What systemd is told: READY, STATUS, RELOADING, STOPPING, WATCHDOG. Nothing happens where there is no systemd.
+// What systemd is told: READY, STATUS, RELOADING, STOPPING, WATCHDOG. Nothing happens where there
+// is no systemd.
 #pragma once
 
 #include <chrono>

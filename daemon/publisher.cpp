@@ -61,7 +61,8 @@ void Publisher::delivered(std::uint64_t tag, bool taken) {
       sequence = node.mapped().sequence;
       try_now_ = true;
     } else {
-      // Back to its place: those in flight behind it come back behind it, so the order of one alert's events holds.
+      // Back to its place: those in flight behind it come back behind it, so the order of one
+      // alert's events holds.
       auto place = queue_.begin();
       while (place != queue_.end() && node.mapped().sequence != 0 && place->sequence != 0 &&
              place->sequence < node.mapped().sequence) {
@@ -93,7 +94,8 @@ void Publisher::run(std::stop_token stop) {
   }
 }
 
-// Until the session has enough in flight; it says by `delivered` or `connected` when it is worth going on.
+// Until the session has enough in flight; it says by `delivered` or `connected` when it is worth
+// going on.
 void Publisher::publish_what_fits(std::unique_lock<std::mutex>& lock) {
   while (!queue_.empty()) {
     const auto tag = ++tag_;

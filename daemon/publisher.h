@@ -1,4 +1,5 @@
-// Publishes what the archive has committed: in its order, a bounded number in flight, again until the broker took it.
+// Publishes what the archive has committed: in its order, a bounded number in flight, again until
+// the broker took it.
 #pragma once
 
 #include <condition_variable>
@@ -20,7 +21,7 @@ class Publisher {
  public:
   struct Handlers {
     std::function<void(std::uint64_t sequence)> delivered;  // the broker has taken an outbox row
-    std::function<void()> reload;                           // rows were left in the outbox: hand them over again
+    std::function<void()> reload;  // rows were left in the outbox: hand them over again
   };
 
   // `source` is the CloudEvents attribute of that name.
@@ -34,7 +35,8 @@ class Publisher {
   // Waits until everything handed over was taken, or `patience` is over, and ends the thread.
   void stop(std::chrono::milliseconds patience);
 
-  // Any thread. Rows with sequence 0 are not in the outbox: the broker's taking them is not reported.
+  // Any thread. Rows with sequence 0 are not in the outbox: the broker's taking them is not
+  // reported.
   void enqueue(std::vector<storage::OutboxRow> rows);
   // Any thread: the session is there again.
   void connected();
@@ -53,7 +55,8 @@ class Publisher {
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
   std::deque<storage::OutboxRow> queue_;
-  std::map<std::uint64_t, storage::OutboxRow> in_flight_;  // by tag; tags rise in the order of publishing
+  std::map<std::uint64_t, storage::OutboxRow>
+      in_flight_;  // by tag; tags rise in the order of publishing
   std::uint64_t tag_ = 0;
   bool left_in_outbox_ = false;
   bool try_now_ = false;

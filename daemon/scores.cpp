@@ -15,7 +15,8 @@ ScoresFile::ScoresFile(std::string file) : file_(std::move(file)), out_(file_, s
   out_ << "time,machine,sensor,value,score,alert\n";
 }
 
-void ScoresFile::add(std::string_view machine, std::string_view sensor, const engine::Verdict& verdict) {
+void ScoresFile::add(std::string_view machine, std::string_view sensor,
+                     const engine::Verdict& verdict) {
   auto found = machines_.find(machine);
   if (found == machines_.end()) found = machines_.emplace(std::string{machine}, Instant{}).first;
   auto& instant = found->second;
@@ -34,8 +35,8 @@ void ScoresFile::add(std::string_view machine, std::string_view sensor, const en
 }
 
 void ScoresFile::end_instant(std::string_view machine, Instant& instant) {
-  const bool alert =
-      std::any_of(instant.alerts.begin(), instant.alerts.end(), [](const auto& entry) { return entry.second; });
+  const bool alert = std::any_of(instant.alerts.begin(), instant.alerts.end(),
+                                 [](const auto& entry) { return entry.second; });
   row(instant.time, machine, "*", std::nullopt, instant.worst, alert);
   instant.worst.reset();
   instant.open = false;
@@ -49,8 +50,8 @@ void ScoresFile::close() {
   if (!out_) throw std::system_error{EIO, std::generic_category(), "cannot write " + file_};
 }
 
-void ScoresFile::row(Timestamp time, std::string_view machine, std::string_view sensor, std::optional<double> value,
-                     std::optional<double> score, bool alert) {
+void ScoresFile::row(Timestamp time, std::string_view machine, std::string_view sensor,
+                     std::optional<double> value, std::optional<double> score, bool alert) {
   line_.assign(format_time(time));
   cell(machine);
   cell(sensor);

@@ -1,10 +1,12 @@
-// The file of `replay --scores`: one row per reading, in input order, and one per machine and instant with sensor `*`.
+// The file of `replay --scores`: one row per reading, in input order, and one per machine and
+// instant with sensor `*`.
 //
 //   time,machine,sensor,value,score,alert
 //
-// `time` ISO 8601 UTC; `score` the highest ratio to an alarm limit, empty while warming up and for readings that were
-// not judged (late, repeated, refused); `alert` 1 while an alert on the sensor is active. The row `*` is the machine:
-// its worst sensor at that instant, and 1 while any of them has an alert; its value is empty.
+// `time` ISO 8601 UTC; `score` the highest ratio to an alarm limit, empty while warming up and for
+// readings that were not judged (late, repeated, refused); `alert` 1 while an alert on the sensor
+// is active. The row `*` is the machine: its worst sensor at that instant, and 1 while any of them
+// has an alert; its value is empty.
 #pragma once
 
 #include <fstream>
@@ -29,12 +31,12 @@ class ScoresFile {
   struct Instant {
     Timestamp time;
     std::optional<double> worst;
-    std::map<std::string, bool, std::less<>> alerts;   // sensor -> active; kept over instants
+    std::map<std::string, bool, std::less<>> alerts;  // sensor -> active; kept over instants
     bool open = false;
   };
   void end_instant(std::string_view machine, Instant& instant);
-  void row(Timestamp time, std::string_view machine, std::string_view sensor, std::optional<double> value,
-           std::optional<double> score, bool alert);
+  void row(Timestamp time, std::string_view machine, std::string_view sensor,
+           std::optional<double> value, std::optional<double> score, bool alert);
   void cell(std::string_view text);
 
   const std::string file_;

@@ -14,7 +14,8 @@ constexpr std::uint32_t shard_magic = 0x3153574d;  // "MWS1"
 constexpr std::uint16_t shard_version = 1;
 
 engine::Clock clock_of(const config::Configuration& configuration) {
-  return configuration.processing.clock == ProcessingClock::event ? engine::Clock::event : engine::Clock::given;
+  return configuration.processing.clock == ProcessingClock::event ? engine::Clock::event
+                                                                  : engine::Clock::given;
 }
 
 // The lanes share the room for sensors evenly.
@@ -32,7 +33,8 @@ bool MachineRegistry::claim(std::string_view machine, std::uint32_t lane) {
   return lanes_.try_emplace(std::string{machine}, lane).first->second == lane;
 }
 
-Shard::Shard(std::uint32_t lane, std::string configuration_text, MachineRegistry& registry, Quarantine* quarantine)
+Shard::Shard(std::uint32_t lane, std::string configuration_text, MachineRegistry& registry,
+             Quarantine* quarantine)
     : lane_(lane), registry_(registry), quarantine_(quarantine) {
   output_.lane = lane;
   configure(std::move(configuration_text));
@@ -83,8 +85,8 @@ void Shard::decode(const ingest::Record& record) {
       engine_->refuse(Outcome::two_lanes);
       continue;
     }
-    feed_.reading(*engine_, reading.machine, reading.sensor, {reading.time, reading.value}, record.position,
-                  record.received, record.arrival);
+    feed_.reading(*engine_, reading.machine, reading.sensor, {reading.time, reading.value},
+                  record.position, record.received, record.arrival);
   }
 }
 
@@ -97,7 +99,8 @@ bool Shard::ours(std::string_view machine) {
 
 void Shard::keep_bad(Reject reason, std::string_view where, const ingest::Record& record) {
   rejected_.add(reason);
-  if (quarantine_ != nullptr) quarantine_->add(reason, where, record.topic, record.payload, record.received);
+  if (quarantine_ != nullptr)
+    quarantine_->add(reason, where, record.topic, record.payload, record.received);
 }
 
 void Shard::reconfigure(std::string_view text) {
@@ -107,7 +110,8 @@ void Shard::reconfigure(std::string_view text) {
   configure(std::string{text});
   engine::Engine changed{std::make_shared<const engine::Plan>(plan_of(configuration_))};
   Position position = 0;
-  check(changed.restore_all(state, position) == engine::RestoreResult::ok, "an engine reads its own state");
+  check(changed.restore_all(state, position) == engine::RestoreResult::ok,
+        "an engine reads its own state");
   engine_ = std::move(changed);
   std::string now;
   Writer{now}(feed_);
@@ -153,7 +157,8 @@ storage::Checkpoint Shard::checkpoint() const {
   storage::Checkpoint checkpoint;
   checkpoint.position = position_;
   checkpoint.configuration = configuration_text_;
-  Writer{checkpoint.state}(shard_magic, shard_version, last_arrival_, messages_, rejected_, feed_, engine_->save_all(position_));
+  Writer{checkpoint.state}(shard_magic, shard_version, last_arrival_, messages_, rejected_, feed_,
+                           engine_->save_all(position_));
   return checkpoint;
 }
 

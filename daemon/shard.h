@@ -1,5 +1,6 @@
-// One lane's work without its thread: records in, alerts and summaries out. Decodes, feeds the engine, takes on changed
-// configurations where they stand in the journal, and is saved and restored as bytes.
+// One lane's work without its thread: records in, alerts and summaries out. Decodes, feeds the
+// engine, takes on changed configurations where they stand in the journal, and is saved and
+// restored as bytes.
 #pragma once
 
 #include <cstdint>
@@ -45,14 +46,14 @@ struct LaneOutput {
   std::uint32_t lane = 0;
   std::vector<Alert> alerts;
   std::vector<NamedSummary> summaries;
-  Position through = 0;   // effects of every record up to here are in this output or an earlier one
+  Position through = 0;  // effects of every record up to here are in this output or an earlier one
   bool empty() const { return alerts.empty() && summaries.empty(); }
 };
 
 struct ShardFigures {
-  std::uint64_t messages = 0;      // records decoded
-  std::uint64_t readings = 0;      // handed to the engine, refused ones included
-  Counters<Reject> rejected;       // messages and fields that yielded no reading
+  std::uint64_t messages = 0;  // records decoded
+  std::uint64_t readings = 0;  // handed to the engine, refused ones included
+  Counters<Reject> rejected;   // messages and fields that yielded no reading
   Counters<Outcome> outcomes;
   std::uint64_t sensors = 0, machines = 0, warming = 0, active_alerts = 0, waiting = 0;
 };
@@ -61,17 +62,19 @@ struct ShardFigures {
 class Shard {
  public:
   // Throws std::invalid_argument with a sentence when the text is no configuration.
-  Shard(std::uint32_t lane, std::string configuration_text, MachineRegistry& registry, Quarantine* quarantine);
+  Shard(std::uint32_t lane, std::string configuration_text, MachineRegistry& registry,
+        Quarantine* quarantine);
 
-  // Takes in the next record. A configuration record takes effect at once, after all before it has been stepped.
+  // Takes in the next record. A configuration record takes effect at once, after all before it has
+  // been stepped.
   void apply(const ingest::Record& record);
   // Readings and ticks that wait for `step`.
   std::size_t waiting() const { return feed_.size(); }
   // Runs the engine over what was applied and hands over all that came of it.
   LaneOutput step();
 
-  Position position() const { return position_; }   // of the last record applied
-  Timestamp last_arrival() const { return last_arrival_; }   // newest processing time applied
+  Position position() const { return position_; }           // of the last record applied
+  Timestamp last_arrival() const { return last_arrival_; }  // newest processing time applied
   const std::string& text() const { return configuration_text_; }
   const config::Configuration& configuration() const { return configuration_; }
   ShardFigures figures() const;
@@ -91,7 +94,7 @@ class Shard {
 
   const std::uint32_t lane_;
   MachineRegistry& registry_;
-  Quarantine* quarantine_;   // may be null
+  Quarantine* quarantine_;  // may be null
   std::string configuration_text_;
   config::Configuration configuration_;
   std::optional<engine::Engine> engine_;
@@ -99,12 +102,13 @@ class Shard {
   std::optional<ingest::Decoder> decoder_;
   ingest::DecodeResult decoded_;
   engine::Effects effects_;
-  LaneOutput output_;        // of steps that a configuration change made
+  LaneOutput output_;  // of steps that a configuration change made
   Position position_ = 0;
   Timestamp last_arrival_;
   std::uint64_t messages_ = 0;
   Counters<Reject> rejected_;
-  std::unordered_map<std::string, bool> machines_;  // ours or not, as the registry said; with several lanes only
+  std::unordered_map<std::string, bool>
+      machines_;  // ours or not, as the registry said; with several lanes only
 };
 
 }  // namespace millwright::daemon

@@ -10,9 +10,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t enough_rows = 5000;         // a transaction is worth its sync
+constexpr std::size_t enough_rows = 5000;  // a transaction is worth its sync
 constexpr auto longest_wait = std::chrono::seconds{2};
-constexpr std::size_t most_summaries = 500'000;   // kept while the archive cannot be written
+constexpr std::size_t most_summaries = 500'000;  // kept while the archive cannot be written
 constexpr std::size_t most_alerts = 20'000;
 constexpr auto retry = std::chrono::seconds{5};
 constexpr std::size_t most_reloaded = 5000;
@@ -21,7 +21,10 @@ constexpr auto cleared_kept = std::chrono::hours{24 * 7};
 }  // namespace
 
 ArchiveWriter::ArchiveWriter(WriterOptions options, WriterHandlers handlers, Log& log)
-    : options_(std::move(options)), handlers_(std::move(handlers)), log_(log), through_(options_.lanes, 0) {
+    : options_(std::move(options)),
+      handlers_(std::move(handlers)),
+      log_(log),
+      through_(options_.lanes, 0) {
   open_archive();
 }
 
@@ -33,7 +36,8 @@ void ArchiveWriter::open_archive() {
     archive_ = std::make_unique<storage::Archive>(*options_.archive);
     if (const auto& where = archive_->set_aside()) {
       ++failures_;
-      log_.error("The archive was damaged and set aside, a new one is begun", {{"set_aside", *where}});
+      log_.error("The archive was damaged and set aside, a new one is begun",
+                 {{"set_aside", *where}});
     }
   } catch (const std::runtime_error& error) {  // StorageError, or a file system's system_error
     ++failures_;
@@ -43,7 +47,9 @@ void ArchiveWriter::open_archive() {
   }
 }
 
-Position ArchiveWriter::applied(std::uint32_t lane) { return archive_ ? archive_->applied(lane) : 0; }
+Position ArchiveWriter::applied(std::uint32_t lane) {
+  return archive_ ? archive_->applied(lane) : 0;
+}
 
 void ArchiveWriter::start() {
   thread_ = std::thread{[this] { run(); }};
@@ -95,8 +101,10 @@ void ArchiveWriter::take(LaneOutput& output) {
   through_[output.lane] = output.through;
 }
 
-// The stream of events, and the current state of the alert; that of a cleared one is kept for a week.
-std::vector<storage::OutboxRow> ArchiveWriter::rows_of(const Alert& alert, const std::string& document) const {
+// The stream of events, and the current state of the alert; that of a cleared one is kept for a
+// week.
+std::vector<storage::OutboxRow> ArchiveWriter::rows_of(const Alert& alert,
+                                                       const std::string& document) const {
   storage::OutboxRow event;
   event.topic = options_.topic_root + "/event/alert";
   event.payload = document;
@@ -163,7 +171,8 @@ void ArchiveWriter::take(Reload&) {
 
 bool ArchiveWriter::commit_due() const {
   if (published_unsaved_ || (options_.archive && !archive_)) return Clock::now() >= next_try_;
-  if (!alerts_.empty() || summaries_.size() >= enough_rows || delivered_.size() >= enough_rows) return true;
+  if (!alerts_.empty() || summaries_.size() >= enough_rows || delivered_.size() >= enough_rows)
+    return true;
   return (!summaries_.empty() || !delivered_.empty()) && Clock::now() - oldest_ >= longest_wait;
 }
 
@@ -215,7 +224,8 @@ bool ArchiveWriter::commit() {
       log_.info("The archive is written again, nothing that waited was lost",
                 {{"alerts", batch.alerts.size()}, {"summaries", batch.summaries.size()}});
     }
-    // Rows that went out unsaved go out once more, now with a sequence: twice is allowed, never is not.
+    // Rows that went out unsaved go out once more, now with a sequence: twice is allowed, never is
+    // not.
     handlers_.publish(std::move(committed.outbox));
     return true;
   } catch (const storage::StorageError& error) {
@@ -234,7 +244,9 @@ void ArchiveWriter::commit_failed(const storage::StorageError& error) {
   ++failures_;
   next_try_ = Clock::now() + retry;
   log_.error("The archive cannot be written, alerts go out without it",
-             {{"why", error.what()}, {"alerts_waiting", alerts_.size()}, {"summaries_waiting", summaries_.size()}});
+             {{"why", error.what()},
+              {"alerts_waiting", alerts_.size()},
+              {"summaries_waiting", summaries_.size()}});
 }
 
 void ArchiveWriter::drop_surplus() {
@@ -247,8 +259,10 @@ void ArchiveWriter::drop_surplus() {
     // They have been published; only their history is cut.
     const auto surplus = alerts_.size() - most_alerts;
     alerts_.erase(alerts_.begin(), alerts_.begin() + static_cast<std::ptrdiff_t>(surplus));
-    outbox_.erase(outbox_.begin(), outbox_.begin() + static_cast<std::ptrdiff_t>(std::min(outbox_.size(), 2 * surplus)));
-    log_.error("Alert history was dropped: the archive was away for too long", {{"events", surplus}});
+    outbox_.erase(outbox_.begin(), outbox_.begin() + static_cast<std::ptrdiff_t>(
+                                                         std::min(outbox_.size(), 2 * surplus)));
+    log_.error("Alert history was dropped: the archive was away for too long",
+               {{"events", surplus}});
   }
 }
 

@@ -1,5 +1,6 @@
-// The one thread that writes: alerts before they are published, summaries in batches, checkpoints behind both. Storage
-// trouble never stops detection: alerts then go out from memory, and what could not be written is tried again.
+// The one thread that writes: alerts before they are published, summaries in batches, checkpoints
+// behind both. Storage trouble never stops detection: alerts then go out from memory, and what
+// could not be written is tried again.
 #pragma once
 
 #include <atomic>
@@ -24,8 +25,8 @@
 namespace millwright::daemon {
 
 struct WriterOptions {
-  std::optional<std::filesystem::path> archive;   // nothing: no archive is kept
-  std::filesystem::path state_directory;          // for checkpoints: lane-<n>.state
+  std::optional<std::filesystem::path> archive;  // nothing: no archive is kept
+  std::filesystem::path state_directory;         // for checkpoints: lane-<n>.state
   std::string site, topic_root;
   std::uint32_t lanes = 1;
 };
@@ -34,20 +35,20 @@ struct WriterHandlers {
   std::function<void(std::vector<storage::OutboxRow>)> publish;
   // A checkpoint is on disk, or (`ok` false) could not be written.
   std::function<void(std::uint32_t lane, Position position, bool ok)> checkpointed;
-  std::function<void(const Alert&)> committed;    // for whoever watches alerts; may be empty
+  std::function<void(const Alert&)> committed;  // for whoever watches alerts; may be empty
 };
 
 struct WriterFigures {
   std::uint64_t alerts = 0, summaries = 0, transactions = 0, checkpoints = 0;
-  std::uint64_t failures = 0;             // of a transaction or a checkpoint
-  std::uint64_t summaries_dropped = 0;    // the archive was away for too long
-  std::uint64_t beats = 0;                // rises while the thread makes progress
+  std::uint64_t failures = 0;           // of a transaction or a checkpoint
+  std::uint64_t summaries_dropped = 0;  // the archive was away for too long
+  std::uint64_t beats = 0;              // rises while the thread makes progress
 };
-
 
 class ArchiveWriter {
  public:
-  // Opens the archive; when it cannot be used, says so in the log, and goes on without it, trying again.
+  // Opens the archive; when it cannot be used, says so in the log, and goes on without it, trying
+  // again.
   ArchiveWriter(WriterOptions options, WriterHandlers handlers, Log& log);
   ~ArchiveWriter();
   ArchiveWriter(const ArchiveWriter&) = delete;
@@ -61,11 +62,12 @@ class ArchiveWriter {
   void write(LaneOutput output);
   void checkpoint(std::uint32_t lane, storage::Checkpoint checkpoint);
   void delivered(std::uint64_t sequence);
-  void publish_open_alerts();   // after every connect
+  void publish_open_alerts();  // after every connect
   void reload_outbox();
 
   WriterFigures figures() const;
-  // Before start: no position of the archive can be ahead of `position` of the lane's journal, or the journal was lost.
+  // Before start: no position of the archive can be ahead of `position` of the lane's journal, or
+  // the journal was lost.
   Position applied(std::uint32_t lane);
 
  private:
@@ -99,18 +101,19 @@ class ArchiveWriter {
   std::unique_ptr<storage::Archive> archive_;
   Channel<Item> channel_{4096};
 
-  // What waits for the next transaction. A deque: summaries are dropped at the front when there are too many.
+  // What waits for the next transaction. A deque: summaries are dropped at the front when there are
+  // too many.
   std::deque<NamedSummary> summaries_;
   std::deque<std::uint32_t> summary_lanes_;
   std::vector<storage::AlertRow> alerts_;
   std::vector<storage::OutboxRow> outbox_;
   std::vector<std::uint64_t> delivered_;
-  std::vector<Position> through_;           // per lane; 0: nothing new
+  std::vector<Position> through_;  // per lane; 0: nothing new
   std::chrono::steady_clock::time_point oldest_, next_try_;
-  bool published_unsaved_ = false;          // what waits has been published already
+  bool published_unsaved_ = false;  // what waits has been published already
 
-  std::atomic<std::uint64_t> alerts_written_{0}, summaries_written_{0}, transactions_{0}, checkpoints_{0}, failures_{0},
-      summaries_dropped_{0}, beats_{0};
+  std::atomic<std::uint64_t> alerts_written_{0}, summaries_written_{0}, transactions_{0},
+      checkpoints_{0}, failures_{0}, summaries_dropped_{0}, beats_{0};
   std::thread thread_;
 };
 

@@ -1,4 +1,5 @@
-// The one list of detectors: factory, config parser, schema, docs and the conformance suite follow it.
+// The one list of detectors: factory, config parser, schema, docs and the conformance suite follow
+// it.
 #pragma once
 
 #include <cstddef>

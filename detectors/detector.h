@@ -1,4 +1,5 @@
-// The contract of a per-sensor detector, and the column that holds one detector's states for all sensors of a lane.
+// The contract of a per-sensor detector, and the column that holds one detector's states for all
+// sensors of a lane.
 //
 // A detector is a plain struct:
 //
@@ -9,12 +10,14 @@
 //     static constexpr Timeline timeline = Timeline::event;
 //     struct Params { ...; static void describe(auto& visit, auto& p); };
 //     struct State { ...; static void fields(auto& io, auto& s); };   // save and load in one
-//     static std::optional<Score> score(const Params&, const State&, Sample);   // pure; nothing while warming up
-//     static void learn(const Params&, State&, Sample, Trust);                  // follows score, once per reading
-//     static std::optional<Score> silence(const Params&, const State&, Timestamp now);  // optional: asked at ticks
+//     static std::optional<Score> score(const Params&, const State&, Sample);   // pure; nothing
+//     while warming up static void learn(const Params&, State&, Sample, Trust);                  //
+//     follows score, once per reading static std::optional<Score> silence(const Params&, const
+//     State&, Timestamp now);  // optional: asked at ticks
 //   };
 //
-// Adding one: a header here, its name in all.h, a page docs/detectors/<name>.md, a test tests/detectors/<name>_test.cpp.
+// Adding one: a header here, its name in all.h, a page docs/detectors/<name>.md, a test
+// tests/detectors/<name>_test.cpp.
 #pragma once
 
 #include <concepts>
@@ -32,8 +35,9 @@
 
 namespace millwright::detectors {
 
-// Which time a detector's samples carry: the event time of the reading, or the moment it arrived (processing time).
-// Those on `arrival` see every sign of life, late and repeated readings included.
+// Which time a detector's samples carry: the event time of the reading, or the moment it arrived
+// (processing time). Those on `arrival` see every sign of life, late and repeated readings
+// included.
 enum class Timeline : std::uint8_t { event, arrival };
 
 template <class D>
@@ -48,7 +52,8 @@ concept Detector = requires(const typename D::Params& params, const typename D::
 };
 
 template <class D>
-concept HearsSilence = requires(const typename D::Params& params, const typename D::State& state, Timestamp now) {
+concept HearsSilence = requires(const typename D::Params& params, const typename D::State& state,
+                                Timestamp now) {
   { D::silence(params, state, now) } -> std::same_as<std::optional<Score>>;
 };
 
@@ -70,7 +75,8 @@ class Column {
   // Scores before learning; `out` has one place per item.
   virtual void score(std::span<const Item> items, std::span<std::optional<Score>> out) const = 0;
   virtual void learn(std::span<const Item> items, std::span<const Trust> trust) = 0;
-  // Asks every sensor for its silence score; only for detectors that hear silence. `out` is indexed by slot.
+  // Asks every sensor for its silence score; only for detectors that hear silence. `out` is indexed
+  // by slot.
   virtual void silence(Timestamp now, std::vector<std::optional<Score>>& out) const = 0;
 
   virtual void save(Slot slot, Writer& out) const = 0;
@@ -80,7 +86,8 @@ class Column {
   virtual std::uint64_t fingerprint(Slot slot) const = 0;
 };
 
-// A detector without its type: what the engine, the config parser, the schema and the docs need to know.
+// A detector without its type: what the engine, the config parser, the schema and the docs need to
+// know.
 struct DetectorType {
   std::string_view name;
   AlertKind kind{};
@@ -128,7 +135,8 @@ class ColumnOf final : public Column {
   void silence(Timestamp now, std::vector<std::optional<Score>>& out) const override {
     out.assign(states_.size(), std::nullopt);
     if constexpr (HearsSilence<D>) {
-      for (std::size_t i = 0; i < states_.size(); ++i) out[i] = D::silence(params_[sets_[i]], states_[i], now);
+      for (std::size_t i = 0; i < states_.size(); ++i)
+        out[i] = D::silence(params_[sets_[i]], states_[i], now);
     }
   }
 
@@ -151,8 +159,8 @@ class ColumnOf final : public Column {
 
   std::vector<typename D::Params> params_;  // one per distinct set
   std::vector<std::uint64_t> fingerprints_;
-  std::vector<std::uint32_t> sets_;         // slot -> its parameters
-  std::vector<typename D::State> states_;   // slot -> its state
+  std::vector<std::uint32_t> sets_;        // slot -> its parameters
+  std::vector<typename D::State> states_;  // slot -> its state
 };
 
 template <Detector D>

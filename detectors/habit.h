@@ -3,7 +3,13 @@
 //
 // A suspicious peak is put in quarantine. It becomes normal only when such peaks have come back in
 // at least `episodes_to_accept` separate episodes over at least `accept_after`: what recurs every
-// shift is how the machine works. One fault, however long, is one episode.
+// shift is how the machine works. One fault, however long, is one episode. While the record is
+// younger than twice that time, half its age is enough.
+//
+// What was seen for an hour is not all that is normal: shifts, programs and the daily cycle are
+// still to come. So a young record reaches further than itself (`reach`): four times at first, as
+// the square root of a day over its age after that, and no further than itself from a day on. Early
+// alarms are for what is gross.
 //
 // A statistic that wanders is taken in by excursions (`follow`): the peak teaches when the
 // excursion has come back by itself, never on the way up. Else whatever grows step by step would
@@ -11,6 +17,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 
 #include "core/score.h"
@@ -21,8 +28,13 @@ namespace millwright::detectors {
 
 struct Habit {
   static constexpr std::uint32_t episodes_to_accept = 4;
+  static constexpr Duration grown_up = std::chrono::hours{24};
+  static constexpr Duration longest_step =
+      std::chrono::hours{1};  // between readings; more is a silence
+  static constexpr double widest = 4;
 
   double record = 0;       // highest normal peak, faded
+  Duration age{0};         // time over which it was kept, silences left out
   double quarantined = 0;  // highest suspicious peak since `since`
   Timestamp since{};       // first suspicious peak in quarantine
   Timestamp last{};        // the latest one
@@ -31,16 +43,26 @@ struct Habit {
   double peak = 0;          // of the excursion under way
 
   static void fields(auto& io, auto& self) {
-    io(self.record, self.quarantined, self.since, self.last, self.episodes, self.suspicious,
-       self.peak);
-    refuse_unless(io, positive_in_bounds(self.record, self.quarantined, self.peak));
+    io(self.record, self.age, self.quarantined, self.since, self.last, self.episodes,
+       self.suspicious, self.peak);
+    refuse_unless(io, positive_in_bounds(self.record, self.quarantined, self.peak) &&
+                          self.age >= Duration{0} && self.age <= grown_up);
   }
 
   // `share`: see `forgotten`.
   void fade(double share) { record *= 1 - share; }
+  void grow(Duration elapsed) { age = std::min(grown_up, age + std::min(elapsed, longest_step)); }
+  double maturity() const { return to_seconds(age) / to_seconds(grown_up); }  // 0..1
+  // What stands within `margin` times this is normal.
+  double reach(double margin) const {
+    const double youth = std::sqrt(to_seconds(grown_up) / std::max(to_seconds(age), 1.0));
+    return margin * std::clamp(youth, 1.0, widest) * record;
+  }
   void teach(double height) { record = std::max(record, height); }
 
-  void suspect(double height, Timestamp now, Duration accept_after) {
+  void suspect(double height, Timestamp now, Duration patience) {
+    // Of a record half as old as that, less can be asked.
+    const auto accept_after = std::clamp(age / 2, patience / 24, patience);
     if (episodes == 0 || elapsed_between(last, now) / 3 > accept_after) {
       quarantined = 0;
       since = now;

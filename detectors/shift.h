@@ -119,6 +119,7 @@ struct Shift {
 
     const double share = forgotten(elapsed, p.memory, 500);
     s.habit.fade(share / 7);
+    s.habit.grow(elapsed);
     if (trust == Trust::normal) {
       s.shifted -= std::min(s.shifted, std::min(elapsed, p.accept_after / 100) / 2);
       teach(p, s, sample.value, z, share, elapsed);
@@ -141,7 +142,7 @@ struct Shift {
     return std::clamp(difference / deviation, -clip, clip);
   }
   static double limit_of(const Params& p, const State& s) {
-    return std::max(p.limit * s.inflation, p.margin * s.habit.record);
+    return std::max(p.limit * s.inflation, s.habit.reach(p.margin));
   }
   static Excursion advanced(Excursion e, double step, double limit, Timestamp now) {
     const double sum = std::min(e.sum + step, cap * limit);
@@ -165,20 +166,28 @@ struct Shift {
       }
     }
   }
+  // How far a trusted reading may move the baseline, 0..1: a sum on its way up may be a fault that
+  // has not reached its limit yet, and must not widen the band that it is held against. A young
+  // baseline stays open: it does not know its cycles yet.
+  static double openness(const Params& p, const State& s) {
+    const double doubt = std::max(s.high.sum, s.low.sum) / std::max(limit_of(p, s), 1e-9);
+    return 1 - s.habit.maturity() * std::clamp(2 * doubt - 1, 0.0, 1.0);
+  }
   static void teach(const Params& p, State& s, double x, double z, double share, Duration elapsed) {
     ++s.count;
     const double n = static_cast<double>(s.count);
-    const double rate = std::max(share, 1 / n);
+    const double open = openness(p, s);
+    const double rate = open * std::max(share, 1 / n);
     double difference = x - s.mean;
     if (s.count > settled && s.variance > 0) {
       const double widest = clip * std::sqrt(s.variance);
       difference = std::clamp(difference, -widest, widest);
     }
     s.mean += rate * difference;
-    const double spread_rate = std::max(share / 4, 1 / n);
+    const double spread_rate = open * std::max(share / 4, 1 / n);
     s.variance += spread_rate * ((1 - rate) * difference * difference - s.variance);
     s.age += std::min({elapsed, p.memory / 50, Duration::max() - s.age});
-    if (s.count <= settled) return;
+    if (s.count <= settled || open < 0.5) return;
     s.ringing.add(z, share / 4);
     if (s.ringing.count % 16 == 0) {
       s.inflation = s.ringing.factor(std::max(longest_block(p, s), 32.0));

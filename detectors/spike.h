@@ -89,6 +89,7 @@ struct Spike {
         s.window.size() > 0 ? elapsed_between(s.window.newest(), sample.time) : Duration{0};
     const double share = forgotten(elapsed, p.memory, 1000);
     s.habit.fade(share);
+    s.habit.grow(elapsed);
     if (seen)
       s.habit.follow(seen->deviation, s.scale, seen->limit, sample.time, trust, p.accept_after);
     if (trust == Trust::normal) {
@@ -149,7 +150,7 @@ struct Spike {
     const double scale = s.scale > 0 ? (here + s.scale) / 2 : here;
     const double floor = s.moves < enough_moves ? blind_share * std::abs(median) : 0;
     const double limit =
-        std::max({p.threshold * scale, p.steps * s.step, p.margin * s.habit.record, floor});
+        std::max({p.threshold * scale, p.steps * s.step, s.habit.reach(p.margin), floor});
     return Judgement{median, here, std::abs(sample.value - median), limit};
   }
 };

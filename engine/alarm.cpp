@@ -7,7 +7,8 @@ namespace millwright::engine {
 namespace {
 
 constexpr double critical_ratio = 2;
-constexpr double worth_telling = 1.25;  // an update says that it grew by a quarter since the last event
+constexpr double worth_telling =
+    1.25;  // an update says that it grew by a quarter since the last event
 constexpr Duration update_spacing = std::chrono::minutes{1};
 
 AlertEvent raise(Alarm& alarm, AlertKind kind, Timestamp time, double ratio) {
@@ -22,8 +23,8 @@ AlertEvent raise(Alarm& alarm, AlertKind kind, Timestamp time, double ratio) {
   return AlertEvent::raised;
 }
 
-std::optional<AlertEvent> while_active(Alarm& alarm, const AlarmRule& rule, AlertKind kind, Timestamp time,
-                                       double ratio) {
+std::optional<AlertEvent> while_active(Alarm& alarm, const AlarmRule& rule, AlertKind kind,
+                                       Timestamp time, double ratio) {
   if (ratio < rule.clear_ratio) {
     if (!alarm.below) alarm.below = time;
     const auto patience = kind == AlertKind::gap ? Duration{0} : rule.off_delay;
@@ -36,7 +37,8 @@ std::optional<AlertEvent> while_active(Alarm& alarm, const AlarmRule& rule, Aler
   alarm.below.reset();
   const auto severity = severity_of(kind, ratio);
   const bool escalates = severity > alarm.severity;
-  const bool grew = ratio >= worth_telling * alarm.told_ratio && time - alarm.told >= update_spacing;
+  const bool grew =
+      ratio >= worth_telling * alarm.told_ratio && time - alarm.told >= update_spacing;
   if (!escalates && !grew) return std::nullopt;
   alarm.severity = std::max(alarm.severity, severity);
   ++alarm.revision;
@@ -58,8 +60,8 @@ int priority_of(Severity severity, double ratio) {
   return base + static_cast<int>(beyond);
 }
 
-std::optional<AlertEvent> advance(Alarm& alarm, const AlarmRule& rule, AlertKind kind, Timestamp time,
-                                  const std::optional<Score>& score) {
+std::optional<AlertEvent> advance(Alarm& alarm, const AlarmRule& rule, AlertKind kind,
+                                  Timestamp time, const std::optional<Score>& score) {
   if (!score) return std::nullopt;
   const double ratio = score->ratio;
   if (alarm.phase == Phase::active) return while_active(alarm, rule, kind, time, ratio);

@@ -21,13 +21,12 @@ constexpr std::uint32_t engine_magic = 0x3145574d;   // "MWE1"
 constexpr std::uint16_t format_version = 1;
 constexpr std::size_t longest_name = 200;
 constexpr std::size_t longest_wait = 256;  // readings in one sensor's reorder buffer
-constexpr Duration minute = std::chrono::minutes{1};
 constexpr Duration minute_patience = std::chrono::seconds{90};
 
 bool good_name(std::string_view name) {
-  return !name.empty() && name.size() <= longest_name && std::none_of(name.begin(), name.end(), [](char c) {
-    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-  });
+  return !name.empty() && name.size() <= longest_name &&
+         std::none_of(name.begin(), name.end(),
+                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
 Timestamp minute_of(Timestamp time) { return std::chrono::floor<std::chrono::minutes>(time); }
@@ -60,11 +59,11 @@ struct Entry {
   Sample sample;
   Timestamp arrival;
   enum class Kind : std::uint8_t {
-    scored,       // goes to the detectors
-    late,         // summarised in its own minute
-    ignored,      // counted (`outcome`); a sign of life
-    waiting,      // went into the reorder buffer; a sign of life
-    released,     // came out of the reorder buffer: scored, no sign of life
+    scored,    // goes to the detectors
+    late,      // summarised in its own minute
+    ignored,   // counted (`outcome`); a sign of life
+    waiting,   // went into the reorder buffer; a sign of life
+    released,  // came out of the reorder buffer: scored, no sign of life
   } kind = Kind::scored;
   Outcome outcome = Outcome::learned;
 };
@@ -106,14 +105,16 @@ struct Engine::Impl {
   std::vector<Machine> machines;
   std::vector<Sensor> sensors;
   std::unordered_map<std::string, MachineId, NameHash, std::equal_to<>> machine_ids;
-  std::unordered_map<std::string, SensorId, NameHash, std::equal_to<>> sensor_ids;  // machine\0sensor
+  std::unordered_map<std::string, SensorId, NameHash, std::equal_to<>>
+      sensor_ids;                                           // machine\0sensor
   std::vector<std::unique_ptr<detectors::Column>> columns;  // one per detector type
   Counters<Outcome> outcomes;
   std::uint64_t received = 0;
   std::uint64_t unreadable_states = 0;
   std::string key;  // reused for look-ups
 
-  // The round: at most one entry per sensor, so that every detector learns a reading before the next is scored.
+  // The round: at most one entry per sensor, so that every detector learns a reading before the
+  // next is scored.
   struct Batch {
     std::vector<detectors::Item> items;
     std::vector<std::size_t> entries;  // item -> entry
@@ -128,9 +129,9 @@ struct Engine::Impl {
   };
   std::vector<Entry> round;
   std::uint64_t round_number = 1;
-  std::vector<Batch> batches;                        // one per detector type
+  std::vector<Batch> batches;                             // one per detector type
   std::vector<std::vector<std::optional<Score>>> scores;  // entry -> watch -> score
-  std::vector<Trust> trust;                          // entry
+  std::vector<Trust> trust;                               // entry
   std::vector<std::optional<Score>> silence;
 
   // --- who is who ---
@@ -208,8 +209,9 @@ struct Engine::Impl {
 
   // Into the reorder buffer, and out of it what is old enough or one too many.
   void hold(Sensor& sensor, Entry entry, Effects& effects) {
-    const auto later = std::upper_bound(sensor.waiting.begin(), sensor.waiting.end(), entry.sample.time,
-                                        [](Timestamp t, const Waiting& w) { return t < w.sample.time; });
+    const auto later =
+        std::upper_bound(sensor.waiting.begin(), sensor.waiting.end(), entry.sample.time,
+                         [](Timestamp t, const Waiting& w) { return t < w.sample.time; });
     sensor.waiting.insert(later, {entry.sample, entry.arrival});
     entry.kind = Entry::Kind::waiting;
     enqueue(entry, effects);
@@ -252,12 +254,14 @@ struct Engine::Impl {
       scores[i].assign(sensor.watches.size(), std::nullopt);
       for (std::size_t w = 0; w < sensor.watches.size(); ++w) {
         const auto& watch = sensor.watches[w];
-        const bool hears_arrivals = detectors::types()[watch.type].timeline == detectors::Timeline::arrival;
+        const bool hears_arrivals =
+            detectors::types()[watch.type].timeline == detectors::Timeline::arrival;
         if (!(hears_arrivals ? entry.kind != Entry::Kind::released : is_scored(entry))) continue;
         auto sample = entry.sample;
         if (hears_arrivals) {
           sample.time = entry.arrival;
-          if (entry.kind == Entry::Kind::ignored) sample.value = sensor.last_value;  // it may be no number at all
+          if (entry.kind == Entry::Kind::ignored)
+            sample.value = sensor.last_value;  // it may be no number at all
         }
         auto& batch = batches[watch.type];
         batch.items.push_back({watch.slot, sample});
@@ -329,7 +333,8 @@ struct Engine::Impl {
     if (entry.kind != Entry::Kind::waiting) {
       outcomes.add(outcome);
       if (effects.want_verdicts) {
-        effects.verdicts.push_back({entry.sensor, entry.sample, outcome, combined, leader, has_alert(sensor)});
+        effects.verdicts.push_back(
+            {entry.sensor, entry.sample, outcome, combined, leader, has_alert(sensor)});
       }
     }
     return suspicious ? Trust::suspicious : Trust::normal;
@@ -342,25 +347,27 @@ struct Engine::Impl {
 
   // --- alerts ---
 
-  // `sensitivity` moves the limit of what was learned; a limit that a person set, and silence, stay where they are.
+  // `sensitivity` moves the limit of what was learned; a limit that a person set, and silence, stay
+  // where they are.
   static double limit_for(const Sensor& sensor, AlertKind kind) {
     const bool fixed = kind == AlertKind::limit || class_of(kind) == AlertClass::sensor;
     return fixed ? 1.0 : sensor.profile->alarm.limit;
   }
 
-  void judge(SensorId id, std::size_t w, Timestamp time, std::optional<Score> score, Position position,
-             Effects& effects) {
+  void judge(SensorId id, std::size_t w, Timestamp time, std::optional<Score> score,
+             Position position, Effects& effects) {
     if (!score) return;
     auto& sensor = sensors[index(id)];
     auto& watch = sensor.watches[w];
     const auto& type = detectors::types()[watch.type];
     score->ratio /= limit_for(sensor, type.kind);
     const auto event = advance(watch.alarm, sensor.profile->alarm, type.kind, time, score);
-    if (event) effects.alerts.push_back(make_alert(sensor, watch, type, *event, time, *score, position));
+    if (event)
+      effects.alerts.push_back(make_alert(sensor, watch, type, *event, time, *score, position));
   }
 
-  Alert make_alert(const Sensor& sensor, const Watch& watch, const detectors::DetectorType& type, AlertEvent event,
-                   Timestamp time, const Score& score, Position position) const {
+  Alert make_alert(const Sensor& sensor, const Watch& watch, const detectors::DetectorType& type,
+                   AlertEvent event, Timestamp time, const Score& score, Position position) const {
     auto alert = alert_frame(sensor, type.kind, type.name, watch.alarm, event, time, position);
     alert.value = sensor.last_value;
     alert.expected = score.expected;
@@ -374,11 +381,12 @@ struct Engine::Impl {
     return alert;
   }
 
-  Alert alert_frame(const Sensor& sensor, AlertKind kind, std::string_view detector, const Alarm& alarm,
-                    AlertEvent event, Timestamp time, Position position) const {
+  Alert alert_frame(const Sensor& sensor, AlertKind kind, std::string_view detector,
+                    const Alarm& alarm, AlertEvent event, Timestamp time, Position position) const {
     Alert alert;
     const auto& machine = machines[index(sensor.machine)].name;
-    alert.id = machine + "/" + sensor.name + "/" + std::string{name_of(kind)} + "/" + std::to_string(alarm.onset_ms);
+    alert.id = machine + "/" + sensor.name + "/" + std::string{name_of(kind)} + "/" +
+               std::to_string(alarm.onset_ms);
     alert.revision = alarm.revision;
     alert.event = event;
     const bool over = event == AlertEvent::cleared || event == AlertEvent::closed;
@@ -400,14 +408,16 @@ struct Engine::Impl {
   }
 
   static std::string_view label_of(const Sensor& sensor) {
-    return sensor.profile->label.empty() ? std::string_view{sensor.name} : std::string_view{sensor.profile->label};
+    return sensor.profile->label.empty() ? std::string_view{sensor.name}
+                                         : std::string_view{sensor.profile->label};
   }
 
   // --- summaries ---
 
   void add_to_minute(Sensor& sensor, const Entry& entry, Outcome outcome, Effects& effects) {
     const auto start = minute_of(entry.sample.time);
-    if (sensor.open.count > 0 && sensor.open.minute != start) close_minute(sensor, entry.position, effects);
+    if (sensor.open.count > 0 && sensor.open.minute != start)
+      close_minute(sensor, entry.position, effects);
     if (sensor.open.count == 0) {
       sensor.open = Summary{};
       sensor.open.sensor = entry.sensor;
@@ -416,9 +426,11 @@ struct Engine::Impl {
     sensor.open.add(entry.sample.value);
     if (outcome == Outcome::held) sensor.open.quality |= quality_suspicious;
     if (outcome == Outcome::warming) sensor.open.quality |= quality_warming;
-    const bool fault = std::any_of(sensor.watches.begin(), sensor.watches.end(), [](const Watch& w) {
-      return w.alarm.phase == Phase::active && class_of(detectors::types()[w.type].kind) == AlertClass::sensor;
-    });
+    const bool fault =
+        std::any_of(sensor.watches.begin(), sensor.watches.end(), [](const Watch& w) {
+          return w.alarm.phase == Phase::active &&
+                 class_of(detectors::types()[w.type].kind) == AlertClass::sensor;
+        });
     if (fault) sensor.open.quality |= quality_fault;
   }
 
@@ -441,7 +453,8 @@ struct Engine::Impl {
   // --- ticks: silence, reorder buffers, minutes that nobody will close ---
 
   void tick(const Event& event, Effects& effects) {
-    // The reorder buffer of a sensor that went quiet is let out first, so that its last readings count.
+    // The reorder buffer of a sensor that went quiet is let out first, so that its last readings
+    // count.
     each_sensor([&](SensorId id) {
       const auto& sensor = sensors[index(id)];
       while (!sensor.waiting.empty() && event.arrival - sensor.last_arrival > plan->reorder) {
@@ -452,13 +465,15 @@ struct Engine::Impl {
     hear_silence(event, effects);
     each_sensor([&](SensorId id) {
       auto& sensor = sensors[index(id)];
-      const bool over = sensor.open.count > 0 && event.arrival - sensor.last_arrival > minute_patience;
+      const bool over =
+          sensor.open.count > 0 && event.arrival - sensor.last_arrival > minute_patience;
       if (over) close_minute(sensor, event.position, effects);
       close_leftovers(sensor, event.position, effects);
     });
   }
 
-  // By machine and sensor, not by id: a restored engine has other ids and must say the same in the same order.
+  // By machine and sensor, not by id: a restored engine has other ids and must say the same in the
+  // same order.
   void each_sensor(auto&& visit) {
     for (const auto& machine : machines) {
       for (const auto id : machine.sensors) visit(id);
@@ -483,15 +498,16 @@ struct Engine::Impl {
       // In event time, silence began with the newest reading.
       score->onset = sensor.newest;
       score->expected = score->low = score->high = sensor.last_value;
-      judge(id, w, sensor.newest + (event.arrival - sensor.last_arrival), score, event.position, effects);
+      judge(id, w, sensor.newest + (event.arrival - sensor.last_arrival), score, event.position,
+            effects);
     }
   }
 
   void close_leftovers(Sensor& sensor, Position position, Effects& effects) {
     for (auto& leftover : sensor.leftovers) {
       ++leftover.alarm.revision;
-      auto alert = alert_frame(sensor, leftover.kind, leftover.detector, leftover.alarm, AlertEvent::closed,
-                               sensor.newest, position);
+      auto alert = alert_frame(sensor, leftover.kind, leftover.detector, leftover.alarm,
+                               AlertEvent::closed, sensor.newest, position);
       alert.value = alert.expected = alert.low = alert.high = sensor.last_value;
       alert.priority = priority_of(alert.severity, 1);
       alert.message = alert_message(alert, label_of(sensor));
@@ -511,8 +527,11 @@ struct Engine::Impl {
       out.sensor.open.sensor = SensorId{};  // dense ids belong to this process, not to the state
       for (const auto& watch : sensor.watches) {
         const auto& type = detectors::types()[watch.type];
-        SavedDetector detector{std::string{type.name}, type.state_version,
-                               columns[watch.type]->fingerprint(watch.slot), watch.alarm, {}};
+        SavedDetector detector{std::string{type.name},
+                               type.state_version,
+                               columns[watch.type]->fingerprint(watch.slot),
+                               watch.alarm,
+                               {}};
         Writer write{detector.state};
         columns[watch.type]->save(watch.slot, write);
         out.detectors.push_back(std::move(detector));
@@ -539,7 +558,8 @@ struct Engine::Impl {
     SavedMachine saved;
     Reader reader{*body};
     reader(saved);
-    if (!reader.ok() || !reader.at_end() || machine_ids.contains(saved.name)) return RestoreResult::damaged;
+    if (!reader.ok() || !reader.at_end() || machine_ids.contains(saved.name))
+      return RestoreResult::damaged;
     for (auto& sensor : saved.sensors) adopt(saved.name, sensor);
     return RestoreResult::ok;
   }
@@ -578,7 +598,8 @@ Engine::~Engine() = default;
 Engine::Engine(Engine&&) noexcept = default;
 Engine& Engine::operator=(Engine&&) noexcept = default;
 
-std::optional<SensorId> Engine::sensor(std::string_view machine, std::string_view sensor, Outcome& refused) {
+std::optional<SensorId> Engine::sensor(std::string_view machine, std::string_view sensor,
+                                       Outcome& refused) {
   auto& m = *impl_;
   m.set_key(machine, sensor);
   if (const auto it = m.sensor_ids.find(m.key); it != m.sensor_ids.end()) return it->second;
@@ -626,7 +647,9 @@ SensorInfo Engine::info(SensorId id) const {
           sensor.newest};
 }
 
-std::string_view Engine::machine_name(MachineId id) const { return impl_->machines[index(id)].name; }
+std::string_view Engine::machine_name(MachineId id) const {
+  return impl_->machines[index(id)].name;
+}
 
 std::uint64_t Engine::pending() const {
   std::uint64_t count = 0;
@@ -643,8 +666,9 @@ std::size_t Engine::active_alerts() const {
 }
 
 std::size_t Engine::warming() const {
-  return static_cast<std::size_t>(std::count_if(impl_->sensors.begin(), impl_->sensors.end(),
-                                                [](const Sensor& sensor) { return sensor.warming; }));
+  return static_cast<std::size_t>(
+      std::count_if(impl_->sensors.begin(), impl_->sensors.end(),
+                    [](const Sensor& sensor) { return sensor.warming; }));
 }
 
 std::uint64_t Engine::unreadable_states() const { return impl_->unreadable_states; }
@@ -655,7 +679,8 @@ RestoreResult Engine::restore(std::string_view bytes) { return impl_->restore(by
 std::string Engine::save_all(Position position) const {
   std::string body, bytes;
   Writer write{body};
-  write(position, impl_->received, impl_->outcomes, static_cast<std::uint32_t>(impl_->machines.size()));
+  write(position, impl_->received, impl_->outcomes,
+        static_cast<std::uint32_t>(impl_->machines.size()));
   for (const auto& machine : impl_->machines) write(impl_->save(machine));
   Writer{bytes}(engine_magic, format_version);
   append_sealed(bytes, body);

@@ -1,8 +1,10 @@
-// The engine: (plan, state, readings, ticks) -> alerts, summaries, state. A pure function: no clock, thread, I/O, log,
-// JSON or random source. Live daemon, replay and simulation test differ only in who calls `step`.
+// The engine: (plan, state, readings, ticks) -> alerts, summaries, state. A pure function: no
+// clock, thread, I/O, log, JSON or random source. Live daemon, replay and simulation test differ
+// only in who calls `step`.
 //
-// Contract: chunk-invariant (step(a + b) does what step(a); step(b) does, to the byte), deterministic, state is bytes,
-// readings are conserved (the outcomes sum up to the readings received).
+// Contract: chunk-invariant (step(a + b) does what step(a); step(b) does, to the byte),
+// deterministic, state is bytes, readings are conserved (the outcomes sum up to the readings
+// received).
 #pragma once
 
 #include <cstdint>
@@ -26,10 +28,11 @@ namespace millwright::engine {
 struct Event {
   enum class Kind : std::uint8_t { reading, tick };
   Kind kind = Kind::reading;
-  Position position = 0;   // of the journal record it came from; never falls
-  Timestamp received;      // the gateway's wall clock, against which the future is judged; may step
-  Timestamp arrival;       // processing time, never falls: what silence is measured in; stands still while offline
-  Reading reading;         // kind reading
+  Position position = 0;  // of the journal record it came from; never falls
+  Timestamp received;     // the gateway's wall clock, against which the future is judged; may step
+  Timestamp arrival;      // processing time, never falls: what silence is measured in; stands still
+                          // while offline
+  Reading reading;        // kind reading
 };
 
 // One reading's combined outcome: for `replay --scores`.
@@ -37,9 +40,10 @@ struct Verdict {
   SensorId sensor{};
   Sample sample;
   Outcome outcome{};
-  std::optional<Score> score;   // the highest ratio over the sensor's detectors; nothing while warming up
-  std::string_view detector;    // which one led
-  bool alert = false;           // an alert on the sensor is active after this reading
+  std::optional<Score>
+      score;  // the highest ratio over the sensor's detectors; nothing while warming up
+  std::string_view detector;  // which one led
+  bool alert = false;         // an alert on the sensor is active after this reading
 };
 
 struct Effects {
@@ -56,9 +60,9 @@ struct Effects {
 
 struct SensorInfo {
   std::string_view machine, sensor, unit;
-  std::uint64_t readings = 0;   // learned or warming
+  std::uint64_t readings = 0;  // learned or warming
   bool warming = true;
-  Timestamp last;               // newest event time
+  Timestamp last;  // newest event time
 };
 
 // A bad restore says why; the engine is then as it was before, or the machine starts anew.
@@ -72,9 +76,11 @@ class Engine {
   Engine(Engine&&) noexcept;
   Engine& operator=(Engine&&) noexcept;
 
-  // The sensor's id, onboarded on first sight with its profile. Nothing beyond max_sensors or for a bad name: `refused`
-  // then says which, and the caller hands each such reading to `refuse`, where it is counted.
-  std::optional<SensorId> sensor(std::string_view machine, std::string_view sensor, Outcome& refused);
+  // The sensor's id, onboarded on first sight with its profile. Nothing beyond max_sensors or for a
+  // bad name: `refused` then says which, and the caller hands each such reading to `refuse`, where
+  // it is counted.
+  std::optional<SensorId> sensor(std::string_view machine, std::string_view sensor,
+                                 Outcome& refused);
   void refuse(Outcome why) noexcept;
 
   void step(std::span<const Event> events, Effects& effects);
@@ -84,17 +90,20 @@ class Engine {
   std::size_t machines() const;
   SensorInfo info(SensorId id) const;
   std::string_view machine_name(MachineId id) const;
-  std::uint64_t received() const;             // readings handed in, refused ones included
-  const Counters<Outcome>& outcomes() const;  // sums up to received(), less those held in the reorder buffer
-  std::uint64_t pending() const;              // readings in reorder buffers
+  std::uint64_t received() const;  // readings handed in, refused ones included
+  const Counters<Outcome>& outcomes()
+      const;                      // sums up to received(), less those held in the reorder buffer
+  std::uint64_t pending() const;  // readings in reorder buffers
   std::size_t active_alerts() const;
-  std::size_t warming() const;                // sensors still warming up
+  std::size_t warming() const;  // sensors still warming up
 
-  // One machine's whole state. Restoring it into an engine that does not have the machine yet continues exactly; under
-  // another plan, every detector whose parameters did not change keeps its state to the byte, the others start anew.
+  // One machine's whole state. Restoring it into an engine that does not have the machine yet
+  // continues exactly; under another plan, every detector whose parameters did not change keeps its
+  // state to the byte, the others start anew.
   std::string save(MachineId id) const;
   RestoreResult restore(std::string_view bytes);
-  // Detectors that had to start anew because a restore found their bytes unreadable; 0 unless there is a bug.
+  // Detectors that had to start anew because a restore found their bytes unreadable; 0 unless there
+  // is a bug.
   std::uint64_t unreadable_states() const;
   // All machines and the counters, with `position`, the last record applied.
   std::string save_all(Position position) const;

@@ -10,8 +10,9 @@ constexpr std::int64_t most_ticks = 16;  // over one silence, however long
 
 }  // namespace
 
-std::optional<Outcome> Feed::reading(Engine& engine, std::string_view machine, std::string_view sensor,
-                                     const Sample& sample, Position position, Timestamp received, Timestamp arrival) {
+std::optional<Outcome> Feed::reading(Engine& engine, std::string_view machine,
+                                     std::string_view sensor, const Sample& sample,
+                                     Position position, Timestamp received, Timestamp arrival) {
   Outcome refused{};
   const auto id = engine.sensor(machine, sensor, refused);
   if (!id) {
@@ -27,7 +28,8 @@ std::optional<Outcome> Feed::reading(Engine& engine, std::string_view machine, s
 }
 
 void Feed::tick(Position position, Timestamp received, Timestamp arrival) {
-  if (clock_ == Clock::given) events_.push_back({Event::Kind::tick, position, received, arrival, {}});
+  if (clock_ == Clock::given)
+    events_.push_back({Event::Kind::tick, position, received, arrival, {}});
 }
 
 void Feed::step(Engine& engine, Effects& effects) {
@@ -41,7 +43,8 @@ void Feed::follow(Timestamp time, Position position) {
     now_ = now_.value_or(time);
     return;
   }
-  const std::int64_t last = to_microseconds(time) / tick_us, first = to_microseconds(*now_) / tick_us + 1;
+  const std::int64_t last = to_microseconds(time) / tick_us,
+                     first = to_microseconds(*now_) / tick_us + 1;
   const std::int64_t stride = std::max<std::int64_t>(1, (last - first + most_ticks) / most_ticks);
   for (std::int64_t at = first; at <= last; at += stride) {
     const auto now = from_microseconds(at * tick_us);

@@ -1,5 +1,6 @@
-// Builds the engine's events in journal order: names to sensors, refusals counted, ticks from event time where asked.
-// Live lanes, replay and filter all feed the engine through this, so that they cannot differ.
+// Builds the engine's events in journal order: names to sensors, refusals counted, ticks from event
+// time where asked. Live lanes, replay and filter all feed the engine through this, so that they
+// cannot differ.
 #pragma once
 
 #include <cstdint>
@@ -22,10 +23,12 @@ class Feed {
  public:
   explicit Feed(Clock clock) : clock_(clock) {}
 
-  // One reading; `received` and `arrival` are not looked at with Clock::event. A reading of a sensor that cannot be
-  // onboarded is counted as refused at once; what it was refused for is returned.
-  std::optional<Outcome> reading(Engine& engine, std::string_view machine, std::string_view sensor, const Sample& sample, Position position,
-               Timestamp received, Timestamp arrival);
+  // One reading; `received` and `arrival` are not looked at with Clock::event. A reading of a
+  // sensor that cannot be onboarded is counted as refused at once; what it was refused for is
+  // returned.
+  std::optional<Outcome> reading(Engine& engine, std::string_view machine, std::string_view sensor,
+                                 const Sample& sample, Position position, Timestamp received,
+                                 Timestamp arrival);
   // Time has passed; ignored with Clock::event.
   void tick(Position position, Timestamp received, Timestamp arrival);
 

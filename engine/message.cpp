@@ -14,11 +14,15 @@ std::string with_unit(double value, const std::string& unit) {
 // `04:33 UTC`, with the date when the day is another one.
 std::string clock_time(Timestamp time, Timestamp now) {
   const auto text = format_time(time);  // 2024-11-22T04:33:20.123Z
-  const bool same_day = std::chrono::floor<std::chrono::days>(time) == std::chrono::floor<std::chrono::days>(now);
-  return same_day ? text.substr(11, 5) + " UTC" : text.substr(0, 10) + " " + text.substr(11, 5) + " UTC";
+  const bool same_day =
+      std::chrono::floor<std::chrono::days>(time) == std::chrono::floor<std::chrono::days>(now);
+  return same_day ? text.substr(11, 5) + " UTC"
+                  : text.substr(0, 10) + " " + text.substr(11, 5) + " UTC";
 }
 
-std::string direction(const Alert& alert) { return alert.value >= alert.expected ? "above" : "below"; }
+std::string direction(const Alert& alert) {
+  return alert.value >= alert.expected ? "above" : "below";
+}
 
 std::string band(const Alert& alert) {
   return fmt::format("{} to {}", format_value(alert.low), with_unit(alert.high, alert.unit));
@@ -31,25 +35,26 @@ std::string what_is_wrong(const Alert& alert, std::string_view label) {
   const auto lasting = describe_duration(alert.time - alert.onset);
   switch (alert.kind) {
     case AlertKind::limit:
-      return alert.value >= alert.high
-                 ? fmt::format("{} is {}, at or above its limit of {}", label, value, with_unit(alert.high, alert.unit))
+      return alert.value >= alert.high ? fmt::format("{} is {}, at or above its limit of {}", label,
+                                                     value, with_unit(alert.high, alert.unit))
              : alert.value <= alert.low
-                 ? fmt::format("{} is {}, at or below its limit of {}", label, value, with_unit(alert.low, alert.unit))
+                 ? fmt::format("{} is {}, at or below its limit of {}", label, value,
+                               with_unit(alert.low, alert.unit))
                  : fmt::format("{} is {}, still close to its limit", label, value);
     case AlertKind::spike:
-      return fmt::format("{} jumped to {}, {} {} what the minutes before lead to expect ({})", label, value, off,
-                         direction(alert), band(alert));
+      return fmt::format("{} jumped to {}, {} {} what the minutes before lead to expect ({})",
+                         label, value, off, direction(alert), band(alert));
     case AlertKind::rate:
-      return fmt::format("{} changes faster than it normally does: {} where {} would be usual", label, value,
-                         band(alert));
+      return fmt::format("{} changes faster than it normally does: {} where {} would be usual",
+                         label, value, band(alert));
     case AlertKind::gap:
       return fmt::format("{} has sent nothing since {} ({})", label, since, lasting);
     case AlertKind::stuck:
-      return fmt::format("{} shows exactly {} since {} ({}), although it normally varies", label, value, since,
-                         lasting);
+      return fmt::format("{} shows exactly {} since {} ({}), although it normally varies", label,
+                         value, since, lasting);
     default:
-      return fmt::format("{} is {} {} normal ({} instead of {}) since {}", label, off, direction(alert), value,
-                         with_unit(alert.expected, alert.unit), since);
+      return fmt::format("{} is {} {} normal ({} instead of {}) since {}", label, off,
+                         direction(alert), value, with_unit(alert.expected, alert.unit), since);
   }
 }
 
@@ -65,9 +70,11 @@ std::string format_value(double value) {
 std::string alert_message(const Alert& alert, std::string_view label) {
   if (alert.event == AlertEvent::cleared) {
     if (alert.kind == AlertKind::gap) {
-      return fmt::format("{} reports again, after {}", label, describe_duration(alert.time - alert.onset));
+      return fmt::format("{} reports again, after {}", label,
+                         describe_duration(alert.time - alert.onset));
     }
-    return fmt::format("{} is back to normal at {}, after {}", label, with_unit(alert.value, alert.unit),
+    return fmt::format("{} is back to normal at {}, after {}", label,
+                       with_unit(alert.value, alert.unit),
                        describe_duration(alert.time - alert.onset));
   }
   if (alert.event == AlertEvent::closed) {

@@ -7,7 +7,8 @@
 namespace millwright::engine {
 namespace {
 
-// Matches one `[...]` at the start of `glob` against `c` and consumes it; a `[` without `]` is itself.
+// Matches one `[...]` at the start of `glob` against `c` and consumes it; a `[` without `]` is
+// itself.
 bool class_matches(std::string_view& glob, char c) {
   const auto end = glob.find(']', 2);
   if (end == std::string_view::npos) {
@@ -51,7 +52,8 @@ const Profile& profile_for(const Plan& plan, std::string_view machine, std::stri
 }
 
 bool glob_matches(std::string_view glob, std::string_view text) {
-  // Where the last `*` stood and what it had swallowed: going back there is the only backtracking a glob needs.
+  // Where the last `*` stood and what it had swallowed: going back there is the only backtracking a
+  // glob needs.
   std::string_view star_glob, star_text;
   bool starred = false;
   while (true) {

@@ -1,4 +1,5 @@
-// What the engine is to do, as immutable data: profiles, alarm rules, limits. Filled in by config, read by the engine.
+// What the engine is to do, as immutable data: profiles, alarm rules, limits. Filled in by config,
+// read by the engine.
 #pragma once
 
 #include <cstdint>
@@ -19,19 +20,21 @@ struct DetectorChoice {
 
 // When a score becomes an alert and when the alert is over.
 struct AlarmRule {
-  Duration on_delay{0};                          // the score must stay at the limit this long (event time)
-  Duration off_delay = std::chrono::seconds{60}; // and below `clear_ratio` this long, before the alert clears
-  double limit = 1;                              // alarm at this ratio: `sensitivity` low 1.5, normal 1, high 0.7
-  double clear_ratio = 0.8;                      // of that limit
+  Duration on_delay{0};  // the score must stay at the limit this long (event time)
+  Duration off_delay =
+      std::chrono::seconds{60};  // and below `clear_ratio` this long, before the alert clears
+  double limit = 1;              // alarm at this ratio: `sensitivity` low 1.5, normal 1, high 0.7
+  double clear_ratio = 0.8;      // of that limit
   friend bool operator==(const AlarmRule&, const AlarmRule&) = default;
 };
 
 // How sensors whose `machine/sensor` matches are treated. First match gives the profile.
 struct Profile {
-  std::string match = "*";     // glob over machine/sensor: * any run (a slash too), ? one character, [abc] one of
+  std::string match =
+      "*";  // glob over machine/sensor: * any run (a slash too), ? one character, [abc] one of
   std::string unit;
   std::string advice;
-  std::string label;           // what a mechanic calls it ("Joint 3 temperature"); empty: the sensor's name
+  std::string label;  // what a mechanic calls it ("Joint 3 temperature"); empty: the sensor's name
   std::vector<DetectorChoice> detectors;
   AlarmRule alarm;
   friend bool operator==(const Profile&, const Profile&) = default;
@@ -39,9 +42,9 @@ struct Profile {
 
 struct Plan {
   std::string site = "site";
-  std::vector<Profile> profiles;                 // overrides of single sensors stand first
+  std::vector<Profile> profiles;  // overrides of single sensors stand first
   std::uint32_t max_sensors = 20000;
-  Duration reorder{0};                           // readings are held back this long to be put in order; 0: not at all
+  Duration reorder{0};  // readings are held back this long to be put in order; 0: not at all
   Duration future_tolerance = std::chrono::minutes{5};
   Duration oldest_accepted = std::chrono::hours{24 * 366 * 100};
   friend bool operator==(const Plan&, const Plan&) = default;
@@ -53,7 +56,8 @@ std::vector<DetectorChoice> auto_detectors();
 // The profile for a sensor: the first match, else `auto` alone.
 const Profile& profile_for(const Plan& plan, std::string_view machine, std::string_view sensor);
 
-// Does the glob match the whole text? `*` any run of characters, `?` one, `[abc]` and `[a-z]` one of.
+// Does the glob match the whole text? `*` any run of characters, `?` one, `[abc]` and `[a-z]` one
+// of.
 bool glob_matches(std::string_view glob, std::string_view text);
 
 }  // namespace millwright::engine

@@ -44,8 +44,8 @@ class Recent {
 
 // One detector at work on the sensor.
 struct Watch {
-  std::size_t type = 0;       // index in detectors::types()
-  detectors::Slot slot = 0;   // in that type's column
+  std::size_t type = 0;      // index in detectors::types()
+  detectors::Slot slot = 0;  // in that type's column
   Alarm alarm;
 };
 
@@ -71,19 +71,20 @@ struct Sensor {
   std::vector<Watch> watches;
   std::vector<Leftover> leftovers;
 
-  bool seen = false;             // any reading taken in
+  bool seen = false;  // any reading taken in
   bool warming = true;
-  std::uint64_t taught = 0;      // readings learned from
-  Timestamp newest;              // event time of the newest reading released to the detectors
-  Timestamp last_arrival;        // processing time of the newest reading of any kind
+  std::uint64_t taught = 0;  // readings learned from
+  Timestamp newest;          // event time of the newest reading released to the detectors
+  Timestamp last_arrival;    // processing time of the newest reading of any kind
   double last_value = 0;
-  Summary open;                  // the minute being filled; count 0: none
+  Summary open;  // the minute being filled; count 0: none
   Recent recent;
   std::vector<Waiting> waiting;  // sorted by event time
   std::uint64_t round = 0;       // not state: the round that holds a reading of this sensor
 
   static void fields(auto& io, auto& s) {
-    io(s.seen, s.warming, s.taught, s.newest, s.last_arrival, s.last_value, s.open, s.recent, s.waiting, s.leftovers);
+    io(s.seen, s.warming, s.taught, s.newest, s.last_arrival, s.last_value, s.open, s.recent,
+       s.waiting, s.leftovers);
   }
 };
 

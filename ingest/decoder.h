@@ -1,5 +1,5 @@
-// From an MQTT message to readings, by the input that its topic matches. Data path: no exceptions, every refusal has a
-// name. The one list of payload formats is in decoder.cpp.
+// From an MQTT message to readings, by the input that its topic matches. Data path: no exceptions,
+// every refusal has a name. The one list of payload formats is in decoder.cpp.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,8 @@ struct Message {
   bool retained = false;
 };
 
-// Borrowed from the message and the decoder, until the next call of `decode`. The value may be NaN or infinite: the
-// engine refuses and counts it.
+// Borrowed from the message and the decoder, until the next call of `decode`. The value may be NaN
+// or infinite: the engine refuses and counts it.
 struct Decoded {
   std::string_view machine, sensor;
   Timestamp time;
@@ -33,20 +33,23 @@ struct Decoded {
 
 struct Rejected {
   Reject reason{};
-  std::string where;   // JSON pointer or a few words; empty when the reason says it all
+  std::string where;  // JSON pointer or a few words; empty when the reason says it all
 };
 
 struct DecodeResult {
-  std::size_t input = 0;            // index of the input that took it
-  Reject reject = Reject::none;     // the whole message was refused
+  std::size_t input = 0;         // index of the input that took it
+  Reject reject = Reject::none;  // the whole message was refused
   std::vector<Decoded> readings;
-  std::vector<Rejected> rejected;   // fields that yielded no reading while others did
+  std::vector<Rejected>
+      rejected;  // fields that yielded no reading while others did; with `reject` set they only say
+                 // where its reason lies, and are not counted on top of it
 };
 
 // Thread rule: one thread each (it reuses its buffers).
 class Decoder {
  public:
-  // Throws std::invalid_argument with one sentence that names the input and the key, for what config cannot see.
+  // Throws std::invalid_argument with one sentence that names the input and the key, for what
+  // config cannot see.
   Decoder(const std::vector<InputSettings>& inputs, const LimitSettings& limits);
   ~Decoder();
   Decoder(Decoder&&) noexcept;
@@ -67,8 +70,9 @@ class Decoder {
   std::unique_ptr<Impl> impl_;
 };
 
-// Which lane a message belongs to, from its topic alone: by the machine named there, else by the input; nothing when no
-// input takes the topic. Used on the MQTT thread: cheap, no allocation once warm.
+// Which lane a message belongs to, from its topic alone: by the machine named there, else by the
+// input; nothing when no input takes the topic. Used on the MQTT thread: cheap, no allocation once
+// warm.
 class LaneRouter {
  public:
   LaneRouter(const std::vector<InputSettings>& inputs, std::uint32_t lanes);

@@ -1,8 +1,9 @@
 // The journal of one lane: a memory-mapped ring of records that is queue and journal in one.
 //
-// Producers append (the MQTT callback, the ticker, the supervisor); the lane reads with a cursor of its own and, after
-// a checkpoint, moves the tail. What lies between tail and head survives kill -9 (the pages belong to the kernel) and is
-// read again after a restart. On tmpfs a power cut loses it; in a directory on disk it is as durable as the page cache.
+// Producers append (the MQTT callback, the ticker, the supervisor); the lane reads with a cursor of
+// its own and, after a checkpoint, moves the tail. What lies between tail and head survives kill -9
+// (the pages belong to the kernel) and is read again after a restart. On tmpfs a power cut loses
+// it; in a directory on disk it is as durable as the page cache.
 //
 // The byte layout is in docs/formats/journal.md.
 #pragma once
@@ -23,13 +24,13 @@ enum class RecordKind : std::uint8_t { message = 1, tick = 2, configuration = 3 
 
 struct Record {
   RecordKind kind{};
-  Position position = 0;         // filled in by the journal
-  Timestamp received;            // wall clock
-  Timestamp arrival;             // processing time, never falls
-  std::uint32_t flags = 0;       // message_retained
-  std::string_view topic;        // message: topic; borrowed from the ring when read
-  std::string_view properties;   // message: MQTT 5 user properties as name\0value\0...
-  std::string_view payload;      // message: payload; configuration: its text
+  Position position = 0;        // filled in by the journal
+  Timestamp received;           // wall clock
+  Timestamp arrival;            // processing time, never falls
+  std::uint32_t flags = 0;      // message_retained
+  std::string_view topic;       // message: topic; borrowed from the ring when read
+  std::string_view properties;  // message: MQTT 5 user properties as name\0value\0...
+  std::string_view payload;     // message: payload; configuration: its text
 };
 inline constexpr std::uint32_t message_retained = 1;
 
@@ -38,26 +39,29 @@ struct JournalOpen;
 // Thread rule: any thread appends; one thread (the lane) reads, moves the tail and asks for `next`.
 class Journal {
  public:
-  // Opens or creates `file` with room for `capacity` bytes of records (rounded up to whole pages). A file of another
-  // format or with a damaged header is set aside as <file>.damaged-<n>, n up to 3, and a new one begun. When the
-  // capacity was changed, the records move to a new file; when they do not fit there, the old capacity stays for now.
-  // Throws std::system_error with a sentence: no space, no right, another process uses it.
+  // Opens or creates `file` with room for `capacity` bytes of records (rounded up to whole pages).
+  // A file of another format or with a damaged header is set aside as <file>.damaged-<n>, n up to
+  // 3, and a new one begun. When the capacity was changed, the records move to a new file; when
+  // they do not fit there, the old capacity stays for now. Throws std::system_error with a
+  // sentence: no space, no right, another process uses it.
   static JournalOpen open(const std::filesystem::path& file, std::uint64_t capacity);
   ~Journal();
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
 
-  // Makes positions go on after `position` (that of the checkpoint) where they would be lower: a journal on tmpfs is new
-  // after a reboot. Call it after open, before the first append.
+  // Makes positions go on after `position` (that of the checkpoint) where they would be lower: a
+  // journal on tmpfs is new after a reboot. Call it after open, before the first append.
   void start_after(Position position);
 
-  // Copies the record in. False when there is no room, or when it takes more than half of the capacity or its topic more
-  // than 65,535 bytes: nothing is written. Never throws, allocates nothing. Wakes the reader.
+  // Copies the record in. False when there is no room, or when it takes more than half of the
+  // capacity or its topic more than 65,535 bytes: nothing is written. Never throws, allocates
+  // nothing. Wakes the reader.
   bool append(const Record& record) noexcept;
   // As append, but waits for room up to `patience`; a record that can never fit is refused at once.
   bool append(const Record& record, std::chrono::milliseconds patience) noexcept;
 
-  // The next record at the cursor, borrowed until the tail passes it; nothing when the reader has caught up.
+  // The next record at the cursor, borrowed until the tail passes it; nothing when the reader has
+  // caught up.
   std::optional<Record> next();
   // Blocks until there is something to read (true), `wake` was called, or the timeout is over.
   bool wait(std::chrono::milliseconds timeout);
@@ -73,7 +77,8 @@ class Journal {
   std::uint64_t unreleased_bytes() const noexcept;
   std::uint64_t unread_bytes() const noexcept;
   std::uint64_t capacity() const noexcept;
-  Timestamp last_arrival() const noexcept;  // the newest processing time in the journal; processing time goes on from it
+  Timestamp last_arrival()
+      const noexcept;  // the newest processing time in the journal; processing time goes on from it
 
  private:
   struct Impl;
@@ -83,8 +88,8 @@ class Journal {
 
 struct JournalOpen {
   std::unique_ptr<Journal> journal;
-  std::uint64_t kept_records = 0;     // between tail and head
-  std::uint64_t torn_records = 0;     // dropped at the head: their checksum does not hold
+  std::uint64_t kept_records = 0;        // between tail and head
+  std::uint64_t torn_records = 0;        // dropped at the head: their checksum does not hold
   std::optional<std::string> set_aside;  // a file that could not be used was moved there
 };
 

@@ -285,8 +285,8 @@ Reject JsonReader::walk_array(Value& value, const JsonNode* node, Scope scope,
   bool value_key_seen = false;
   std::uint32_t position = 0;
   for (auto next : array) {
-    Value inner;
-    if (std::move(next).get(inner) != simdjson::SUCCESS) return Reject::not_json;
+    if (next.error() != simdjson::SUCCESS) return Reject::not_json;
+    Value inner = next.value_unsafe();
     const JsonNode* child = nullptr;
     bool each = false;
     if (node != nullptr) {

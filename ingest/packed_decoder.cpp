@@ -87,10 +87,7 @@ class BlockClock {
 
  private:
   double exact(std::size_t i) const { return static_cast<double>(i) * 1e6 / rate_hz_; }
-  // Adding a half and cutting off is rounding: offsets are not negative. (llround is a call.)
-  Duration offset(std::size_t i) const {
-    return Duration{static_cast<std::int64_t>(exact(i) + 0.5)};
-  }
+  Duration offset(std::size_t i) const { return Duration{std::llround(exact(i))}; }
 
   Timestamp t0_;
   double rate_hz_ = 1;
@@ -214,9 +211,9 @@ class PackedJson final : public Format, private JsonReader::Receiver {
     simdjson::ondemand::array array;
     if (value.get_array().get(array) != simdjson::SUCCESS) return Reject::not_json;
     for (auto next : array) {
-      Value inner;
+      if (next.error() != simdjson::SUCCESS) return Reject::not_json;
+      Value inner = next.value_unsafe();
       Scalar scalar;
-      if (std::move(next).get(inner) != simdjson::SUCCESS) return Reject::not_json;
       if (const Reject reason = reader_.scalar_of(inner, scalar); reason != Reject::none)
         return reason;
       const std::size_t position = block.count++;
@@ -266,9 +263,9 @@ class PackedJson final : public Format, private JsonReader::Receiver {
     std::size_t position = 0;
     scalar = {};
     for (auto next : array) {
-      Value inner;
+      if (next.error() != simdjson::SUCCESS) return Reject::not_json;
+      Value inner = next.value_unsafe();
       Scalar part;
-      if (std::move(next).get(inner) != simdjson::SUCCESS) return Reject::not_json;
       if (const Reject reason = reader_.scalar_of(inner, part); reason != Reject::none)
         return reason;
       if (part.kind == Scalar::Kind::container) {

@@ -1,5 +1,5 @@
-// The archive: one SQLite file with sensors, minute summaries, alert history and the outbox of alerts to be published.
-// The one place that knows SQLite. Schema and views: docs/archive.md.
+// The archive: one SQLite file with sensors, minute summaries, alert history and the outbox of
+// alerts to be published. The one place that knows SQLite. Schema and views: docs/archive.md.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ struct SensorRow {
 
 struct SummaryRow {
   std::uint32_t lane = 0;
-  std::string_view machine, sensor, unit;   // borrowed for the call
+  std::string_view machine, sensor, unit;  // borrowed for the call
   Summary summary;
 };
 
@@ -32,39 +32,41 @@ struct SummaryRow {
 struct AlertRow {
   std::uint32_t lane = 0;
   Alert alert;
-  std::string document;      // JSON
+  std::string document;  // JSON
 };
 
 // A message that waits for the broker's acknowledgement.
 struct OutboxRow {
-  std::uint64_t sequence = 0;       // rises; assigned by the archive
+  std::uint64_t sequence = 0;  // rises; assigned by the archive
   std::string topic, payload;
   bool retain = false;
-  int priority = 0;                 // higher first, among those waiting
+  int priority = 0;  // higher first, among those waiting
   std::string alert_id;
   std::uint32_t revision = 0;
   Duration expiry{0};
 };
 
-// What one transaction holds. `through` is per lane the last journal position whose effects are complete in it:
-// summaries at or before the lane's stored position are skipped, so replaying after a crash writes nothing twice.
+// What one transaction holds. `through` is per lane the last journal position whose effects are
+// complete in it: summaries at or before the lane's stored position are skipped, so replaying after
+// a crash writes nothing twice.
 struct Batch {
   std::vector<SummaryRow> summaries;
   std::vector<AlertRow> alerts;
   std::vector<OutboxRow> outbox;
-  std::vector<std::uint64_t> delivered;                      // outbox rows to remove
-  std::vector<std::pair<std::uint32_t, Position>> through;   // lane, position
+  std::vector<std::uint64_t> delivered;                     // outbox rows to remove
+  std::vector<std::pair<std::uint32_t, Position>> through;  // lane, position
 };
 
 struct Committed {
-  std::vector<OutboxRow> outbox;   // the new rows, now with their sequence; rows of events already known are left out
+  std::vector<OutboxRow>
+      outbox;  // the new rows, now with their sequence; rows of events already known are left out
 };
 
 // Why storage failed; the daemon goes on without it and tries again.
 class StorageError : public std::runtime_error {
  public:
   StorageError(const std::string& what, int code) : std::runtime_error(what), code_(code) {}
-  int code() const { return code_; }   // SQLite extended result code
+  int code() const { return code_; }  // SQLite extended result code
  private:
   int code_;
 };
@@ -72,23 +74,27 @@ class StorageError : public std::runtime_error {
 // Thread rule: one thread (the writer).
 class Archive {
  public:
-  // Opens or creates; migrates an older version after a copy; refuses a newer one (StorageError says both versions).
-  // A file that is damaged is set aside as <file>.damaged-<n>, said in `set_aside`, and a new one begun.
+  // Opens or creates; migrates an older version after a copy; refuses a newer one (StorageError
+  // says both versions). A file that is damaged is set aside as <file>.damaged-<n>, said in
+  // `set_aside`, and a new one begun.
   explicit Archive(const std::filesystem::path& file);
   ~Archive();
   Archive(const Archive&) = delete;
   Archive& operator=(const Archive&) = delete;
 
+  // Damage that shows later is set aside as well: that call throws, the next one finds a new
+  // archive.
   const std::optional<std::string>& set_aside() const;
 
-  // One transaction; synchronous=FULL when it holds alerts or outbox rows, NORMAL otherwise. Throws StorageError and
-  // leaves the file as it was.
+  // One transaction; synchronous=FULL when it holds alerts or outbox rows, NORMAL otherwise. Throws
+  // StorageError and leaves the file as it was.
   Committed commit(const Batch& batch);
 
   // Outbox rows still to be delivered, highest priority first, then by sequence.
   std::vector<OutboxRow> outbox(std::size_t limit);
   std::uint64_t outbox_size();
-  // The current documents of alerts that are active: to be published again on every connect. (id, document, topic parts)
+  // The current documents of alerts that are active: to be published again on every connect. (id,
+  // document, topic parts)
   struct OpenAlert {
     std::string id, machine, sensor, kind, document;
     std::uint32_t revision = 0;

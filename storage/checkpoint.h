@@ -1,4 +1,5 @@
-// Checkpoint files: what the engine learned, on disk, whole or not at all. Two are kept: <name>.state and <name>.state.1
+// Checkpoint files: what the engine learned, on disk, whole or not at all. Two are kept:
+// <name>.state and <name>.state.1
 #pragma once
 
 #include <filesystem>
@@ -12,23 +13,25 @@
 namespace millwright::storage {
 
 struct Checkpoint {
-  Position position = 0;       // the last journal record in it
-  std::string configuration;   // the text of the configuration in force at that position
-  std::string state;           // the engine's bytes
+  Position position = 0;      // the last journal record in it
+  std::string configuration;  // the text of the configuration in force at that position
+  std::string state;          // the engine's bytes
 };
 
-// Writes a temporary file, syncs it, moves the old one to .1 and the new one into place, syncs the directory.
-// Throws std::system_error with a sentence; the old files are then still good.
+// Writes a temporary file, syncs it, moves the old one to .1 and the new one into place, syncs the
+// directory. Throws std::system_error with a sentence; the old files are then still good.
 void write_checkpoint(const std::filesystem::path& file, const Checkpoint& checkpoint);
 
 struct CheckpointRead {
-  std::optional<Checkpoint> checkpoint;   // the newest that is whole; nothing when there is none
-  std::vector<std::string> set_aside;     // a sentence for each damaged file, moved to <file>.damaged-<n>
-  // A sentence when a newer Millwright wrote the file: it is left where it is and no checkpoint is given, not even the
-  // older one. Do not write a checkpoint over it.
+  std::optional<Checkpoint> checkpoint;  // the newest that is whole; nothing when there is none
+  std::vector<std::string>
+      set_aside;  // a sentence for each damaged file, moved to <file>.damaged-<n>
+  // A sentence when a newer Millwright wrote the file: it is left where it is and no checkpoint is
+  // given, not even the older one. Do not write a checkpoint over it.
   std::optional<std::string> newer_version;
 };
-// Damage and read errors are no exceptions; throws std::system_error when a file that exists cannot be opened.
+// Damage and read errors are no exceptions; throws std::system_error when a file that exists cannot
+// be opened.
 CheckpointRead read_checkpoint(const std::filesystem::path& file);
 
 }  // namespace millwright::storage

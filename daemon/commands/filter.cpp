@@ -29,7 +29,9 @@ int filter(const std::string& config_file) {
   }
   History history{configuration,
                   {.alert =
-                       [&](const Alert& alert) { std::cout << alert_document(alert, configuration.site) << '\n'; },
+                       [&](const Alert& alert) {
+                         std::cout << alert_document(alert, configuration.site) << '\n';
+                       },
                    .verdict = {}}};
   std::string line;
   std::uint64_t number = 0, bad = 0;
@@ -50,14 +52,17 @@ int filter(const std::string& config_file) {
   }
   history.step();
   std::cout.flush();
-  if (!std::cout) throw std::system_error{EIO, std::generic_category(), "cannot write to standard output"};
+  if (!std::cout)
+    throw std::system_error{EIO, std::generic_category(), "cannot write to standard output"};
   if (bad > most_said) fmt::print(stderr, "{} more lines were no readings\n", bad - most_said);
   return bad > 0 ? exit_bad_data : exit_ok;
 }
 
 std::function<int()> prepare(CLI::App& app) {
-  const auto file = std::make_shared<std::string>();  // shared: the parser and the action outlive this function
-  app.add_option("--config", *file, "Configuration; without it every sensor has the profile auto")->type_name("FILE");
+  const auto file =
+      std::make_shared<std::string>();  // shared: the parser and the action outlive this function
+  app.add_option("--config", *file, "Configuration; without it every sensor has the profile auto")
+      ->type_name("FILE");
   return [file] { return filter(*file); };
 }
 

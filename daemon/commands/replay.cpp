@@ -40,7 +40,7 @@ struct Options {
 
 // What the run came to, for the summary.
 struct Tally {
-  std::map<std::string, std::uint64_t> raised;   // by kind
+  std::map<std::string, std::uint64_t> raised;  // by kind
   std::optional<Timestamp> first, last;
   std::uint64_t bad = 0;
 
@@ -66,7 +66,8 @@ class Replay {
     history_.step();
     if (scores_) scores_->close();
     std::cout.flush();
-    if (!std::cout) throw std::system_error{EIO, std::generic_category(), "cannot write to standard output"};
+    if (!std::cout)
+      throw std::system_error{EIO, std::generic_category(), "cannot write to standard output"};
     if (!options_.quiet) summarise();
     return history_.readings() == 0 ? exit_bad_data : exit_ok;
   }
@@ -79,7 +80,8 @@ class Replay {
       if (alert.event == AlertEvent::raised) ++tally_.raised[std::string{name_of(alert.kind)}];
     };
     if (!options_.scores.empty()) {
-      handlers.verdict = [this](std::string_view machine, std::string_view sensor, const engine::Verdict& verdict) {
+      handlers.verdict = [this](std::string_view machine, std::string_view sensor,
+                                const engine::Verdict& verdict) {
         scores_->add(machine, sensor, verdict);
       };
     }
@@ -93,7 +95,8 @@ class Replay {
   }
 
   void replay_csv(const std::string& file, std::istream& in) {
-    const auto machine = options_.machine.empty() ? fs::path{file}.stem().string() : options_.machine;
+    const auto machine =
+        options_.machine.empty() ? fs::path{file}.stem().string() : options_.machine;
     ingest::CsvReader reader{in, machine};
     ingest::CsvRow row;
     while (reader.next(row)) {
@@ -118,7 +121,8 @@ class Replay {
           take(reading->machine, reading->sensor, reading->time, reading->value);
         }
       } catch (const std::invalid_argument& error) {
-        if (++tally_.bad <= most_said) fmt::print(stderr, "{}:{}: {}\n", file, number, error.what());
+        if (++tally_.bad <= most_said)
+          fmt::print(stderr, "{}:{}: {}\n", file, number, error.what());
       }
     }
   }
@@ -131,8 +135,8 @@ class Replay {
   void summarise() const {
     const auto& engine = history_.engine();
     if (isatty(STDERR_FILENO) != 0) fmt::print(stderr, "\r");
-    fmt::print(stderr, "{} readings of {} sensors on {} machines", history_.readings(), engine.sensors(),
-               engine.machines());
+    fmt::print(stderr, "{} readings of {} sensors on {} machines", history_.readings(),
+               engine.sensors(), engine.machines());
     if (tally_.first) {
       fmt::print(stderr, ", {} to {}", format_time(*tally_.first), format_time(*tally_.last));
     }
@@ -143,14 +147,16 @@ class Replay {
         fmt::print(stderr, "  {:<12} {:>10}\n", name_of(outcome), engine.outcomes()[outcome]);
       }
     }
-    if (tally_.bad > 0) fmt::print(stderr, "  {:<12} {:>10}  cells or lines left out\n", "unreadable", tally_.bad);
+    if (tally_.bad > 0)
+      fmt::print(stderr, "  {:<12} {:>10}  cells or lines left out\n", "unreadable", tally_.bad);
     const double weeks = tally_.first ? to_seconds(*tally_.last - *tally_.first) / (7 * 86400) : 0;
     std::uint64_t alerts = 0;
     for (const auto& [kind, count] : tally_.raised) alerts += count;
     fmt::print(stderr, "{} alerts", alerts);
     if (weeks > 0) fmt::print(stderr, ", {:.3g} a week", static_cast<double>(alerts) / weeks);
     fmt::print(stderr, "\n");
-    for (const auto& [kind, count] : tally_.raised) fmt::print(stderr, "  {:<12} {:>10}\n", kind, count);
+    for (const auto& [kind, count] : tally_.raised)
+      fmt::print(stderr, "  {:<12} {:>10}\n", kind, count);
   }
 
   const Options& options_;
@@ -175,22 +181,28 @@ int replay(const Options& options) {
 }
 
 std::function<int()> prepare(CLI::App& app) {
-  const auto options = std::make_shared<Options>();  // shared: the parser and the action outlive this function
-  app.add_option("files", options->files, "CSV (long or wide) or .ndjson, played one after the other")
+  const auto options =
+      std::make_shared<Options>();  // shared: the parser and the action outlive this function
+  app.add_option("files", options->files,
+                 "CSV (long or wide) or .ndjson, played one after the other")
       ->required()
       ->type_name("FILE");
-  app.add_option("--config", options->config, "Configuration; without it every sensor has the profile auto")
+  app.add_option("--config", options->config,
+                 "Configuration; without it every sensor has the profile auto")
       ->type_name("FILE");
-  app.add_option("--scores", options->scores, "Write the score of every reading to this CSV file")->type_name("FILE");
-  app.add_option("--machine", options->machine, "Machine of a wide CSV; without it the file's name")->type_name("NAME");
+  app.add_option("--scores", options->scores, "Write the score of every reading to this CSV file")
+      ->type_name("FILE");
+  app.add_option("--machine", options->machine, "Machine of a wide CSV; without it the file's name")
+      ->type_name("NAME");
   app.add_flag("--quiet", options->quiet, "No summary on standard error");
   return [options] { return replay(*options); };
 }
 
 }  // namespace
 
-const Command replay_command{"replay", "Run recorded history through the detectors",
-                             "millwright replay press-7.csv --machine press-7 --scores scores.csv > alerts.ndjson",
-                             &prepare};
+const Command replay_command{
+    "replay", "Run recorded history through the detectors",
+    "millwright replay press-7.csv --machine press-7 --scores scores.csv > alerts.ndjson",
+    &prepare};
 
 }  // namespace millwright::daemon

@@ -12,7 +12,8 @@ namespace millwright::daemon {
 namespace {
 
 std::function<int()> prepare(CLI::App& app) {
-  const auto file = std::make_shared<std::string>();  // shared: the parser and the action outlive this function
+  const auto file =
+      std::make_shared<std::string>();  // shared: the parser and the action outlive this function
   add_config_option(app, *file);
   return [file] {
     Log log{log_to_stderr()};

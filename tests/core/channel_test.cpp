@@ -9,7 +9,8 @@ using namespace millwright;
 
 TEST_CASE("a channel gives out what was put in, in order, and refuses beyond its capacity") {
   Channel<std::unique_ptr<int>> channel{2};
-  auto one = std::make_unique<int>(1), two = std::make_unique<int>(2), three = std::make_unique<int>(3);
+  auto one = std::make_unique<int>(1), two = std::make_unique<int>(2),
+       three = std::make_unique<int>(3);
   CHECK(channel.try_push(one));
   CHECK(channel.try_push(two));
   CHECK_FALSE(channel.try_push(three));
@@ -38,8 +39,12 @@ TEST_CASE("everything pushed by several threads arrives once") {
     while (const auto item = channel.pop()) sum += *item;
   }};
   {
-    std::jthread a{[&] { for (int i = 1; i <= 1000; ++i) channel.push(i); }};
-    std::jthread b{[&] { for (int i = 1; i <= 1000; ++i) channel.push(i); }};
+    std::jthread a{[&] {
+      for (int i = 1; i <= 1000; ++i) channel.push(i);
+    }};
+    std::jthread b{[&] {
+      for (int i = 1; i <= 1000; ++i) channel.push(i);
+    }};
   }
   channel.close();
   reader.join();

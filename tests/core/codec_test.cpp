@@ -74,7 +74,8 @@ TEST_CASE("bytes cut short anywhere are told apart from whole ones") {
   }
 }
 
-TEST_CASE("a list that claims more elements than there are bytes is refused without allocating them") {
+TEST_CASE(
+    "a list that claims more elements than there are bytes is refused without allocating them") {
   std::string bytes;
   Writer{bytes}(std::numeric_limits<std::uint32_t>::max());
   Reader reader{bytes};
@@ -85,7 +86,8 @@ TEST_CASE("a list that claims more elements than there are bytes is refused with
 }
 
 TEST_CASE("the seeded generator gives the published SplitMix64 sequence") {
-  // Reference values of the algorithm for seed 1234567, as listed with its public-domain description.
+  // Reference values of the algorithm for seed 1234567, as listed with its public-domain
+  // description.
   Random random{1234567};
   CHECK(random.next() == 6457827717110365317u);
   CHECK(random.next() == 3203168211198807973u);

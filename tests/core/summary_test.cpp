@@ -48,10 +48,12 @@ TEST_CASE("an empty summary merges into nothing and takes over everything") {
 TEST_CASE("every outcome and every reason has a name of its own") {
   for (int i = 0; i < static_cast<int>(Outcome::count_); ++i) {
     CHECK_FALSE(name_of(static_cast<Outcome>(i)).empty());
-    for (int k = 0; k < i; ++k) CHECK(name_of(static_cast<Outcome>(i)) != name_of(static_cast<Outcome>(k)));
+    for (int k = 0; k < i; ++k)
+      CHECK(name_of(static_cast<Outcome>(i)) != name_of(static_cast<Outcome>(k)));
   }
   for (int i = 0; i < static_cast<int>(Reject::count_); ++i) {
     CHECK_FALSE(name_of(static_cast<Reject>(i)).empty());
-    for (int k = 0; k < i; ++k) CHECK(name_of(static_cast<Reject>(i)) != name_of(static_cast<Reject>(k)));
+    for (int k = 0; k < i; ++k)
+      CHECK(name_of(static_cast<Reject>(i)) != name_of(static_cast<Reject>(k)));
   }
 }

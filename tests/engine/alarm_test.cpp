@@ -21,7 +21,9 @@ struct Bench {
 
 }  // namespace
 
-TEST_CASE("an alert is raised after the on-delay and cleared after the off-delay, with rising revisions") {
+TEST_CASE(
+    "an alert is raised after the on-delay and cleared after the off-delay, with rising "
+    "revisions") {
   Bench b;
   CHECK(b.feed(0, 0.5) == std::nullopt);
   CHECK(b.feed(1, 1.1) == std::nullopt);
@@ -47,7 +49,9 @@ TEST_CASE("a score that falls back before the on-delay is over raises nothing") 
   CHECK(b.feed(16, 1.5) == AlertEvent::raised);
 }
 
-TEST_CASE("between the clearing level and the limit an alert neither clears nor counts towards clearing") {
+TEST_CASE(
+    "between the clearing level and the limit an alert neither clears nor counts towards "
+    "clearing") {
   Bench b;
   b.feed(0, 2);
   REQUIRE(b.feed(10, 1.5) == AlertEvent::raised);
@@ -75,7 +79,8 @@ TEST_CASE("no score neither raises nor clears") {
   Bench b;
   b.rule.on_delay = 0s;
   REQUIRE(b.feed(0, 1.0) == AlertEvent::raised);
-  for (int t = 1; t < 1000; ++t) CHECK(advance(b.alarm, b.rule, b.kind, at(t), std::nullopt) == std::nullopt);
+  for (int t = 1; t < 1000; ++t)
+    CHECK(advance(b.alarm, b.rule, b.kind, at(t), std::nullopt) == std::nullopt);
   CHECK(b.alarm.phase == Phase::active);
 }
 

@@ -75,11 +75,12 @@ TEST_CASE("bad readings are refused under their own names and touch nothing") {
     Timestamp time;
     Outcome outcome;
   };
-  for (const auto& row : {Row{std::numeric_limits<double>::quiet_NaN(), at(1), Outcome::not_finite},
-                          Row{inf, at(1), Outcome::not_finite}, Row{-inf, at(1), Outcome::not_finite},
-                          Row{1e308, at(1), Outcome::out_of_range}, Row{-1e101, at(1), Outcome::out_of_range},
-                          Row{1, at(3600), Outcome::future}, Row{1, at(0), Outcome::duplicate},
-                          Row{1, Timestamp::min(), Outcome::too_old}}) {
+  for (const auto& row :
+       {Row{std::numeric_limits<double>::quiet_NaN(), at(1), Outcome::not_finite},
+        Row{inf, at(1), Outcome::not_finite}, Row{-inf, at(1), Outcome::not_finite},
+        Row{1e308, at(1), Outcome::out_of_range}, Row{-1e101, at(1), Outcome::out_of_range},
+        Row{1, at(3600), Outcome::future}, Row{1, at(0), Outcome::duplicate},
+        Row{1, Timestamp::min(), Outcome::too_old}}) {
     CAPTURE(row.value);
     const auto old = count(rig.engine, row.outcome);
     rig.feed.reading(rig.engine, "R1", "temp", {row.time, row.value}, ++rig.position, at(1), at(0));
@@ -158,7 +159,9 @@ TEST_CASE("a sensor that goes silent does not clear an alert on the machine") {
   CHECK(rig.ids_of(AlertEvent::cleared).empty());
 }
 
-TEST_CASE("minutes are summarised once, by the next minute's reading or by a tick when the sensor is quiet") {
+TEST_CASE(
+    "minutes are summarised once, by the next minute's reading or by a tick when the sensor is "
+    "quiet") {
   Rig rig;
   for (int t = 0; t < 130; t += 10) rig.reading("R1", "x", t, t);
   REQUIRE(rig.effects.summaries.size() == 2);
@@ -197,7 +200,9 @@ TEST_CASE("a machine moves to another engine as bytes and goes on as if nothing 
   CHECK(here.engine.save(MachineId{1}) == there.engine.save(MachineId{0}));
 }
 
-TEST_CASE("a changed profile keeps the state of the detectors it did not change, and closes what it took away") {
+TEST_CASE(
+    "a changed profile keeps the state of the detectors it did not change, and closes what it took "
+    "away") {
   Random random{4};
   Plan before = limit_plan(90);
   before.profiles[0].detectors.push_back({"spike", {}});
@@ -242,7 +247,8 @@ TEST_CASE("damaged, foreign and newer states are refused and change nothing") {
   for (std::size_t size = 0; size < bytes.size(); size += 7) {
     CAPTURE(size);
     Rig fresh;
-    CHECK(fresh.engine.restore_all(std::string_view{bytes}.substr(0, size), position) != RestoreResult::ok);
+    CHECK(fresh.engine.restore_all(std::string_view{bytes}.substr(0, size), position) !=
+          RestoreResult::ok);
     CHECK(fresh.engine.sensors() == 0);
   }
   for (std::size_t i = 0; i < bytes.size(); i += 5) {

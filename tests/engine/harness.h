@@ -21,17 +21,18 @@ inline std::string describe(const Alert& a) {
   for (std::size_t i = 0; i < a.evidence.times.size(); ++i) {
     evidence += fmt::format("{}:{:a} ", to_microseconds(a.evidence.times[i]), a.evidence.values[i]);
   }
-  return fmt::format("{} r{} {} {} {} {} @{} onset {} v {:a} e {:a} [{:a},{:a}] s {:a} p{} n{} pos {} | {} | {}", a.id,
-                     a.revision, name_of(a.event), name_of(a.state), name_of(a.kind), name_of(a.severity),
-                     to_microseconds(a.time), to_microseconds(a.onset), a.value, a.expected, a.low, a.high, a.score,
-                     a.priority, a.learned_readings, a.position, a.message, evidence);
+  return fmt::format(
+      "{} r{} {} {} {} {} @{} onset {} v {:a} e {:a} [{:a},{:a}] s {:a} p{} n{} pos {} | {} | {}",
+      a.id, a.revision, name_of(a.event), name_of(a.state), name_of(a.kind), name_of(a.severity),
+      to_microseconds(a.time), to_microseconds(a.onset), a.value, a.expected, a.low, a.high,
+      a.score, a.priority, a.learned_readings, a.position, a.message, evidence);
 }
 
 inline std::string describe(const Engine& engine, const Summary& s) {
   const auto who = engine.info(s.sensor);
-  return fmt::format("{}/{} {} n{} mean {:a} m2 {:a} [{:a},{:a}] {:a}..{:a} q{} pos {}", who.machine, who.sensor,
-                     to_microseconds(s.minute), s.count, s.mean, s.m2, s.min, s.max, s.first, s.last, s.quality,
-                     s.position);
+  return fmt::format("{}/{} {} n{} mean {:a} m2 {:a} [{:a},{:a}] {:a}..{:a} q{} pos {}",
+                     who.machine, who.sensor, to_microseconds(s.minute), s.count, s.mean, s.m2,
+                     s.min, s.max, s.first, s.last, s.quality, s.position);
 }
 
 inline std::vector<std::string> describe(const Engine& engine, const Effects& effects) {
@@ -43,10 +44,14 @@ inline std::vector<std::string> describe(const Engine& engine, const Effects& ef
 
 // An engine fed one reading at a time, with arrival = event time and ticks when asked.
 struct Rig {
-  explicit Rig(Plan plan = {}) : engine(std::make_shared<const Plan>(std::move(plan))) { effects.want_verdicts = true; }
+  explicit Rig(Plan plan = {}) : engine(std::make_shared<const Plan>(std::move(plan))) {
+    effects.want_verdicts = true;
+  }
 
-  void reading(const std::string& machine, const std::string& sensor, double seconds, double value) {
-    feed.reading(engine, machine, sensor, {at(seconds), value}, ++position, at(seconds), at(seconds));
+  void reading(const std::string& machine, const std::string& sensor, double seconds,
+               double value) {
+    feed.reading(engine, machine, sensor, {at(seconds), value}, ++position, at(seconds),
+                 at(seconds));
     feed.step(engine, effects);
   }
   void tick(double seconds) {

@@ -10,13 +10,14 @@ TEST_CASE("a glob matches the whole text") {
     const char* text;
     bool matches;
   };
-  for (const auto& row : {
-           Row{"*", "", true}, Row{"*", "R1/temp", true}, Row{"*/*_temp", "R1/j3_temp", true},
-           Row{"*/*_temp", "R1/j3_temp_raw", false}, Row{"R00?/vib", "R007/vib", true},
-           Row{"R00?/vib", "R00/vib", false}, Row{"R[0-4]*/x", "R3/x", true}, Row{"R[0-4]*/x", "R7/x", false},
-           Row{"[abc]", "b", true}, Row{"[abc]", "d", false}, Row{"[x", "[x", true}, Row{"a*b*c", "aXbYbZc", true},
-           Row{"a*b*c", "aXbYbZ", false}, Row{"", "", true}, Row{"", "a", false}, Row{"**", "abc", true},
-           Row{"*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false}}) {
+  for (const auto& row :
+       {Row{"*", "", true}, Row{"*", "R1/temp", true}, Row{"*/*_temp", "R1/j3_temp", true},
+        Row{"*/*_temp", "R1/j3_temp_raw", false}, Row{"R00?/vib", "R007/vib", true},
+        Row{"R00?/vib", "R00/vib", false}, Row{"R[0-4]*/x", "R3/x", true},
+        Row{"R[0-4]*/x", "R7/x", false}, Row{"[abc]", "b", true}, Row{"[abc]", "d", false},
+        Row{"[x", "[x", true}, Row{"a*b*c", "aXbYbZc", true}, Row{"a*b*c", "aXbYbZ", false},
+        Row{"", "", true}, Row{"", "a", false}, Row{"**", "abc", true},
+        Row{"*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false}}) {
     CAPTURE(row.glob);
     CAPTURE(row.text);
     CHECK(glob_matches(row.glob, row.text) == row.matches);

@@ -1,6 +1,6 @@
-// A seeded world of robots and bad networks, run many times: whatever happens on the way, a restored engine and an
-// uninterrupted one give the same alerts, summaries and state bytes; every split of the input gives the same output;
-// the counters add up.
+// A seeded world of robots and bad networks, run many times: whatever happens on the way, a
+// restored engine and an uninterrupted one give the same alerts, summaries and state bytes; every
+// split of the input gives the same output; the counters add up.
 #include <doctest/doctest.h>
 
 #include <limits>
@@ -27,13 +27,15 @@ Plan random_plan(Random& random) {
   plan.max_sensors = random.chance(0.1) ? 4 : 1000;
   plan.reorder = random.chance(0.3) ? Duration{5s} : Duration{0};
   if (random.chance(0.5)) {
-    plan.profiles.push_back(profile("R0/*", {{"limit", {{"high", 3.5}}}, {"spike", {}}, {"gap", {}}}));
+    plan.profiles.push_back(
+        profile("R0/*", {{"limit", {{"high", 3.5}}}, {"spike", {}}, {"gap", {}}}));
     plan.profiles.back().alarm.on_delay = 2s;
   }
   return plan;
 }
 
-// Readings with drops, duplicates, disorder, nonsense values, stuck and silent sensors, and a clock that jumps.
+// Readings with drops, duplicates, disorder, nonsense values, stuck and silent sensors, and a clock
+// that jumps.
 std::vector<Op> random_world(Random& random) {
   std::vector<Op> ops;
   const int machines = 2, sensors = 3, steps = 420;
@@ -54,7 +56,12 @@ std::vector<Op> random_world(Random& random) {
         if (m == 1 && s == 0) stuck_value = value;
         if (random.chance(0.003)) value = std::numeric_limits<double>::quiet_NaN();
         if (random.chance(0.002)) value = 1e300;
-        Op op{false, "R" + std::to_string(m), "s" + std::to_string(s), {at(now), value}, at(now + wall_offset), at(now)};
+        Op op{false,
+              "R" + std::to_string(m),
+              "s" + std::to_string(s),
+              {at(now), value},
+              at(now + wall_offset),
+              at(now)};
         ops.push_back(op);
         if (random.chance(0.02)) ops.push_back(op);
       }
@@ -104,9 +111,11 @@ struct World {
 using Lines = std::vector<std::string>;
 void append(Lines& out, Lines more) { out.insert(out.end(), more.begin(), more.end()); }
 
-// Alerts and summaries are two lists: splits may interleave them differently, each list keeps its order.
+// Alerts and summaries are two lists: splits may interleave them differently, each list keeps its
+// order.
 Lines sorted_lists(Lines lines) {
-  std::stable_partition(lines.begin(), lines.end(), [](const std::string& l) { return l.find(" onset ") != l.npos; });
+  std::stable_partition(lines.begin(), lines.end(),
+                        [](const std::string& l) { return l.find(" onset ") != l.npos; });
   return lines;
 }
 
@@ -125,7 +134,8 @@ Lines run_split(World& world, const std::vector<Op>& ops, Random& random) {
   return out;
 }
 
-// Checkpoints now and then; crashes lose all since the last one, and the journal is read again from there.
+// Checkpoints now and then; crashes lose all since the last one, and the journal is read again from
+// there.
 Lines run_crashing(World& world, const std::vector<Op>& ops, Random& random, int& crashes) {
   Lines kept, since;
   std::string checkpoint = world.engine.save_all(0);
@@ -160,7 +170,9 @@ Lines run_crashing(World& world, const std::vector<Op>& ops, Random& random, int
 
 }  // namespace
 
-TEST_CASE("a thousand worlds: split, crash and restore change nothing, and every reading is accounted for") {
+TEST_CASE(
+    "a thousand worlds: split, crash and restore change nothing, and every reading is accounted "
+    "for") {
   const int seeds = test::scaled(1000, 20000);
   int crashes = 0, alerts = 0;
   for (int seed = 1; seed <= seeds; ++seed) {
