@@ -265,7 +265,10 @@ class Daemon {
     parts.journal = std::move(opened.journal);
     parts.quarantine = std::make_unique<Quarantine>(quarantine_file(state_directory_, number),
                                                     configuration_.limits.quarantine_messages);
-    parts.quarantine->load();
+    if (const auto lines = parts.quarantine->load(); lines > 0) {
+      log_.warning("Lines of the quarantine file could not be read",
+                   {{"lane", number}, {"lines", lines}});
+    }
     parts.shard = open_shard(number, read.checkpoint, *parts.quarantine);
     const auto position = parts.shard->position();
     parts.journal->seek_after(position);

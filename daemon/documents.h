@@ -26,15 +26,15 @@ std::string state_topic(std::string_view root, std::string_view machine, std::st
 // One readable line for people: time, severity, machine/sensor, message.
 std::string alert_line(const Alert& alert);
 
-// What `<root>/status` says of the daemon: retained, and with `online` false the Will. Counters are
-// since `since`.
+// What `<root>/status` says of the daemon: retained, and with `online` false the Will.
 struct Status {
   bool online = false;
   std::string version, site;
   std::optional<Timestamp> since;  // when the daemon started
   std::uint64_t messages = 0;      // accepted into the journals
-  Counters<Reject> rejected;       // messages and fields, by reason
-  Counters<Outcome> outcomes;      // readings, by what became of them
+  Counters<Reject>
+      rejected;  // messages and fields, by reason; kept over restarts, like the outcomes
+  Counters<Outcome> outcomes;  // readings, by what became of them
   std::uint64_t sensors = 0, machines = 0, active_alerts = 0;
 };
 // One line, no trailing newline, always valid UTF-8.

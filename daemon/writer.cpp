@@ -64,7 +64,10 @@ void ArchiveWriter::write(LaneOutput output) { channel_.push(std::move(output));
 void ArchiveWriter::checkpoint(std::uint32_t lane, storage::Checkpoint checkpoint) {
   channel_.push(CheckpointOrder{lane, std::move(checkpoint)});
 }
-void ArchiveWriter::delivered(std::uint64_t sequence) { channel_.push(Delivered{sequence}); }
+void ArchiveWriter::delivered(std::uint64_t sequence) {
+  const std::lock_guard lock{taken_mutex_};
+  taken_.push_back(sequence);
+}
 void ArchiveWriter::publish_open_alerts() { channel_.push(PublishOpen{}); }
 void ArchiveWriter::reload_outbox() { channel_.push(Reload{}); }
 
@@ -74,10 +77,12 @@ void ArchiveWriter::run() {
     if (auto item = channel_.pop_for(std::chrono::milliseconds{250})) {
       std::visit([this](auto& it) { take(it); }, *item);
     }
+    take_delivered();
     // Alerts that came in one burst share a transaction and its sync.
     if (!alerts_.empty() && channel_.size() > 0 && alerts_.size() < 256) continue;
     if (commit_due()) commit();
   }
+  take_delivered();
   commit();
   ++beats_;
 }
@@ -133,9 +138,12 @@ void ArchiveWriter::take(CheckpointOrder& order) {
   handlers_.checkpointed(order.lane, order.checkpoint.position, ok);
 }
 
-void ArchiveWriter::take(Delivered& delivered) {
+void ArchiveWriter::take_delivered() {
+  const std::lock_guard lock{taken_mutex_};
+  if (taken_.empty()) return;
   if (summaries_.empty() && alerts_.empty() && delivered_.empty()) oldest_ = Clock::now();
-  delivered_.push_back(delivered.sequence);
+  delivered_.insert(delivered_.end(), taken_.begin(), taken_.end());
+  taken_.clear();
 }
 
 void ArchiveWriter::take(PublishOpen&) {
@@ -161,6 +169,7 @@ void ArchiveWriter::take(PublishOpen&) {
 }
 
 void ArchiveWriter::take(Reload&) {
+  take_delivered();
   if (!archive_ || !commit()) return;
   try {
     handlers_.publish(archive_->outbox(most_reloaded));

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -58,10 +59,12 @@ class ArchiveWriter {
   // Drains the queue, commits all and ends the thread.
   void stop();
 
-  // Any thread; each waits while the queue is full.
+  // Any thread; waits while the queue is full.
   void write(LaneOutput output);
   void checkpoint(std::uint32_t lane, storage::Checkpoint checkpoint);
+  // Never waits: it is called on the MQTT thread.
   void delivered(std::uint64_t sequence);
+  // Any thread; each waits while the queue is full.
   void publish_open_alerts();  // after every connect
   void reload_outbox();
 
@@ -75,17 +78,14 @@ class ArchiveWriter {
     std::uint32_t lane = 0;
     storage::Checkpoint checkpoint;
   };
-  struct Delivered {
-    std::uint64_t sequence = 0;
-  };
   struct PublishOpen {};
   struct Reload {};
-  using Item = std::variant<LaneOutput, CheckpointOrder, Delivered, PublishOpen, Reload>;
+  using Item = std::variant<LaneOutput, CheckpointOrder, PublishOpen, Reload>;
 
   void run();
   void take(LaneOutput& output);
   void take(CheckpointOrder& order);
-  void take(Delivered& delivered);
+  void take_delivered();
   void take(PublishOpen&);
   void take(Reload&);
   bool commit_due() const;
@@ -100,6 +100,8 @@ class ArchiveWriter {
   Log& log_;
   std::unique_ptr<storage::Archive> archive_;
   Channel<Item> channel_{4096};
+  std::mutex taken_mutex_;
+  std::vector<std::uint64_t> taken_;  // outbox rows that the broker has; bounded by the outbox
 
   // What waits for the next transaction. A deque: summaries are dropped at the front when there are
   // too many.

@@ -90,7 +90,7 @@ struct Gap {
     const auto elapsed = elapsed_between(s.last, sample.time);
     if (elapsed == Duration::zero()) return;
     const double seconds = to_seconds(elapsed);
-    s.longest.fade(forgotten(elapsed, p.memory, 1000));
+    s.longest.pass(elapsed, forgotten(elapsed, p.memory, 1000));
     if (!warming(p, s) && seconds >= limit_of(p, s)) {
       s.longest.suspect(seconds, sample.time, p.accept_after);
     } else {

@@ -4,12 +4,12 @@
 // A suspicious peak is put in quarantine. It becomes normal only when such peaks have come back in
 // at least `episodes_to_accept` separate episodes over at least `accept_after`: what recurs every
 // shift is how the machine works. One fault, however long, is one episode. While the record is
-// younger than twice that time, half its age is enough.
+// younger than a day, half its age is enough.
 //
 // What was seen for an hour is not all that is normal: shifts, programs and the daily cycle are
-// still to come. So a young record reaches further than itself (`reach`): four times at first, as
-// the square root of a day over its age after that, and no further than itself from a day on. Early
-// alarms are for what is gross.
+// still to come. So the young record of a sensor that strays further than its noise explains
+// reaches further than itself (`reach`): four times at first, as the square root of a day over its
+// age after that, and no further than itself from a day on. Early alarms are for what is gross.
 //
 // A statistic that wanders is taken in by excursions (`follow`): the peak teaches when the
 // excursion has come back by itself, never on the way up. Else whatever grows step by step would
@@ -49,20 +49,25 @@ struct Habit {
                           self.age >= Duration{0} && self.age <= grown_up);
   }
 
-  // `share`: see `forgotten`.
-  void fade(double share) { record *= 1 - share; }
-  void grow(Duration elapsed) { age = std::min(grown_up, age + std::min(elapsed, longest_step)); }
+  // Time has passed since the reading before; `share` of the past is forgotten (see `forgotten`).
+  void pass(Duration elapsed, double share) {
+    record *= 1 - share;
+    age = std::min(grown_up, age + std::min(elapsed, longest_step));
+  }
   double maturity() const { return to_seconds(age) / to_seconds(grown_up); }  // 0..1
-  // What stands within `margin` times this is normal.
-  double reach(double margin) const {
-    const double youth = std::sqrt(to_seconds(grown_up) / std::max(to_seconds(age), 1.0));
-    return margin * std::clamp(youth, 1.0, widest) * record;
+  // What stands within `margin` times the record is normal. Up to `noise`, which is how far noise
+  // alone would go, youth makes no difference.
+  double reach(double margin, double noise = 0) const {
+    const double youth = std::clamp(std::sqrt(1 / std::max(maturity(), 1e-6)), 1.0, widest);
+    const double beyond = noise > 0 ? std::clamp(2 * (record / noise - 1), 0.0, 1.0) : 1;
+    return margin * (1 + (youth - 1) * beyond) * record;
   }
   void teach(double height) { record = std::max(record, height); }
 
   void suspect(double height, Timestamp now, Duration patience) {
-    // Of a record half as old as that, less can be asked.
-    const auto accept_after = std::clamp(age / 2, patience / 24, patience);
+    // Of a record that is younger than a day, less can be asked: half its age.
+    const double asked = maturity() < 1 ? std::max(maturity() / 2, 1.0 / 24) : 1;
+    const auto accept_after = std::chrono::floor<Duration>(patience * asked);
     if (episodes == 0 || elapsed_between(last, now) / 3 > accept_after) {
       quarantined = 0;
       since = now;

@@ -94,8 +94,7 @@ struct Rate {
     const auto elapsed = s.weight > 0 ? elapsed_between(s.last, sample.time) : Duration{0};
     const double share = forgotten(elapsed, p.memory, 1000);
     s = advanced(p, s, sample);
-    s.habit.fade(share);
-    s.habit.grow(elapsed);
+    s.habit.pass(elapsed, share);
     const auto slope = slope_of(p, s);
     if (!slope) return;
     const double size = std::abs(*slope);
@@ -138,7 +137,8 @@ struct Rate {
   static double limit_of(const Params& p, const State& s) {
     constexpr double normal_mean_size = 1.2533;  // deviation over mean absolute deviation
     if (p.limit_per_s) return *p.limit_per_s;
-    return std::max(p.threshold * normal_mean_size * s.size, s.habit.reach(p.margin));
+    const double noise = p.threshold * normal_mean_size * s.size;
+    return std::max(noise, s.habit.reach(p.margin));
   }
 };
 

@@ -118,8 +118,7 @@ struct Shift {
     if (s.count >= settled) sum_up(p, s, z, sample.time, trust);
 
     const double share = forgotten(elapsed, p.memory, 500);
-    s.habit.fade(share / 7);
-    s.habit.grow(elapsed);
+    s.habit.pass(elapsed, share / 7);
     if (trust == Trust::normal) {
       s.shifted -= std::min(s.shifted, std::min(elapsed, p.accept_after / 100) / 2);
       teach(p, s, sample.value, z, share, elapsed);
@@ -142,7 +141,8 @@ struct Shift {
     return std::clamp(difference / deviation, -clip, clip);
   }
   static double limit_of(const Params& p, const State& s) {
-    return std::max(p.limit * s.inflation, s.habit.reach(p.margin));
+    const double noise = p.limit * s.inflation;
+    return std::max(noise, s.habit.reach(p.margin));
   }
   static Excursion advanced(Excursion e, double step, double limit, Timestamp now) {
     const double sum = std::min(e.sum + step, cap * limit);

@@ -88,8 +88,7 @@ struct Spike {
     const auto elapsed =
         s.window.size() > 0 ? elapsed_between(s.window.newest(), sample.time) : Duration{0};
     const double share = forgotten(elapsed, p.memory, 1000);
-    s.habit.fade(share);
-    s.habit.grow(elapsed);
+    s.habit.pass(elapsed, share);
     if (seen)
       s.habit.follow(seen->deviation, s.scale, seen->limit, sample.time, trust, p.accept_after);
     if (trust == Trust::normal) {
@@ -149,8 +148,8 @@ struct Spike {
     const double here = normal_scale * window.median_deviation(median);
     const double scale = s.scale > 0 ? (here + s.scale) / 2 : here;
     const double floor = s.moves < enough_moves ? blind_share * std::abs(median) : 0;
-    const double limit =
-        std::max({p.threshold * scale, p.steps * s.step, s.habit.reach(p.margin), floor});
+    const double limit = std::max({p.threshold * scale, p.steps * s.step,
+                                   s.habit.reach(p.margin, p.threshold * scale), floor});
     return Judgement{median, here, std::abs(sample.value - median), limit};
   }
 };

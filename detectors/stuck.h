@@ -80,8 +80,8 @@ struct Stuck {
   }
 
   static void learn(const Params& p, State& s, Sample sample, Trust trust) {
-    s.longest.fade(s.count > 0 ? forgotten(elapsed_between(s.last, sample.time), p.memory, 1000)
-                               : 0);
+    const auto elapsed = s.count > 0 ? elapsed_between(s.last, sample.time) : Duration{0};
+    s.longest.pass(elapsed, forgotten(elapsed, p.memory, 1000));
     if (s.count == 0 || sample.value != s.value) {
       if (s.count > 0) finish_run(p, s, sample.time);
       s.value = without_sign_of_zero(sample.value);

@@ -132,7 +132,7 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING sequence
 
 constexpr const char* select_outbox = R"sql(
 SELECT sequence, topic, payload, retain, priority, alert_id, revision, expiry
-FROM outbox ORDER BY priority DESC, sequence LIMIT ?1
+FROM outbox ORDER BY sequence LIMIT ?1
 )sql";
 
 constexpr const char* select_open = R"sql(

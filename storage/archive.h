@@ -40,7 +40,7 @@ struct OutboxRow {
   std::uint64_t sequence = 0;  // rises; assigned by the archive
   std::string topic, payload;
   bool retain = false;
-  int priority = 0;  // higher first, among those waiting
+  int priority = 0;  // of the alert
   std::string alert_id;
   std::uint32_t revision = 0;
   Duration expiry{0};
@@ -90,7 +90,8 @@ class Archive {
   // StorageError and leaves the file as it was.
   Committed commit(const Batch& batch);
 
-  // Outbox rows still to be delivered, highest priority first, then by sequence.
+  // Outbox rows still to be delivered, by sequence: the events of an alert keep their order, and a
+  // retained state is never overwritten by an older one.
   std::vector<OutboxRow> outbox(std::size_t limit);
   std::uint64_t outbox_size();
   // The current documents of alerts that are active: to be published again on every connect. (id,

@@ -88,7 +88,6 @@ CREATE TABLE outbox (
   revision INTEGER NOT NULL,
   expiry INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX outbox_order ON outbox (priority DESC, sequence);
 
 CREATE TABLE lane_position (
   lane INTEGER PRIMARY KEY,

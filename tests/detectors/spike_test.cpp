@@ -71,7 +71,7 @@ TEST_CASE(
   const auto level = [](int i) { return i / 90 % 2 ? 30.0 : 10.0; };
   int i = 0;
   for (; i < 900; ++i) one.feed(level(i) + 0.2 * random.normal());
-  for (; i < 9000; ++i) CHECK(one.feed(level(i) + 0.2 * random.normal()) < 1);
+  for (; i < 90000; ++i) CHECK(one.feed(level(i) + 0.2 * random.normal()) < 1);
   CHECK(one.feed(75) > 1);
 }
 

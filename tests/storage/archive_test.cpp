@@ -314,7 +314,7 @@ TEST_CASE("an outbox row of an event that the archive has never seen is not lost
   CHECK(archive.commit(batch).outbox.size() == 1);
 }
 
-TEST_CASE("the outbox gives the highest priority first, then in order of arrival") {
+TEST_CASE("the outbox is given out in order of arrival, whatever the priority") {
   const TemporaryDirectory directory;
   Archive archive{directory / "archive.db"};
   const struct {
@@ -332,14 +332,14 @@ TEST_CASE("the outbox gives the highest priority first, then in order of arrival
     for (const auto& waiting : archive.outbox(limit)) order += waiting.topic;
     return order;
   };
-  CHECK(topics(100) == "25413");
-  CHECK(topics(3) == "254");
+  CHECK(topics(100) == "12345");
+  CHECK(topics(3) == "123");
   CHECK(topics(0).empty());
 
   Batch delivered;
   delivered.delivered = {archive.outbox(1)[0].sequence};
   archive.commit(delivered);
-  CHECK(topics(100) == "5413");
+  CHECK(topics(100) == "2345");
   CHECK(archive.outbox_size() == 4);
 }
 

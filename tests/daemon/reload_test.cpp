@@ -1,0 +1,133 @@
+// SIGHUP: a broken configuration changes nothing, a good one only what it says.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <string>
+
+#include "tests/daemon/site.h"
+
+using namespace millwright::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+bool says(const Site& site, const std::string& text) {
+  return wait_until([&] { return site.log().find(text) != std::string::npos; });
+}
+
+// The kind of the newest alert of a sensor, or "".
+std::string alert_of(const Client& client, const std::string& sensor) {
+  for (const auto& [key, document] : events_of(client)) {
+    const auto json = Json::parse(document);
+    if (json["sensor"] == sensor) return json["kind"].get<std::string>();
+  }
+  return {};
+}
+
+std::string minute_second(int i) {
+  return fmt::format("2025-03-10T06:{:02}:{:02}Z", i / 60, i % 60);
+}
+
+void feed(Client& client, int from, int to) {
+  for (int i = from; i < to; ++i) {
+    REQUIRE(client.publish(telemetry("R1", minute_second(i), "torque", 10 + i % 7)));
+    REQUIRE(client.publish(telemetry("R1", minute_second(i), "current", 3 + i % 5)));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a broken configuration is refused on reload with all its errors, the old one goes on") {
+  const Broker broker;
+  Site site{broker};
+  site.start();
+  Client client{listener(broker, "client")};
+  REQUIRE(client.up());
+  REQUIRE(wait_until([&] { return site.running_and_connected(); }));
+  write_file(site.config_file(),
+             "{\n  \"sight\": 1,\n  \"processing\": { \"lanes\": 0 },\n  \"inputs\": 7\n}\n");
+  site.process().signal(SIGHUP);
+  REQUIRE(says(site, "The new configuration has errors, the old one stays in force"));
+  const auto log = site.log();
+  CAPTURE(log);
+  CHECK(log.find("millwright.json:2:") != std::string::npos);
+  CHECK(log.find("millwright.json:3:") != std::string::npos);
+  CHECK(log.find("millwright.json:4:") != std::string::npos);
+  CHECK(pass_marker(client, "2025-03-10T06:00:00Z"));
+  CHECK(site.stop().code == 0);
+}
+
+TEST_CASE("half a configuration file, cut anywhere, is refused on reload") {
+  const Broker broker;
+  Site site{broker};
+  site.start();
+  const auto whole = site.config.dump(2);
+  // Every place needs a reload of its own; some of them will do.
+  for (std::size_t cut = 1; cut + 2 < whole.size(); cut += whole.size() / 8) {
+    CAPTURE(cut);
+    write_file(site.config_file(), whole.substr(0, cut));
+    site.process().signal(SIGHUP);
+    REQUIRE(site.process().running());
+  }
+  REQUIRE(says(site, "the old one stays in force"));
+  CHECK(site.log().find("The configuration was reloaded") == std::string::npos);
+  site.reload();
+  CHECK(says(site, "The configuration was reloaded"));
+  CHECK(site.stop().code == 0);
+}
+
+TEST_CASE("a reload with a new limit for one sensor acts, and the others keep what they learned") {
+  const Broker broker;
+  Site site{broker};
+  site.start();
+  Client client{listener(broker, "client")};
+  REQUIRE(client.up());
+  REQUIRE(wait_until([&] { return site.running_and_connected(); }));
+  feed(client, 0, 350);  // more than the warm-up of every detector
+  REQUIRE(pass_marker(client, minute_second(350)));
+  REQUIRE(alert_of(client, "torque") == "");
+  REQUIRE(alert_of(client, "current") == "");
+
+  site.config["overrides"] = {{{"sensor", "R1/torque"}, {"limits", {{"high", 15.5}}}}};
+  site.reload();
+  REQUIRE(says(site, "The configuration was reloaded"));
+  feed(client, 351, 365);  // torque reaches 16
+  // A spike of `current` is one only for a sensor that has learned.
+  REQUIRE(client.publish(telemetry("R1", minute_second(366), "current", 60)));
+  REQUIRE(pass_marker(client, minute_second(367)));
+  CHECK(wait_until([&] { return alert_of(client, "torque") == "limit"; }));
+  CHECK(wait_until([&] { return alert_of(client, "current") == "spike"; }));
+  CHECK(site.stop().code == 0);
+}
+
+TEST_CASE("a reload with a new input takes in what comes there, and drops a removed one") {
+  const Broker broker;
+  Site site{broker};
+  site.start();
+  Client client{listener(broker, "client")};
+  REQUIRE(client.up());
+  REQUIRE(wait_until([&] { return site.running_and_connected(); }));
+  REQUIRE(client.publish(outgoing("extra/R9/level", "5")));  // nobody listens
+  site.config["inputs"][1]["topic"] = "extra/{machine}/{sensor}";
+  site.config["profiles"].insert(site.config["profiles"].begin(),
+                                 Json{{"match", "R9/*"}, {"limits", {{"high", 1}}}});
+  site.reload();
+  REQUIRE(says(site, "The configuration was reloaded"));
+  // The subscription is on its way; what is published before it is there is nobody's.
+  CHECK(wait_until([&] {
+    CHECK(client.publish(outgoing("extra/R9/level", "5")));
+    return alert_of(client, "level") == "limit";
+  }));
+  CHECK(site.stop().code == 0);
+}
+
+TEST_CASE("a reload that changes what needs a restart says so") {
+  const Broker broker;
+  Site site{broker};
+  site.start();
+  site.config["processing"]["lanes"] = 3;
+  site.reload();
+  CHECK(says(site, "take effect with the next start"));
+  CHECK(site.stop().code == 0);
+}
