@@ -11,7 +11,6 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
-#include <cstdlib>
 #include <fstream>
 #include <mutex>
 #include <string>
@@ -193,8 +192,8 @@ class Bench {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int singles = argc > 1 ? std::atoi(argv[1]) : 300'000;
-  const int batches = argc > 2 ? std::atoi(argv[2]) : 30'000;
+  const int singles = argc > 1 ? std::stoi(argv[1]) : 300'000;
+  const int batches = argc > 2 ? std::stoi(argv[2]) : 30'000;
   const auto single = single_readings(singles);
   const auto batched = batched_readings(batches);
   Bench bench;

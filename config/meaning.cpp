@@ -180,6 +180,8 @@ class Meaning {
       if (!used.problem.empty()) continue;
       uses(user, used.names, known, "topic or value");
       uses(user, used.in_pointers, of_value, "value");
+      if (user.node != nullptr && user.node->key == "machine")
+        one_lane(user, item, used.names, of_value);
     }
     uses(member(item, pointer, "time"), captures_of(item.text("time").value_or("")).names, of_value,
          "value");
@@ -191,6 +193,25 @@ class Meaning {
         }
       }
     }
+  }
+
+  // The lane is chosen before the payload is looked at: see
+  // docs/decisions/007-machines-of-lanes.md.
+  void one_lane(const Member& machine, const Node& item, const std::vector<std::string>& used,
+                const std::vector<std::string>& of_value) {
+    if (draft_.processing.lanes <= 1) return;
+    const bool from_payload =
+        item.text("machine").value_or("").find("{/") != std::string::npos ||
+        std::any_of(used.begin(), used.end(), [&](const std::string& name) {
+          return std::find(of_value.begin(), of_value.end(), name) != of_value.end();
+        });
+    if (!from_payload) return;
+    error(
+        machine,
+        fmt::format(
+            "with {} lanes the topic must name the machine, so that all its readings meet on one; "
+            "name it there, or set processing.lanes to 1",
+            draft_.processing.lanes));
   }
 
   void uses(const Member& user, const std::vector<std::string>& used,

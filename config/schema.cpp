@@ -68,9 +68,9 @@ ordered_json schema_of(const Field& field) {
   }
   schema["description"] = description_of(field);
   if (field.get) {
-    if (auto initial = field.get();
+    if (const auto initial = field.get();
         !initial.is_null() && initial != "" && !initial.is_object() && !field.required) {
-      schema["default"] = std::move(initial);
+      schema["default"] = initial;
     }
   }
   return schema;

@@ -25,6 +25,7 @@
 #include "daemon/command.h"
 #include "daemon/documents.h"
 #include "daemon/lane.h"
+#include "daemon/move_lanes.h"
 #include "daemon/notify.h"
 #include "daemon/paths.h"
 #include "daemon/publisher.h"
@@ -169,9 +170,16 @@ class Daemon {
         lock_(state_directory_),
         root_(topic_root(configuration_)),
         started_(wall_clock()) {
-    open_writer();
-    open_lanes();
+    const LaneFiles files{state_directory_, made(journal_directory(configuration_))};
+    const auto lanes = configuration_.processing.lanes;
+    const auto before = lanes_before(files).value_or(lanes);
     open_publisher();
+    open_writer(std::max(lanes, before));
+    if (before != lanes) {
+      move_lanes(files, before, lanes, configuration_.processing.journal_bytes, text_, *writer_,
+                 log_);
+    }
+    open_lanes(files);
     open_session();
   }
 
@@ -200,7 +208,7 @@ class Daemon {
 
   // --- putting it together ---
 
-  void open_writer() {
+  void open_writer(std::uint32_t lanes) {
     WriterOptions options;
     if (configuration_.archive.enabled) {
       options.archive = configuration_.archive.file.empty() ? state_directory_ / "millwright.db"
@@ -209,7 +217,7 @@ class Daemon {
     options.state_directory = state_directory_;
     options.site = configuration_.site;
     options.topic_root = root_;
-    options.lanes = configuration_.processing.lanes;
+    options.lanes = lanes;
     WriterHandlers handlers;
     handlers.publish = [this](std::vector<storage::OutboxRow> rows) {
       publisher_->enqueue(std::move(rows));
@@ -220,12 +228,11 @@ class Daemon {
     writer_ = std::make_unique<ArchiveWriter>(std::move(options), std::move(handlers), log_);
   }
 
-  void open_lanes() {
-    const auto directory = made(journal_directory(configuration_));
+  void open_lanes(const LaneFiles& files) {
     auto newest = wall_clock();
     bool known = false;
     for (std::uint32_t number = 0; number < configuration_.processing.lanes; ++number) {
-      auto parts = open_lane(number, directory);
+      auto parts = open_lane(number, files);
       const auto last = std::max(parts.journal->last_arrival(), parts.shard->last_arrival());
       if (last != Timestamp{}) {
         newest = known ? std::max(newest, last) : last;
@@ -243,13 +250,12 @@ class Daemon {
                                                    configuration_.processing.lanes);
   }
 
-  LaneParts open_lane(std::uint32_t number, const fs::path& directory) {
-    const auto name = "lane-" + std::to_string(number);
-    auto read = storage::read_checkpoint(state_directory_ / (name + ".state"));
+  LaneParts open_lane(std::uint32_t number, const LaneFiles& files) {
+    auto read = storage::read_checkpoint(files.state(number));
     for (const auto& sentence : read.set_aside) log_.error(sentence);
     if (read.newer_version) throw StartError{exit_config, *read.newer_version};
-    auto opened = ingest::Journal::open(directory / (name + ".journal"),
-                                        configuration_.processing.journal_bytes);
+    auto opened =
+        ingest::Journal::open(files.journal(number), configuration_.processing.journal_bytes);
     if (opened.set_aside) {
       log_.error(
           "A journal could not be used and was set aside, readings since the last checkpoint are "
@@ -362,7 +368,8 @@ class Daemon {
     record.kind = ingest::RecordKind::message;
     record.received = wall_clock();
     record.arrival = time_->now();
-    record.flags = message.retained ? ingest::message_retained : 0;
+    record.flags = (message.retained ? ingest::message_retained : 0) |
+                   (message.redelivered ? ingest::message_redelivered : 0);
     record.topic = message.topic;
     record.properties = message.properties;
     // Of a payload that is too large, one byte too many is enough for the lane to refuse it under

@@ -68,9 +68,9 @@ void Lane::run() {
     if (checkpoint_due()) order_checkpoint();
     if (Clock::now() >= next_figures_) {
       next_figures_ = Clock::now() + figures_interval;
-      auto figures = shard_.figures();
+      const auto figures = shard_.figures();
       const std::lock_guard lock{figures_mutex_};
-      figures_ = std::move(figures);
+      figures_ = figures;
     }
     if (applied > 0) continue;
     // Drained only when nothing came after the order to drain was seen.

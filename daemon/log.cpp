@@ -18,7 +18,7 @@ constexpr std::size_t most_sentences = 1000;
 
 // A value is quoted when a reader could not tell where it ends.
 std::string value_text(std::string_view value) {
-  const auto text = printable(value);
+  auto text = printable(value);
   if (!text.empty() && text.find_first_of(" =\"") == std::string::npos) return text;
   std::string quoted = "\"";
   for (const char c : text) {

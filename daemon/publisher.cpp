@@ -1,5 +1,6 @@
 #include "daemon/publisher.h"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -18,14 +19,15 @@ Publisher::~Publisher() { stop(std::chrono::milliseconds{0}); }
 
 void Publisher::start(ingest::Session& session) {
   session_ = &session;
-  thread_ = std::jthread{[this](std::stop_token stop) { run(std::move(stop)); }};
+  thread_ = std::jthread{[this](const std::stop_token& stop) { run(stop); }};
 }
 
 void Publisher::stop(std::chrono::milliseconds patience) {
   if (!thread_.joinable()) return;
   {
     std::unique_lock lock{mutex_};
-    changed_.wait_for(lock, patience, [&] { return queue_.empty() && in_flight_.empty(); });
+    changed_.wait_for(lock, patience,
+                      [&] { return queue_.empty() && in_flight_.empty() && failed_.empty(); });
   }
   thread_.request_stop();
   changed_.notify_all();
@@ -47,6 +49,7 @@ void Publisher::enqueue(std::vector<storage::OutboxRow> rows) {
 
 void Publisher::connected() {
   const std::lock_guard lock{mutex_};
+  next_failed_ = {};
   try_now_ = true;
   changed_.notify_all();
 }
@@ -61,14 +64,7 @@ void Publisher::delivered(std::uint64_t tag, bool taken) {
       sequence = node.mapped().sequence;
       try_now_ = true;
     } else {
-      // Back to its place: those in flight behind it come back behind it, so the order of one
-      // alert's events holds.
-      auto place = queue_.begin();
-      while (place != queue_.end() && node.mapped().sequence != 0 && place->sequence != 0 &&
-             place->sequence < node.mapped().sequence) {
-        ++place;
-      }
-      queue_.insert(place, std::move(node.mapped()));
+      failed_.push_back(std::move(node.mapped()));
     }
     changed_.notify_all();
   }
@@ -77,21 +73,35 @@ void Publisher::delivered(std::uint64_t tag, bool taken) {
 
 std::size_t Publisher::waiting() const {
   const std::lock_guard lock{mutex_};
-  return queue_.size() + in_flight_.size();
+  return queue_.size() + in_flight_.size() + failed_.size();
 }
 
-void Publisher::run(std::stop_token stop) {
+void Publisher::run(const std::stop_token& stop) {
   std::unique_lock lock{mutex_};
   while (!stop.stop_requested()) {
     changed_.wait_for(lock, stop, retry, [&] { return try_now_; });
     try_now_ = false;
+    take_up_failed();
     publish_what_fits(lock);
-    if (queue_.empty() && in_flight_.empty() && std::exchange(left_in_outbox_, false)) {
+    if (queue_.empty() && in_flight_.empty() && failed_.empty() &&
+        std::exchange(left_in_outbox_, false)) {
       lock.unlock();
       handlers_.reload();
       lock.lock();
     }
   }
+}
+
+// What the broker did not take is tried again, not at once: it may refuse it for good. In order, so
+// that the events of one alert are not mixed up by a lost connection.
+void Publisher::take_up_failed() {
+  if (failed_.empty() || std::chrono::steady_clock::now() < next_failed_) return;
+  next_failed_ = std::chrono::steady_clock::now() + retry;
+  queue_.insert(queue_.begin(), std::make_move_iterator(failed_.begin()),
+                std::make_move_iterator(failed_.end()));
+  failed_.clear();
+  std::stable_sort(queue_.begin(), queue_.end(),
+                   [](const auto& a, const auto& b) { return a.sequence < b.sequence; });
 }
 
 // Until the session has enough in flight; it says by `delivered` or `connected` when it is worth

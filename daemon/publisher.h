@@ -2,6 +2,7 @@
 // the broker took it.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -45,7 +46,8 @@ class Publisher {
   std::size_t waiting() const;
 
  private:
-  void run(std::stop_token stop);
+  void run(const std::stop_token& stop);
+  void take_up_failed();
   void publish_what_fits(std::unique_lock<std::mutex>& lock);
   ingest::Outgoing message(const storage::OutboxRow& row) const;
 
@@ -56,7 +58,9 @@ class Publisher {
   std::condition_variable_any changed_;
   std::deque<storage::OutboxRow> queue_;
   std::map<std::uint64_t, storage::OutboxRow>
-      in_flight_;  // by tag; tags rise in the order of publishing
+      in_flight_;                           // by tag; tags rise in the order of publishing
+  std::vector<storage::OutboxRow> failed_;  // to be tried again
+  std::chrono::steady_clock::time_point next_failed_{};  // not before
   std::uint64_t tag_ = 0;
   bool left_in_outbox_ = false;
   bool try_now_ = false;

@@ -86,7 +86,8 @@ void Shard::decode(const ingest::Record& record) {
       continue;
     }
     feed_.reading(*engine_, reading.machine, reading.sensor, {reading.time, reading.value},
-                  record.position, record.received, record.arrival);
+                  record.position, record.received, record.arrival,
+                  (record.flags & ingest::message_redelivered) != 0);
   }
 }
 
@@ -151,6 +152,20 @@ ShardFigures Shard::figures() const {
   figures.active_alerts = engine_->active_alerts();
   figures.waiting = engine_->pending();
   return figures;
+}
+
+std::vector<std::pair<std::string, std::string>> Shard::machines() const {
+  std::vector<std::pair<std::string, std::string>> out;
+  for (std::size_t i = 0; i < engine_->machines(); ++i) {
+    const auto id = static_cast<MachineId>(i);
+    out.emplace_back(engine_->machine_name(id), engine_->save(id));
+  }
+  return out;
+}
+
+bool Shard::adopt(std::string_view machine, Timestamp last_arrival) {
+  last_arrival_ = std::max(last_arrival_, last_arrival);
+  return engine_->restore(machine) == engine::RestoreResult::ok;
 }
 
 storage::Checkpoint Shard::checkpoint() const {

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "config/config.h"
@@ -78,6 +79,12 @@ class Shard {
   const std::string& text() const { return configuration_text_; }
   const config::Configuration& configuration() const { return configuration_; }
   ShardFigures figures() const;
+
+  // Every machine with its state, to be taken over by the shards of another number of lanes.
+  std::vector<std::pair<std::string, std::string>> machines() const;
+  // Takes over a machine of another shard; false when its bytes cannot be read or it is here
+  // already.
+  bool adopt(std::string_view machine, Timestamp last_arrival);
 
   // Between steps. The checkpoint's configuration must be the one this shard was made with.
   storage::Checkpoint checkpoint() const;

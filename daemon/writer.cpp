@@ -51,6 +51,13 @@ Position ArchiveWriter::applied(std::uint32_t lane) {
   return archive_ ? archive_->applied(lane) : 0;
 }
 
+void ArchiveWriter::work_off() {
+  while (auto item = channel_.pop_for(std::chrono::seconds{0})) {
+    std::visit([this](auto& it) { take(it); }, *item);
+  }
+  commit();
+}
+
 void ArchiveWriter::start() {
   thread_ = std::thread{[this] { run(); }};
 }

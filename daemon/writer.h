@@ -55,6 +55,8 @@ class ArchiveWriter {
   ArchiveWriter(const ArchiveWriter&) = delete;
   ArchiveWriter& operator=(const ArchiveWriter&) = delete;
 
+  // Before start: takes in what was handed over so far and commits it, on the caller's thread.
+  void work_off();
   void start();
   // Drains the queue, commits all and ends the thread.
   void stop();

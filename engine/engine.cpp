@@ -199,7 +199,9 @@ struct Engine::Impl {
     if (sample.time > event.received + plan->future_tolerance) return Outcome::future;
     if (sample.time < event.received - plan->oldest_accepted) return Outcome::too_old;
     if (sensor.seen && sample.time == sensor.newest) return Outcome::duplicate;
-    if (sensor.seen && sample.time < sensor.newest) return Outcome::late;
+    if (sensor.seen && sample.time < sensor.newest) {
+      return event.redelivered ? Outcome::duplicate : Outcome::late;
+    }
     const bool waits_already =
         std::any_of(sensor.waiting.begin(), sensor.waiting.end(),
                     [&](const Waiting& w) { return w.sample.time == sample.time; });

@@ -33,6 +33,9 @@ struct Event {
   Timestamp arrival;      // processing time, never falls: what silence is measured in; stands still
                           // while offline
   Reading reading;        // kind reading
+  // The source sends it again: it may have been taken in before. When it is not newer than the
+  // sensor's newest, it was, and is a duplicate where it would else be late.
+  bool redelivered = false;
 };
 
 // One reading's combined outcome: for `replay --scores`.

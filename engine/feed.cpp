@@ -12,7 +12,8 @@ constexpr std::int64_t most_ticks = 16;  // over one silence, however long
 
 std::optional<Outcome> Feed::reading(Engine& engine, std::string_view machine,
                                      std::string_view sensor, const Sample& sample,
-                                     Position position, Timestamp received, Timestamp arrival) {
+                                     Position position, Timestamp received, Timestamp arrival,
+                                     bool redelivered) {
   Outcome refused{};
   const auto id = engine.sensor(machine, sensor, refused);
   if (!id) {
@@ -23,13 +24,14 @@ std::optional<Outcome> Feed::reading(Engine& engine, std::string_view machine,
     follow(sample.time, position);
     received = arrival = *now_;
   }
-  events_.push_back({Event::Kind::reading, position, received, arrival, {*id, sample}});
+  events_.push_back(
+      {Event::Kind::reading, position, received, arrival, {*id, sample}, redelivered});
   return std::nullopt;
 }
 
 void Feed::tick(Position position, Timestamp received, Timestamp arrival) {
   if (clock_ == Clock::given)
-    events_.push_back({Event::Kind::tick, position, received, arrival, {}});
+    events_.push_back({Event::Kind::tick, position, received, arrival, {}, false});
 }
 
 void Feed::step(Engine& engine, Effects& effects) {
@@ -48,7 +50,7 @@ void Feed::follow(Timestamp time, Position position) {
   const std::int64_t stride = std::max<std::int64_t>(1, (last - first + most_ticks) / most_ticks);
   for (std::int64_t at = first; at <= last; at += stride) {
     const auto now = from_microseconds(at * tick_us);
-    events_.push_back({Event::Kind::tick, position, now, now, {}});
+    events_.push_back({Event::Kind::tick, position, now, now, {}, false});
   }
   now_ = time;
 }

@@ -28,7 +28,7 @@ class Feed {
   // returned.
   std::optional<Outcome> reading(Engine& engine, std::string_view machine, std::string_view sensor,
                                  const Sample& sample, Position position, Timestamp received,
-                                 Timestamp arrival);
+                                 Timestamp arrival, bool redelivered = false);
   // Time has passed; ignored with Clock::event.
   void tick(Position position, Timestamp received, Timestamp arrival);
 

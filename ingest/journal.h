@@ -27,12 +27,13 @@ struct Record {
   Position position = 0;        // filled in by the journal
   Timestamp received;           // wall clock
   Timestamp arrival;            // processing time, never falls
-  std::uint32_t flags = 0;      // message_retained
+  std::uint32_t flags = 0;      // message_retained, message_redelivered
   std::string_view topic;       // message: topic; borrowed from the ring when read
   std::string_view properties;  // message: MQTT 5 user properties as name\0value\0...
   std::string_view payload;     // message: payload; configuration: its text
 };
 inline constexpr std::uint32_t message_retained = 1;
+inline constexpr std::uint32_t message_redelivered = 2;
 
 struct JournalOpen;
 

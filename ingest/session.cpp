@@ -253,7 +253,7 @@ class Link {
   void set_last(Outgoing farewell);
   bool online() const noexcept { return online_.load(std::memory_order_acquire); }
   bool publish(const Outgoing& message, std::uint64_t tag, bool internal) noexcept;
-  void resubscribe(std::vector<Decoder::Subscription> subscriptions);
+  void resubscribe(const std::vector<Decoder::Subscription>& subscriptions);
 
  private:
   enum class Progress : std::uint8_t { none, pending, succeeded, failed };
@@ -401,7 +401,7 @@ Link::Link(SessionOptions options, SessionHandlers handlers)
     client_->set_disconnected_handler([this](const mqtt::properties&, mqtt::ReasonCode reason) {
       on_server_disconnect(static_cast<int>(reason));
     });
-    client_->set_message_callback([this](mqtt::const_message_ptr m) { on_message(m); });
+    client_->set_message_callback([this](const mqtt::const_message_ptr& m) { on_message(m); });
   } catch (const mqtt::exception& error) {
     throw std::runtime_error{
         fmt::format("no MQTT session with `{}` can be prepared: {}", broker.url, error.what())};
@@ -469,6 +469,7 @@ void Link::on_message(const mqtt::const_message_ptr& message) noexcept {
     incoming_.payload =
         message->get_payload_ref() ? std::string_view{message->get_payload()} : std::string_view{};
     incoming_.retained = message->is_retained();
+    incoming_.redelivered = message->is_duplicate();
     take_properties(message->get_properties().c_struct(), incoming_);
     handlers_.message(incoming_);
   } catch (const std::exception& error) {
@@ -1070,7 +1071,7 @@ void Link::set_last(Outgoing farewell) {
   last_ = std::move(farewell);
 }
 
-void Link::resubscribe(std::vector<Decoder::Subscription> subscriptions) {
+void Link::resubscribe(const std::vector<Decoder::Subscription>& subscriptions) {
   std::map<std::string, int> wanted = wanted_filters(subscriptions);
   {
     const Lock lock{mutex_};
@@ -1119,8 +1120,8 @@ bool Session::connected() const noexcept { return impl_->link->online(); }
 bool Session::publish(const Outgoing& message, std::uint64_t tag) noexcept {
   return impl_->link->publish(message, tag, false);
 }
-void Session::resubscribe(std::vector<Decoder::Subscription> subscriptions) {
-  impl_->link->resubscribe(std::move(subscriptions));
+void Session::resubscribe(const std::vector<Decoder::Subscription>& subscriptions) {
+  impl_->link->resubscribe(subscriptions);
 }
 
 }  // namespace millwright::ingest

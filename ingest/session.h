@@ -33,6 +33,7 @@ struct Incoming {
   std::string properties;                   // name\0value\0...; empty on 3.1.1
   std::string response_topic, correlation;  // MQTT 5
   bool retained = false;
+  bool redelivered = false;  // the broker sends it again: it may have been taken in before
 };
 
 enum class SessionEvent : std::uint8_t {
@@ -93,7 +94,7 @@ class Session {
   // reported and answered with false.
   bool publish(const Outgoing& message, std::uint64_t tag) noexcept;
   // Subscribes what is new and unsubscribes what is gone; takes effect at once when connected.
-  void resubscribe(std::vector<Decoder::Subscription> subscriptions);
+  void resubscribe(const std::vector<Decoder::Subscription>& subscriptions);
 
  private:
   struct Impl;

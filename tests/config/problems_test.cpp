@@ -118,6 +118,12 @@ TEST_CASE("a wrong type or range says what was expected and what was found") {
        "1:27: error: /archive/enabled: expected true or false, found the text \"yes\""},
       {"{ \"processing\": { \"lanes\": 65 } }",
        "1:28: error: /processing/lanes: expected a whole number from 1 to 64, found the number 65"},
+      {"{ \"processing\": { \"lanes\": 2 }, \"inputs\": [ { \"topic\": \"a/b\", \"value\": "
+       "\"/{m}/{s}\", "
+       "\"machine\": \"{m}\", \"sensor\": \"{s}\" } ] }",
+       "1:95: error: /inputs/0/machine: with 2 lanes the topic must name the machine, so that all "
+       "its readings meet on "
+       "one; name it there, or set processing.lanes to 1"},
       {"{ \"processing\": { \"lanes\": 0 } }",
        "1:28: error: /processing/lanes: expected a whole number from 1 to 64, found the number 0"},
       {"{ \"processing\": { \"lanes\": 1.5 } }",

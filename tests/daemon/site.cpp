@@ -84,10 +84,10 @@ Site::Site(const Broker& broker) {
                {"format", "text"},
                {"machine", "{machine}"},
                {"sensor", "{sensor}"}}}},
-            {"profiles",
-             {{{"match", "marker/*"}, {"detectors", {"limit"}}, {"limits", {{"high", 1}}}},
-              {{"match", "*/temp"}, {"unit", "degC"}, {"limits", {{"high", 90}}}},
-              {{"match", "*"}}}},
+            {"profiles", Json::parse(R"([
+              { "match": "marker/*", "detectors": ["limit"], "limits": { "high": 1 } },
+              { "match": "*/temp", "unit": "degC", "limits": { "high": 90 } },
+              { "match": "*", "detectors": ["auto", { "shift": { "cycle_s": 300 } }] } ])")},
             {"processing", {{"clock", "event"}, {"checkpoint_interval_s", 1}}}};
 }
 
@@ -170,13 +170,13 @@ Events archived_events(const Site& site) {
   return events;
 }
 
-std::vector<std::string> raised_kinds(const Events& events) {
+std::string raised_kinds(const Events& events) {
   std::set<std::string> kinds;
   for (const auto& [key, document] : events) {
     const auto json = Json::parse(document);
     if (json["event"] == "raised") kinds.insert(json["kind"].get<std::string>());
   }
-  return {kinds.begin(), kinds.end()};
+  return fmt::format("{}", fmt::join(kinds, " "));
 }
 
 std::vector<std::string> archived_summaries(const Site& site) {

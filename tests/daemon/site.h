@@ -85,10 +85,10 @@ class Site {
 // come with the same document.
 using Events = std::map<std::pair<std::string, int>, std::string>;
 void add_event(Events& events, const std::string& document);
-Events events_in(const std::string& lines);                   // a document a line
-Events events_of(const Client& client);                       // what it received on .../event/alert
-Events archived_events(const Site& site);                     // of a stopped daemon
-std::vector<std::string> raised_kinds(const Events& events);  // sorted, each once
+Events events_in(const std::string& lines);      // a document a line
+Events events_of(const Client& client);          // what it received on .../event/alert
+Events archived_events(const Site& site);        // of a stopped daemon
+std::string raised_kinds(const Events& events);  // sorted, each once, with blanks between
 // Machine, sensor, minute and n, mean, min and max of every row of summary_minute of a stopped
 // daemon, to the last digit.
 std::vector<std::string> archived_summaries(const Site& site);

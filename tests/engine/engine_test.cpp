@@ -63,6 +63,20 @@ TEST_CASE("a late reading is counted, summarised in its own minute and not learn
   CHECK_FALSE(rig.effects.verdicts.back().score.has_value());
 }
 
+TEST_CASE("a reading that the broker sends again is a duplicate, not a late one") {
+  Rig rig;
+  for (const int t : {130, 140}) rig.reading("R1", "temp", t, t);
+  for (const int t : {130, 140, 150}) {
+    rig.feed.reading(rig.engine, "R1", "temp", {at(t), double(t)}, ++rig.position, at(t), at(t),
+                     true);
+  }
+  rig.feed.step(rig.engine, rig.effects);
+  CHECK(count(rig.engine, Outcome::duplicate) == 2);
+  CHECK(count(rig.engine, Outcome::late) == 0);
+  CHECK(rig.engine.info(SensorId{0}).readings == 3);
+  CHECK(rig.effects.summaries.empty());
+}
+
 TEST_CASE("bad readings are refused under their own names and touch nothing") {
   Plan plan;
   plan.future_tolerance = 5min;

@@ -1,0 +1,110 @@
+#include "daemon/move_lanes.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "config/config.h"
+#include "ingest/decoder.h"
+#include "ingest/journal.h"
+#include "storage/checkpoint.h"
+
+namespace millwright::daemon {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Learned {
+  std::vector<std::pair<std::string, std::string>> machines;  // name, state
+  Timestamp last_arrival;
+  Position position = 0;
+};
+
+void work_off(std::uint32_t lane, const LaneFiles& files, std::uint64_t journal_bytes,
+              ArchiveWriter& writer, Log& log, Learned& learned) {
+  const auto checkpoint = storage::read_checkpoint(files.state(lane)).checkpoint;
+  if (!checkpoint) return;
+  MachineRegistry registry;
+  Shard shard{lane, checkpoint->configuration, registry, nullptr};
+  if (const auto why = shard.restore(*checkpoint)) {
+    log.error("A lane's state could not be moved, its machines are learned anew",
+              {{"lane", lane}, {"why", *why}});
+    return;
+  }
+  auto journal = ingest::Journal::open(files.journal(lane), journal_bytes).journal;
+  journal->seek_after(checkpoint->position);
+  while (const auto record = journal->next()) shard.apply(*record);
+  writer.write(shard.step());
+  for (auto& machine : shard.machines()) learned.machines.push_back(std::move(machine));
+  learned.last_arrival =
+      std::max({learned.last_arrival, shard.last_arrival(), journal->last_arrival()});
+  learned.position = std::max({learned.position, shard.position(), writer.applied(lane)});
+}
+
+}  // namespace
+
+fs::path LaneFiles::state(std::uint32_t lane) const {
+  return state_directory / ("lane-" + std::to_string(lane) + ".state");
+}
+fs::path LaneFiles::journal(std::uint32_t lane) const {
+  return journal_directory / ("lane-" + std::to_string(lane) + ".journal");
+}
+
+std::optional<std::uint32_t> lanes_before(const LaneFiles& files) {
+  const auto checkpoint = storage::read_checkpoint(files.state(0)).checkpoint;
+  if (!checkpoint) return std::nullopt;
+  const auto loaded = config::parse(checkpoint->configuration, "checkpoint");
+  if (!loaded.configuration) return std::nullopt;
+  return loaded.configuration->processing.lanes;
+}
+
+void move_lanes(const LaneFiles& files, std::uint32_t before, std::uint32_t after,
+                std::uint64_t journal_bytes, const std::string& configuration_text,
+                ArchiveWriter& writer, Log& log) {
+  Learned learned;
+  for (std::uint32_t lane = 0; lane < before; ++lane)
+    work_off(lane, files, journal_bytes, writer, log, learned);
+  writer.work_off();
+
+  MachineRegistry registry;
+  std::vector<std::unique_ptr<Shard>> shards;
+  for (std::uint32_t lane = 0; lane < after; ++lane) {
+    shards.push_back(std::make_unique<Shard>(lane, configuration_text, registry, nullptr));
+  }
+  std::size_t moved = 0;
+  for (const auto& [machine, state] : learned.machines) {
+    auto& shard = *shards[ingest::LaneRouter::lane_of(machine, after)];
+    moved += shard.adopt(state, learned.last_arrival) ? 1 : 0;
+  }
+
+  // All are written before the first is put in place: a crash in between leaves the old set or, at
+  // worst, a mixed one for the time of a few renames.
+  const auto staged = [&](std::uint32_t lane) {
+    return fs::path{files.state(lane).string() + ".moved"};
+  };
+  for (std::uint32_t lane = 0; lane < after; ++lane) {
+    auto checkpoint = shards[lane]->checkpoint();
+    checkpoint.position = learned.position;
+    storage::write_checkpoint(staged(lane), checkpoint);
+  }
+  const auto older = [&](std::uint32_t lane) {
+    return fs::path{files.state(lane).string() + ".1"};
+  };
+  for (std::uint32_t lane = 0; lane < after; ++lane) {
+    fs::rename(staged(lane), files.state(lane));
+    fs::remove(older(lane));
+  }
+  for (std::uint32_t lane = after; lane < before; ++lane) {
+    fs::remove(files.state(lane));
+    fs::remove(older(lane));
+  }
+  for (std::uint32_t lane = 0; lane < before; ++lane) fs::remove(files.journal(lane));
+  log.info("What was learned moved to another number of lanes",
+           {{"before", before},
+            {"after", after},
+            {"machines", moved},
+            {"lost", learned.machines.size() - moved}});
+}
+
+}  // namespace millwright::daemon

@@ -1,0 +1,32 @@
+// Another number of lanes: what the old ones have in their journals is worked off, and what they
+// learned moves to the lanes that their machines belong to now.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "daemon/log.h"
+#include "daemon/shard.h"
+#include "daemon/writer.h"
+
+namespace millwright::daemon {
+
+struct LaneFiles {
+  std::filesystem::path state_directory, journal_directory;
+  std::filesystem::path state(std::uint32_t lane) const;
+  std::filesystem::path journal(std::uint32_t lane) const;
+};
+
+// How many lanes wrote the checkpoints in there; nothing when there are none that can be read.
+std::optional<std::uint32_t> lanes_before(const LaneFiles& files);
+
+// Before any lane is opened and before the writer is started. Alerts and summaries of what was
+// still in the journals are committed before a file is replaced. The counters of readings begin
+// anew. Throws std::system_error when a file cannot be written: the old ones are then still there.
+void move_lanes(const LaneFiles& files, std::uint32_t before, std::uint32_t after,
+                std::uint64_t journal_bytes, const std::string& configuration_text,
+                ArchiveWriter& writer, Log& log);
+
+}  // namespace millwright::daemon
