@@ -1,0 +1,69 @@
+// Another number of lanes: what was learned and what is alerted moves along.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <string>
+
+#include "tests/daemon/site.h"
+
+using namespace millwright::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr int machines = 6;
+
+void feed(Client& client, int minute, double value) {
+  for (int m = 0; m < machines; ++m) {
+    const auto time = fmt::format("2025-03-10T06:{:02}:00Z", minute);
+    REQUIRE(client.publish(telemetry(fmt::format("R{}", m), time, "temp", value)));
+  }
+}
+
+int count(const Client& client, const std::string& event, int revision) {
+  int n = 0;
+  for (const auto& [key, document] : events_of(client)) {
+    if (!key.first.starts_with("R") || key.second != revision) continue;
+    n += Json::parse(document)["event"] == event ? 1 : 0;
+  }
+  return n;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "with another number of lanes every machine keeps its open alert, after a stop and after kill "
+    "-9") {
+  const Broker broker;
+  Site site{broker};
+  site.config["processing"]["lanes"] = 1;
+  site.start();
+  Client client{listener(broker, "client")};
+  REQUIRE(client.up());
+  REQUIRE(wait_until([&] { return site.running_and_connected(); }));
+  feed(client, 1, 60);
+  feed(client, 2, 99);
+  REQUIRE(wait_until([&] { return count(client, "raised", 1) == machines; }));
+  CHECK(site.stop().code == 0);
+
+  site.config["processing"]["lanes"] = 3;
+  site.start();
+  REQUIRE(wait_until([&] { return site.running_and_connected(); }));
+  CHECK(site.log().find("moved to another number of lanes before=1 after=3 machines=6 lost=0") !=
+        std::string::npos);
+  feed(client, 3, 60);
+  feed(client, 5, 60);
+  CHECK(wait_until([&] { return count(client, "cleared", 2) == machines; }));
+  feed(client, 6, 99);
+  REQUIRE(wait_until([&] { return count(client, "raised", 1) == 2 * machines; }));
+
+  site.kill();
+  site.config["processing"]["lanes"] = 2;
+  site.start();
+  REQUIRE(wait_until([&] { return site.running_and_connected(); }));
+  CHECK(site.log().find("before=3 after=2 machines=6 lost=0") != std::string::npos);
+  feed(client, 7, 60);
+  feed(client, 9, 60);
+  CHECK(wait_until([&] { return count(client, "cleared", 2) == 2 * machines; }));
+  CHECK(site.stop().code == 0);
+}
