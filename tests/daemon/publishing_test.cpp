@@ -189,7 +189,7 @@ TEST_CASE("open alerts are published again when a broker that forgot everything 
   CHECK(site.stop().code == 0);
 }
 
-TEST_CASE("an alert raised while the broker is away is published when it is back") {
+TEST_CASE("an alert that is open when the daemon starts is published once the broker comes up") {
   Broker broker;
   Site site{broker};
   site.start();
