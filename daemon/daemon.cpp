@@ -277,6 +277,13 @@ class Daemon {
     }
     parts.shard = open_shard(number, read.checkpoint, *parts.quarantine);
     const auto position = parts.shard->position();
+    if (parts.journal->last_released() > position) {
+      log_.error(
+          "The newest checkpoint is older than the journal: what was learned in between is lost",
+          {{"lane", number},
+           {"checkpoint", position},
+           {"journal_begins_after", parts.journal->last_released()}});
+    }
     parts.journal->seek_after(position);
     parts.journal->start_after(std::max(position, writer_->applied(number)));
     parts.lane = std::make_unique<Lane>(number, *parts.journal, *parts.shard, *parts.quarantine,
@@ -374,8 +381,7 @@ class Daemon {
     record.properties = message.properties;
     // Of a payload that is too large, one byte too many is enough for the lane to refuse it under
     // its name.
-    record.payload =
-        message.payload.substr(0, configuration_.limits.payload_bytes + std::size_t{1});
+    record.payload = message.payload.substr(0, payload_bytes_ + std::size_t{1});
     std::optional<std::uint32_t> lane;
     {
       const std::lock_guard lock{router_mutex_};
@@ -528,6 +534,7 @@ class Daemon {
       router_ = std::make_unique<ingest::LaneRouter>(changed.inputs,
                                                      static_cast<std::uint32_t>(lanes_.size()));
     }
+    payload_bytes_ = changed.limits.payload_bytes;
     session_->resubscribe(decoder.subscriptions());
     log_.info("The configuration was reloaded",
               {{"inputs", changed.inputs.size()}, {"profiles", changed.plan.profiles.size()}});
@@ -580,6 +587,7 @@ class Daemon {
     status.outcomes = sum.outcomes;
     status.sensors = sum.sensors;
     status.machines = sum.machines;
+    status.sensors_learning = sum.warming;
     status.active_alerts = sum.active_alerts;
     ingest::Outgoing message;
     message.topic = root_ + "/status";
@@ -627,6 +635,7 @@ class Daemon {
   std::unique_ptr<ingest::LaneRouter> router_;
   std::unique_ptr<Publisher> publisher_;
   std::unique_ptr<ingest::Session> session_;
+  std::atomic<std::uint32_t> payload_bytes_{configuration_.limits.payload_bytes};  // in force
   std::atomic<std::uint64_t> messages_{0};
   std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Reject::count_)> rejected_{};
   std::uint64_t said_full_ = 0;

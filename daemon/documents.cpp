@@ -287,6 +287,7 @@ std::string status_document(const Status& status) {
                  {"since", status.since ? Json(format_time(*status.since)) : Json(nullptr)},
                  {"machines", status.machines},
                  {"sensors", status.sensors},
+                 {"sensors_learning", status.sensors_learning},
                  {"active_alerts", status.active_alerts},
                  {"messages", status.messages},
                  {"readings", counts(status.outcomes, Outcome{})},

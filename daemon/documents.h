@@ -36,6 +36,7 @@ struct Status {
       rejected;  // messages and fields, by reason; kept over restarts, like the outcomes
   Counters<Outcome> outcomes;  // readings, by what became of them
   std::uint64_t sensors = 0, machines = 0, active_alerts = 0;
+  std::uint64_t sensors_learning = 0;  // that are still warming up
 };
 // One line, no trailing newline, always valid UTF-8.
 std::string status_document(const Status& status);

@@ -143,7 +143,7 @@ class Demo:
         (t0, a), (t1, b) = self.status[-2:]
         count = lambda d: sum(d["readings"].values())
         rate = (count(b) - count(a)) / max(t1 - t0, 1e-9)
-        print(f"-- {rate:8.0f} readings/s  {count(b):>9} so far  {b['sensors']} sensors, {b['sensors'] - b.get('warming', 0)} learned  "
+        print(f"-- {rate:8.0f} readings/s  {count(b):>9} so far  {b['sensors']} sensors, {b['sensors'] - b['sensors_learning']} learned  "
               f"{b['active_alerts']} alerts active", flush=True)
 
     def drain(self):

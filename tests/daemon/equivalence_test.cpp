@@ -33,12 +33,12 @@ Events replayed(const Site& site, const std::filesystem::path& csv) {
 }
 
 void play(const Broker& broker, const std::filesystem::path& csv) {
-  const auto [ended, output] =
+  const auto finished =
       run({MILLWRIGHT_BINARY, "simulate", "--csv", csv.string(), "--machine", "R1", "--speed",
            "max", "--broker", broker.url(), "--topic", "factory/l1/{machine}/telemetry"},
           120s);
-  INFO(output);
-  REQUIRE(ended.code == 0);
+  INFO(finished.second);
+  REQUIRE(finished.first.code == 0);
 }
 
 Events without_marker(const Events& events) {

@@ -253,9 +253,9 @@ TEST_CASE("bad messages are counted by reason and kept, good readings do not suf
     kept += it.kept ? rounds : 0;
     journaled += it.kept ? rounds : 0;
   }
-  for (const auto& [reason, n] : status.at("rejected").items()) {
-    CAPTURE(reason);
-    CHECK(n == expected[reason]);
+  for (const auto& rejected : status.at("rejected").items()) {
+    CAPTURE(rejected.key());
+    CHECK(rejected.value() == expected[rejected.key()]);
   }
   CHECK(status.at("messages") == journaled);
   int readings = 0;

@@ -90,6 +90,7 @@ TEST_CASE("the status document says how the daemon is and what it counted") {
   status.sensors = 4;
   status.machines = 2;
   status.active_alerts = 1;
+  status.sensors_learning = 3;
   const auto json = nlohmann::json::parse(status_document(status));
   CHECK(json["schema"] == 1);
   CHECK(json["status"] == "online");
@@ -104,6 +105,7 @@ TEST_CASE("the status document says how the daemon is and what it counted") {
   CHECK(json["sensors"] == 4);
   CHECK(json["machines"] == 2);
   CHECK(json["active_alerts"] == 1);
+  CHECK(json["sensors_learning"] == 3);
   const auto will = nlohmann::json::parse(status_document({}));
   CHECK(will["status"] == "offline");
   CHECK(will["since"].is_null());
