@@ -61,4 +61,9 @@ function(millwright_test name)
   endif()
   math(EXPR timeout "${ARG_TIMEOUT} * ${MILLWRIGHT_TIMEOUT_FACTOR}")
   set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout} LABELS "${ARG_LABELS}")
+  if(MILLWRIGHT_SANITIZE)
+    # The daemon beside a test inherits both. A small quarantine: some tests hold the memory in use to a limit.
+    set_tests_properties(${name} PROPERTIES ENVIRONMENT
+      "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/leaks.supp:print_suppressions=0;ASAN_OPTIONS=quarantine_size_mb=8")
+  endif()
 endfunction()
