@@ -302,23 +302,22 @@ class Daemon {
   std::unique_ptr<Shard> open_shard(std::uint32_t number,
                                     const std::optional<storage::Checkpoint>& checkpoint,
                                     Quarantine& quarantine) {
+    std::unique_ptr<Shard> shard;
     if (checkpoint) {
       try {
-        auto shard =
-            std::make_unique<Shard>(number, checkpoint->configuration, machines_, &quarantine);
-        if (const auto why = shard->restore(*checkpoint)) throw StartError{exit_config, *why};
-        return shard;
+        shard = std::make_unique<Shard>(number, checkpoint->configuration, machines_, &quarantine);
       } catch (const std::invalid_argument& error) {
         log_.warning(
             "The configuration in the checkpoint is not understood any more, the present one is "
             "used",
             {{"lane", number}, {"why", error.what()}});
-        auto shard = std::make_unique<Shard>(number, text_, machines_, &quarantine);
-        if (const auto why = shard->restore(*checkpoint)) throw StartError{exit_config, *why};
-        return shard;
       }
     }
-    return std::make_unique<Shard>(number, text_, machines_, &quarantine);
+    if (!shard) shard = std::make_unique<Shard>(number, text_, machines_, &quarantine);
+    if (checkpoint) {
+      if (const auto why = shard->restore(*checkpoint)) throw StartError{exit_config, *why};
+    }
+    return shard;
   }
 
   void append_configuration(ingest::Journal& journal) {

@@ -44,13 +44,6 @@ void work_off(std::uint32_t lane, const LaneFiles& files, std::uint64_t journal_
 
 }  // namespace
 
-fs::path LaneFiles::state(std::uint32_t lane) const {
-  return state_directory / ("lane-" + std::to_string(lane) + ".state");
-}
-fs::path LaneFiles::journal(std::uint32_t lane) const {
-  return journal_directory / ("lane-" + std::to_string(lane) + ".journal");
-}
-
 std::optional<std::uint32_t> lanes_before(const LaneFiles& files) {
   const auto checkpoint = storage::read_checkpoint(files.state(0)).checkpoint;
   if (!checkpoint) return std::nullopt;

@@ -3,21 +3,15 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
 
+#include "daemon/lane_files.h"
 #include "daemon/log.h"
 #include "daemon/shard.h"
 #include "daemon/writer.h"
 
 namespace millwright::daemon {
-
-struct LaneFiles {
-  std::filesystem::path state_directory, journal_directory;
-  std::filesystem::path state(std::uint32_t lane) const;
-  std::filesystem::path journal(std::uint32_t lane) const;
-};
 
 // How many lanes wrote the checkpoints in there; nothing when there are none that can be read.
 std::optional<std::uint32_t> lanes_before(const LaneFiles& files);

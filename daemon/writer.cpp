@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "daemon/documents.h"
+#include "daemon/lane_files.h"
 
 namespace millwright::daemon {
 namespace {
@@ -135,7 +136,7 @@ void ArchiveWriter::take(CheckpointOrder& order) {
   const bool committed = commit();
   bool ok = committed || !options_.archive;
   try {
-    const auto file = options_.state_directory / ("lane-" + std::to_string(order.lane) + ".state");
+    const auto file = LaneFiles{options_.state_directory, {}}.state(order.lane);
     if (ok) storage::write_checkpoint(file, order.checkpoint);
   } catch (const std::system_error& error) {
     ok = false;
