@@ -76,6 +76,7 @@ Cost measure(const DetectorType& type, std::size_t sensors, std::size_t readings
   std::vector<Item> items(stretch);
   std::vector<std::optional<Score>> scores(stretch);
   const std::vector<Trust> trust(stretch, Trust::normal);
+  std::vector<Learned> learned(stretch);
   std::size_t draw = 0, next = 0;
   Timestamp time{};
   double sink = 0;
@@ -91,7 +92,8 @@ Cost measure(const DetectorType& type, std::size_t sensors, std::size_t readings
       for (std::size_t i = 0; i < stretch; i += batch) {
         const auto part = std::span<const Item>{items}.subspan(i, batch);
         column->score(part, std::span{scores}.subspan(i, batch));
-        column->learn(part, std::span{trust}.subspan(i, batch));
+        column->learn(part, std::span{trust}.subspan(i, batch),
+                      std::span{learned}.subspan(i, batch));
       }
       spent += processor_time() - begin;
       for (const auto& score : scores) sink += score ? score->ratio : 0;

@@ -4,21 +4,11 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "core/time.h"
 
 namespace millwright {
-
-// `ratio` is statistic / alarm limit: dimensionless, 1 is the limit, so detectors combine. Expected
-// value and the band of normal values are in the sensor's unit. 'No score yet' (warming up) is
-// std::nullopt, never 0.
-struct Score {
-  double ratio = 0;
-  double expected = 0;
-  double low = 0;
-  double high = 0;
-  std::optional<Timestamp> onset{};  // when the deviation began, where the detector can tell
-};
 
 // Machine faults need a mechanic; sensor faults (data quality) freeze learning and never clear a
 // machine alert.
@@ -48,8 +38,35 @@ constexpr AlertClass class_of(AlertKind kind) {
 std::string_view name_of(AlertKind kind);
 std::string_view name_of(AlertClass alert_class);
 
+// `ratio` is statistic / alarm limit: dimensionless, 1 is the limit, so detectors combine. Expected
+// value and the band of normal values are in the sensor's unit. 'No score yet' (warming up) is
+// std::nullopt, never 0.
+struct Score {
+  double ratio = 0;
+  double expected = 0;
+  double low = 0;
+  double high = 0;
+  std::optional<Timestamp> onset{};  // when the deviation began, where the detector can tell
+  std::optional<AlertKind> kind{};   // what it looks like, where the detector tells several apart
+};
+
+// Why a score is what it is, and how well founded: asked for when an alert is about to be told.
+struct Contribution {
+  std::string_view feature;  // "level", "spread", ...
+  double share = 0;          // 0..1 of the score; the shares add up to 1
+};
+struct Explanation {
+  std::vector<Contribution> features;  // loudest first; empty where the detector is one statistic
+  double confidence = 1;  // 0..1: how much of what its baseline can hold it has learned
+};
+
 // May this reading teach the baseline? Suspicious ones do not; robust windows may still take them
-// in.
-enum class Trust : std::uint8_t { normal, suspicious };
+// in. A reading of a faulty sensor (stuck, saturated) says nothing of the machine: it moves
+// nothing.
+enum class Trust : std::uint8_t { normal, suspicious, faulty };
+
+// What a reading did to the baseline: `accepted` when a lasting change became the new normal, by
+// the detector's rule.
+enum class Learned : std::uint8_t { as_usual, accepted };
 
 }  // namespace millwright

@@ -10,10 +10,20 @@
 //     static constexpr Timeline timeline = Timeline::event;
 //     struct Params { ...; static void describe(auto& visit, auto& p); };
 //     struct State { ...; static void fields(auto& io, auto& s); };   // save and load in one
-//     static std::optional<Score> score(const Params&, const State&, Sample);   // pure; nothing
-//     while warming up static void learn(const Params&, State&, Sample, Trust);                  //
-//     follows score, once per reading static std::optional<Score> silence(const Params&, const
-//     State&, Timestamp now);  // optional: asked at ticks
+//     // Pure; nothing while warming up.
+//     static std::optional<Score> score(const Params&, const State&, Sample);
+//     // Follows score, once per reading. Returns void, or Learned where a lasting change can be
+//     // accepted.
+//     static void learn(const Params&, State&, Sample, Trust);
+//     // Optional: asked at ticks.
+//     static std::optional<Score> silence(const Params&, const State&, Timestamp now);
+//     // Optional: 0..1, how much of what the baseline can hold it has learned.
+//     static double confidence(const Params&, const State&);
+//     // Optional: which features spoke, for a detector of several; the Sample is not learned yet.
+//     static std::vector<Contribution> contributions(const Params&, const State&, Sample);
+//     // Optional: a new baseline (the machine was serviced); without it the state starts anew. May
+//     // keep what no service changes, such as the sensor's rate.
+//     static void renew(const Params&, State&);
 //   };
 //
 // Adding one: a header here, its name in all.h, a page docs/detectors/<name>.md, a test
@@ -48,13 +58,36 @@ concept Detector = requires(const typename D::Params& params, const typename D::
   { D::state_version } -> std::convertible_to<std::uint16_t>;
   { D::timeline } -> std::convertible_to<Timeline>;
   { D::score(params, state, sample) } -> std::same_as<std::optional<Score>>;
-  { D::learn(params, learner, sample, trust) } -> std::same_as<void>;
+  D::learn(params, learner, sample, trust);
 };
 
 template <class D>
 concept HearsSilence = requires(const typename D::Params& params, const typename D::State& state,
                                 Timestamp now) {
   { D::silence(params, state, now) } -> std::same_as<std::optional<Score>>;
+};
+
+template <class D>
+concept AcceptsChange = requires(const typename D::Params& params, typename D::State& learner,
+                                 Sample sample, Trust trust) {
+  { D::learn(params, learner, sample, trust) } -> std::same_as<Learned>;
+};
+
+template <class D>
+concept KnowsConfidence = requires(const typename D::Params& params,
+                                   const typename D::State& state) {
+  { D::confidence(params, state) } -> std::same_as<double>;
+};
+
+template <class D>
+concept NamesFeatures = requires(const typename D::Params& params, const typename D::State& state,
+                                 Sample sample) {
+  { D::contributions(params, state, sample) } -> std::same_as<std::vector<Contribution>>;
+};
+
+template <class D>
+concept RenewsItself = requires(const typename D::Params& params, typename D::State& state) {
+  { D::renew(params, state) } -> std::same_as<void>;
 };
 
 // A sensor's place in a column.
@@ -74,7 +107,11 @@ class Column {
   virtual Slot add(const ParameterValues& parameters) = 0;
   // Scores before learning; `out` has one place per item.
   virtual void score(std::span<const Item> items, std::span<std::optional<Score>> out) const = 0;
-  virtual void learn(std::span<const Item> items, std::span<const Trust> trust) = 0;
+  // `learned` has one place per item.
+  virtual void learn(std::span<const Item> items, std::span<const Trust> trust,
+                     std::span<Learned> learned) = 0;
+  // Why `score` says of this sample what it says; before it is learned.
+  virtual Explanation explain(const Item& item) const = 0;
   // Asks every sensor for its silence score; only for detectors that hear silence. `out` is indexed
   // by slot.
   virtual void silence(Timestamp now, std::vector<std::optional<Score>>& out) const = 0;
@@ -83,6 +120,8 @@ class Column {
   // False, with the slot reset, when the bytes are not a whole state.
   virtual bool restore(Slot slot, std::string_view bytes) = 0;
   virtual void reset(Slot slot) = 0;
+  // A new baseline, after a service or by a person's will.
+  virtual void renew(Slot slot) = 0;
   virtual std::uint64_t fingerprint(Slot slot) const = 0;
 };
 
@@ -124,12 +163,28 @@ class ColumnOf final : public Column {
     }
   }
 
-  void learn(std::span<const Item> items, std::span<const Trust> trust) override {
+  void learn(std::span<const Item> items, std::span<const Trust> trust,
+             std::span<Learned> learned) override {
     for (std::size_t i = 0; i < items.size(); ++i) {
       prefetch(items, i);
-      const auto& item = items[i];
-      D::learn(params_[sets_[item.slot]], states_[item.slot], item.sample, trust[i]);
+      const auto& [slot, sample] = items[i];
+      auto& state = states_[slot];
+      if constexpr (AcceptsChange<D>) {
+        learned[i] = D::learn(params_[sets_[slot]], state, sample, trust[i]);
+      } else {
+        D::learn(params_[sets_[slot]], state, sample, trust[i]);
+        learned[i] = Learned::as_usual;
+      }
     }
+  }
+
+  Explanation explain(const Item& item) const override {
+    Explanation out;
+    const auto& params = params_[sets_[item.slot]];
+    const auto& state = states_[item.slot];
+    if constexpr (KnowsConfidence<D>) out.confidence = D::confidence(params, state);
+    if constexpr (NamesFeatures<D>) out.features = D::contributions(params, state, item.sample);
+    return out;
   }
 
   void silence(Timestamp now, std::vector<std::optional<Score>>& out) const override {
@@ -150,6 +205,13 @@ class ColumnOf final : public Column {
     return whole;
   }
   void reset(Slot slot) override { states_[slot] = typename D::State{}; }
+  void renew(Slot slot) override {
+    if constexpr (RenewsItself<D>) {
+      D::renew(params_[sets_[slot]], states_[slot]);
+    } else {
+      reset(slot);
+    }
+  }
   std::uint64_t fingerprint(Slot slot) const override { return fingerprints_[sets_[slot]]; }
 
  private:

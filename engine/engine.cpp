@@ -121,6 +121,7 @@ struct Engine::Impl {
     std::vector<std::size_t> watches;  // item -> watch of the sensor
     std::vector<std::optional<Score>> scores;
     std::vector<Trust> trust;
+    std::vector<Learned> learned;
     void clear() {
       items.clear();
       entries.clear();
@@ -286,7 +287,8 @@ struct Engine::Impl {
       auto& batch = batches[type];
       batch.trust.clear();
       for (const auto entry : batch.entries) batch.trust.push_back(trust[entry]);
-      columns[type]->learn(batch.items, batch.trust);
+      batch.learned.assign(batch.items.size(), Learned::as_usual);
+      columns[type]->learn(batch.items, batch.trust, batch.learned);
     }
   }
 

@@ -75,7 +75,8 @@ struct Run {
     const auto result = score(sample);
     const std::array items{Item{slot, sample}};
     const std::array trust{result && result->ratio >= 1 ? Trust::suspicious : Trust::normal};
-    column->learn(items, trust);
+    std::array<Learned, 1> learned{};
+    column->learn(items, trust, learned);
     return result;
   }
   std::string bytes() const {
@@ -243,7 +244,8 @@ TEST_CASE("how readings are batched changes nothing") {
             trust.push_back(score && score->ratio >= 1 ? Trust::suspicious : Trust::normal);
             out += with_bits(score);
           }
-          column->learn(items, trust);
+          std::vector<Learned> learned(items.size());
+          column->learn(items, trust, learned);
         }
       }
       Writer writer{out};
