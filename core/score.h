@@ -55,9 +55,16 @@ struct Contribution {
   std::string_view feature;  // "level", "spread", ...
   double share = 0;          // 0..1 of the score; the shares add up to 1
 };
+// When the value will reach a limit, if it goes on as it does. No `latest`: perhaps never.
+struct Forecast {
+  double limit = 0;  // in the sensor's unit
+  Timestamp reaches{}, earliest{};
+  std::optional<Timestamp> latest{};
+};
 struct Explanation {
   std::vector<Contribution> features;  // loudest first; empty where the detector is one statistic
   double confidence = 1;  // 0..1: how much of what its baseline can hold it has learned
+  std::optional<Forecast> forecast{};
 };
 
 // May this reading teach the baseline? Suspicious ones do not; robust windows may still take them

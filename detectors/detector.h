@@ -21,6 +21,8 @@
 //     static double confidence(const Params&, const State&);
 //     // Optional: which features spoke, for a detector of several; the Sample is not learned yet.
 //     static std::vector<Contribution> contributions(const Params&, const State&, Sample);
+//     // Optional: when the value will reach a limit.
+//     static std::optional<Forecast> forecast(const Params&, const State&, Sample);
 //     // Optional: a new baseline (the machine was serviced); without it the state starts anew. May
 //     // keep what no service changes, such as the sensor's rate.
 //     static void renew(const Params&, State&);
@@ -83,6 +85,12 @@ template <class D>
 concept NamesFeatures = requires(const typename D::Params& params, const typename D::State& state,
                                  Sample sample) {
   { D::contributions(params, state, sample) } -> std::same_as<std::vector<Contribution>>;
+};
+
+template <class D>
+concept LooksAhead = requires(const typename D::Params& params, const typename D::State& state,
+                              Sample sample) {
+  { D::forecast(params, state, sample) } -> std::same_as<std::optional<Forecast>>;
 };
 
 template <class D>
@@ -184,6 +192,7 @@ class ColumnOf final : public Column {
     const auto& state = states_[item.slot];
     if constexpr (KnowsConfidence<D>) out.confidence = D::confidence(params, state);
     if constexpr (NamesFeatures<D>) out.features = D::contributions(params, state, item.sample);
+    if constexpr (LooksAhead<D>) out.forecast = D::forecast(params, state, item.sample);
     return out;
   }
 
