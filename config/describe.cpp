@@ -260,9 +260,11 @@ void add_treatment(std::vector<Field>& fields, ProfileDraft& draft) {
 
   Field chosen = make(
       "detectors", Type::detectors,
-      "`\"auto\"`: all detectors with their defaults. `\"none\"`: only archived. A list of names "
-      "and of `{ name: { parameter: value } }`, where `\"auto\"` stands for all others; or one "
-      "such object.");
+      "`\"auto\"`: the detector `auto` with `gap` and `stuck`; right for most "
+      "sensors. "
+      "`\"precise\"`: the same with `precise`, which costs twice as much. `\"none\"`: only "
+      "archived. "
+      "A list of these, of names, and of `{ name: { parameter: value } }`; or one such object.");
   chosen.choice = &profile.detectors;
   chosen.get = [] { return json("auto"); };
   fields.push_back(std::move(chosen));
@@ -468,7 +470,7 @@ std::string expectation(const Field& field) {
     case Type::list:
       return "a list";
     case Type::detectors:
-      return "\"auto\", \"none\", a list of detectors or an object of them";
+      return "\"auto\", \"precise\", \"none\", a list of detectors or an object of them";
     case Type::choice: {
       std::string names;
       for (std::size_t i = 0; i < field.choices.size(); ++i) {

@@ -161,21 +161,25 @@ class Reader {
     chosen.clear();
     if (node.is_text()) {
       const auto& name = node.value.get_ref<const std::string&>();
-      if (name == "auto") {
-        chosen = engine::auto_detectors();
+      if (auto set = engine::detector_set(name)) {
+        chosen = std::move(*set);
       } else if (name != "none") {
         wrong(node, pointer, field);
       }
     } else if (node.type == Node::Type::object) {
       named_detectors(node, pointer, chosen);
     } else if (node.type == Node::Type::list) {
-      bool with_auto = false;
+      std::vector<engine::DetectorChoice> from_sets;
       for (const Node& item : node.children) {
-        const bool is_auto = item.is_text() && item.value.get_ref<const std::string&>() == "auto";
-        if (!is_auto) listed_detector(item, pointer_to(pointer, item), chosen);
-        with_auto = with_auto || is_auto;
+        auto set = item.is_text() ? engine::detector_set(item.value.get_ref<const std::string&>())
+                                  : std::nullopt;
+        if (set) {
+          add_missing(std::move(*set), from_sets);
+        } else {
+          listed_detector(item, pointer_to(pointer, item), chosen);
+        }
       }
-      if (with_auto) add_missing(engine::auto_detectors(), chosen);
+      add_missing(std::move(from_sets), chosen);
     } else {
       wrong(node, pointer, field);
     }

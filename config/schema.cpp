@@ -77,7 +77,7 @@ ordered_json schema_of(const Field& field) {
 }
 
 ordered_json detectors_schema() {
-  auto names = ordered_json::array({"auto"});
+  auto names = ordered_json::array();
   auto properties = ordered_json::object();
   for (const auto& type : detectors::types()) {
     ParameterValues values;
@@ -88,10 +88,10 @@ ordered_json detectors_schema() {
       {"type", "object"}, {"additionalProperties", false}, {"properties", properties}};
   const ordered_json item{
       {"anyOf", {ordered_json{{"enum", names}}, ordered_json{{"$ref", "#/$defs/parameters"}}}}};
-  const ordered_json whole{
-      {"anyOf",
-       {ordered_json{{"enum", {"auto", "none"}}}, ordered_json{{"type", "array"}, {"items", item}},
-        ordered_json{{"$ref", "#/$defs/parameters"}}}}};
+  const ordered_json whole{{"anyOf",
+                            {ordered_json{{"enum", {"auto", "precise", "none"}}},
+                             ordered_json{{"type", "array"}, {"items", item}},
+                             ordered_json{{"$ref", "#/$defs/parameters"}}}}};
   return ordered_json{{"parameters", parameters}, {"detectors", whole}};
 }
 

@@ -15,6 +15,7 @@ enum class Outcome : std::uint8_t {
   learned,       // scored (or scored by nothing yet but limits) and learned from
   warming,       // learned from, while no learning detector of its sensor gives a score yet
   held,          // scored, suspicious: did not teach
+  faulty,        // its sensor is stuck or saturated: taught nothing about the machine
   duplicate,     // same event time as the reading before it
   late,          // older than the sensor's newest; summarised in its own minute, not learned
   not_finite,    // NaN or infinite

@@ -34,6 +34,12 @@ struct Contributor {
   double share = 0;  // 0..1
 };
 
+// What spoke, of a detector that looks at several features of the readings.
+struct Feature {
+  std::string name;
+  double share = 0;  // 0..1
+};
+
 struct Evidence {
   std::vector<Timestamp> times;
   std::vector<double> values;  // in the sensor's unit
@@ -53,11 +59,16 @@ struct Alert {
   Timestamp onset, time;  // when it began; the event time of this event
   std::optional<Timestamp> cleared;
   double value = 0, expected = 0, low = 0, high = 0, score = 0;
+  std::optional<Forecast> forecast;
   std::vector<Contributor> contributors;
   std::string detector;
   std::uint32_t detector_version = 1;
-  std::uint64_t configuration = 0;  // fingerprint of the parameters
-  std::uint64_t learned_readings = 0;
+  std::uint64_t configuration = 0;     // fingerprint of the parameters
+  std::uint32_t baseline = 1;          // version of what the detector had learned
+  std::uint64_t learned_readings = 0;  // that taught this baseline
+  std::optional<double> confidence;    // 0..1, how much of what the baseline can hold it has
+                                       // learned; nothing: it is gone
+  std::vector<Feature> features;       // loudest first
   std::string regime;
   Evidence evidence;
   std::string message, advice;

@@ -3,6 +3,7 @@
 
 #include "core/accounting.h"
 #include "core/alert.h"
+#include "core/baseline.h"
 #include "core/score.h"
 
 namespace millwright {
@@ -18,8 +19,8 @@ std::string_view look_up(const std::array<std::string_view, n>& names, E value) 
 
 std::string_view name_of(Outcome outcome) {
   static constexpr std::array<std::string_view, static_cast<std::size_t>(Outcome::count_)> names{
-      "learned",      "warming", "held",    "duplicate",    "late",     "not_finite",
-      "out_of_range", "future",  "too_old", "sensor_limit", "bad_name", "two_lanes"};
+      "learned",      "warming", "held",    "faulty",       "duplicate", "late",     "not_finite",
+      "out_of_range", "future",  "too_old", "sensor_limit", "bad_name",  "two_lanes"};
   return look_up(names, outcome);
 }
 
@@ -34,8 +35,8 @@ std::string_view name_of(Reject reject) {
 
 std::string_view name_of(AlertKind kind) {
   static constexpr std::array<std::string_view, static_cast<std::size_t>(AlertKind::count_)> names{
-      "limit",     "spike", "shift",   "drift", "trend", "spread",    "pattern",
-      "vibration", "rate",  "machine", "gap",   "stuck", "saturated", "clock"};
+      "limit", "spike",    "shift", "drift",   "trend", "spread", "pattern",   "vibration",
+      "rate",  "seasonal", "model", "machine", "gap",   "stuck",  "saturated", "clock"};
   return look_up(names, kind);
 }
 
@@ -57,6 +58,11 @@ std::string_view name_of(AlertState state) {
 std::string_view name_of(Severity severity) {
   static constexpr std::array<std::string_view, 3> names{"notice", "warning", "critical"};
   return look_up(names, severity);
+}
+
+std::string_view name_of(BaselineEnd why) {
+  static constexpr std::array<std::string_view, 3> names{"accepted", "serviced", "rebaseline"};
+  return look_up(names, why);
 }
 
 }  // namespace millwright

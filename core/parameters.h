@@ -108,13 +108,16 @@ Params apply_parameters(const ParameterValues& values) {
   return params;
 }
 
-// The same for any two sets of values that mean the same; part of the state format.
+// The same for any two sets of values that mean the same; part of the state format. The parameter
+// `without` is left out: one that can change without making what was learned wrong.
 template <class Params>
-std::uint64_t fingerprint_of(const Params& params, std::string_view detector,
-                             std::uint32_t version) {
+std::uint64_t fingerprint_of(const Params& params, std::string_view detector, std::uint32_t version,
+                             std::string_view without = {}) {
   struct Text {
+    std::string_view without;
     std::string out;
     void add(std::string_view name, double v) {
+      if (name == without) return;
       out.append(name).push_back('=');
       const auto* bytes = reinterpret_cast<const char*>(&v);
       out.append(bytes, sizeof v).push_back(';');
@@ -136,7 +139,7 @@ std::uint64_t fingerprint_of(const Params& params, std::string_view detector,
     void operator()(std::string_view n, std::string_view, Range, std::string_view, Duration& v) {
       add(n, to_seconds(v));
     }
-  } text;
+  } text{without, {}};
   Params copy = params;
   Params::describe(text, copy);
   return hash64(text.out, hash64(detector, version));

@@ -24,6 +24,8 @@ enum class AlertKind : std::uint8_t {
   pattern,
   vibration,
   rate,
+  seasonal,
+  model,
   machine,  // class machine
   gap,
   stuck,
@@ -68,8 +70,8 @@ struct Explanation {
 };
 
 // May this reading teach the baseline? Suspicious ones do not; robust windows may still take them
-// in. A reading of a faulty sensor (stuck, saturated) says nothing of the machine: it moves
-// nothing.
+// in. A reading of a faulty sensor (stuck, saturated) says nothing of the machine: the engine does
+// not hand it to detectors of class machine at all, so they never see `faulty`.
 enum class Trust : std::uint8_t { normal, suspicious, faulty };
 
 // What a reading did to the baseline: `accepted` when a lasting change became the new normal, by

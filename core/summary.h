@@ -14,7 +14,7 @@ enum Quality : std::uint32_t {
   quality_late = 1,        // late readings are included
   quality_suspicious = 2,  // readings that did not teach are included
   quality_warming = 4,     // the sensor was still warming up
-  quality_fault = 8,       // a sensor fault (stuck, saturated) was active
+  quality_fault = 8,       // its sensor was stuck or saturated, or a sensor alert was active
 };
 
 struct Summary {

@@ -37,6 +37,31 @@ Json contributors(const Alert& alert) {
   return out;
 }
 
+Json features(const Alert& alert) {
+  auto out = Json::array();
+  for (const auto& feature : alert.features) {
+    out.push_back({{"name", feature.name}, {"share", bounded(feature.share, 0, 1)}});
+  }
+  return out;
+}
+
+// Beyond the years that RFC 3339 can write, a forecast says nothing.
+bool sayable(Timestamp time) {
+  using namespace std::chrono;
+  return time >= sys_days{year{0} / 1 / 1} && time < sys_days{year{10000} / 1 / 1};
+}
+
+Json forecast(const std::optional<Forecast>& forecast) {
+  if (!forecast || !std::isfinite(forecast->limit) || !sayable(forecast->reaches) ||
+      !sayable(forecast->earliest))
+    return nullptr;
+  const bool ends = forecast->latest && sayable(*forecast->latest);
+  return {{"limit", number(forecast->limit)},
+          {"reaches_limit", format_time(forecast->reaches)},
+          {"earliest", format_time(forecast->earliest)},
+          {"latest", ends ? Json(format_time(*forecast->latest)) : Json(nullptr)}};
+}
+
 Json evidence(const Evidence& evidence) {
   auto times = Json::array();
   auto values = Json::array();
@@ -132,7 +157,16 @@ Json detector_schema() {
                   {{"type", "string"},
                    {"pattern", "^[0-9a-f]{6}$"},
                    {"description", "Fingerprint of its parameters"}}},
-                 {"learned_readings", integer(0, "Readings of the sensor learned from so far")},
+                 {"confidence", or_null(share("How much of what its baseline can hold it has "
+                                              "learned; null: not known any more"))},
+                 {"baseline", integer(1, "Version of its baseline: 1, 2, ...")},
+                 {"learned_readings", integer(0, "Readings that taught this baseline")},
+                 {"features",
+                  list(object({{"name", text("What of the readings deviates, e.g. level, spread")},
+                               {"share", share("Its share of the deviation")}},
+                              "A feature"),
+                       "For a detector that looks at several features: which ones spoke, loudest "
+                       "first")},
                  {"regime", or_null(text("Operating regime, e.g. the program that runs; null: "
                                          "regimes are not told apart"))}},
                 "What raised the alert");
@@ -214,6 +248,7 @@ Json counts(const Counters<E>& counters, E first) {
 }  // namespace
 
 std::string alert_document(const Alert& alert, std::string_view site) {
+  const auto confidence = alert.confidence ? Json(bounded(*alert.confidence, 0, 1)) : Json(nullptr);
   const auto regime = alert.regime.empty() ? Json(nullptr) : Json(alert.regime);
   return dumped({{"schema", 1},
                  {"id", alert.id},
@@ -238,13 +273,16 @@ std::string alert_document(const Alert& alert, std::string_view site) {
                  {"low", number(alert.low)},
                  {"high", number(alert.high)},
                  {"score", bounded(alert.score, 0, largest_magnitude)},
-                 {"forecast", nullptr},
+                 {"forecast", forecast(alert.forecast)},
                  {"contributors", contributors(alert)},
                  {"detector",
                   {{"name", alert.detector},
                    {"version", alert.detector_version},
                    {"config", short_fingerprint(alert.configuration)},
+                   {"confidence", confidence},
+                   {"baseline", alert.baseline},
                    {"learned_readings", alert.learned_readings},
+                   {"features", features(alert)},
                    {"regime", regime}}},
                  {"evidence", evidence(alert.evidence)},
                  {"message", alert.message},

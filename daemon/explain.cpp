@@ -56,6 +56,8 @@ std::string_view explanation(Outcome outcome) {
       return "learned from; there is no score yet";
     case Outcome::held:
       return "scored; it deviates, so it did not teach";
+    case Outcome::faulty:
+      return "scored; its sensor is stuck or saturated, so it taught nothing about the machine";
     case Outcome::duplicate:
       return "the sensor already gave a reading with this time";
     case Outcome::late:

@@ -133,6 +133,7 @@ void Shard::step_into(LaneOutput& out) {
   effects_.clear();
   feed_.step(*engine_, effects_);
   for (auto& alert : effects_.alerts) out.alerts.push_back(std::move(alert));
+  for (auto& baseline : effects_.baselines) out.baselines.push_back(std::move(baseline));
   for (const auto& summary : effects_.summaries) {
     const auto who = engine_->info(summary.sensor);
     out.summaries.push_back(
@@ -197,6 +198,9 @@ std::optional<std::string> Shard::restore(const storage::Checkpoint& checkpoint)
       break;
     case engine::RestoreResult::newer_version:
       return "the checkpoint was written by a newer version of Millwright";
+    case engine::RestoreResult::older_version:
+      return "the checkpoint was written by a Millwright before its first release, which this one "
+             "cannot read: move it away to learn anew";
     case engine::RestoreResult::damaged:
     case engine::RestoreResult::unknown_format:
       return "the state in the checkpoint is damaged";

@@ -16,6 +16,7 @@
 #include "config/config.h"
 #include "core/accounting.h"
 #include "core/alert.h"
+#include "core/baseline.h"
 #include "core/summary.h"
 #include "daemon/quarantine.h"
 #include "engine/engine.h"
@@ -47,8 +48,9 @@ struct LaneOutput {
   std::uint32_t lane = 0;
   std::vector<Alert> alerts;
   std::vector<NamedSummary> summaries;
+  std::vector<PastBaseline> baselines;
   Position through = 0;  // effects of every record up to here are in this output or an earlier one
-  bool empty() const { return alerts.empty() && summaries.empty(); }
+  bool empty() const { return alerts.empty() && summaries.empty() && baselines.empty(); }
 };
 
 struct ShardFigures {

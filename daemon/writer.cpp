@@ -15,6 +15,7 @@ constexpr std::size_t enough_rows = 5000;  // a transaction is worth its sync
 constexpr auto longest_wait = std::chrono::seconds{2};
 constexpr std::size_t most_summaries = 500'000;  // kept while the archive cannot be written
 constexpr std::size_t most_alerts = 20'000;
+constexpr std::size_t most_baselines = 20'000;  // of a few kilobytes
 constexpr auto retry = std::chrono::seconds{5};
 constexpr std::size_t most_reloaded = 5000;
 constexpr auto cleared_kept = std::chrono::hours{24 * 7};
@@ -96,7 +97,7 @@ void ArchiveWriter::run() {
 }
 
 void ArchiveWriter::take(LaneOutput& output) {
-  if (summaries_.empty() && alerts_.empty() && delivered_.empty()) oldest_ = Clock::now();
+  if (nothing_waits()) oldest_ = Clock::now();
   for (auto& summary : output.summaries) {
     summaries_.push_back(std::move(summary));
     summary_lanes_.push_back(output.lane);
@@ -111,6 +112,7 @@ void ArchiveWriter::take(LaneOutput& output) {
     }
     for (auto& row : rows) outbox_.push_back(std::move(row));
   }
+  for (auto& baseline : output.baselines) baselines_.push_back({output.lane, std::move(baseline)});
   through_[output.lane] = output.through;
 }
 
@@ -149,7 +151,7 @@ void ArchiveWriter::take(CheckpointOrder& order) {
 void ArchiveWriter::take_delivered() {
   const std::lock_guard lock{taken_mutex_};
   if (taken_.empty()) return;
-  if (summaries_.empty() && alerts_.empty() && delivered_.empty()) oldest_ = Clock::now();
+  if (nothing_waits()) oldest_ = Clock::now();
   delivered_.insert(delivered_.end(), taken_.begin(), taken_.end());
   taken_.clear();
 }
@@ -186,20 +188,26 @@ void ArchiveWriter::take(Reload&) {
   }
 }
 
+bool ArchiveWriter::nothing_waits() const {
+  return summaries_.empty() && alerts_.empty() && baselines_.empty() && delivered_.empty();
+}
+
 bool ArchiveWriter::commit_due() const {
   if (published_unsaved_ || (options_.archive && !archive_)) return Clock::now() >= next_try_;
-  if (!alerts_.empty() || summaries_.size() >= enough_rows || delivered_.size() >= enough_rows)
+  if (!alerts_.empty() || !baselines_.empty() || summaries_.size() >= enough_rows ||
+      delivered_.size() >= enough_rows)
     return true;
   return (!summaries_.empty() || !delivered_.empty()) && Clock::now() - oldest_ >= longest_wait;
 }
 
 // True when nothing is left waiting.
 bool ArchiveWriter::commit() {
-  if (summaries_.empty() && alerts_.empty() && delivered_.empty() && outbox_.empty()) return true;
+  if (nothing_waits() && outbox_.empty()) return true;
   if (!options_.archive) {
     handlers_.publish(std::exchange(outbox_, {}));
     alerts_written_ += alerts_.size();
     alerts_.clear();
+    baselines_.clear();
     summaries_.clear();
     summary_lanes_.clear();
     delivered_.clear();
@@ -222,12 +230,14 @@ bool ArchiveWriter::commit() {
     batch.summaries.push_back({summary_lanes_[i], s.machine, s.sensor, s.unit, s.summary});
   }
   batch.alerts = std::move(alerts_);
+  batch.baselines = std::move(baselines_);
   batch.outbox = std::move(outbox_);
   batch.delivered = std::move(delivered_);
   for (std::uint32_t lane = 0; lane < through_.size(); ++lane) {
     if (through_[lane] != 0) batch.through.emplace_back(lane, through_[lane]);
   }
   alerts_.clear();
+  baselines_.clear();
   outbox_.clear();
   delivered_.clear();
   try {
@@ -247,6 +257,7 @@ bool ArchiveWriter::commit() {
     return true;
   } catch (const storage::StorageError& error) {
     alerts_ = std::move(batch.alerts);
+    baselines_ = std::move(batch.baselines);
     outbox_ = std::move(batch.outbox);
     delivered_ = std::move(batch.delivered);
     if (!published_unsaved_) handlers_.publish(outbox_);
@@ -280,6 +291,12 @@ void ArchiveWriter::drop_surplus() {
                                                          std::min(outbox_.size(), 2 * surplus)));
     log_.error("Alert history was dropped: the archive was away for too long",
                {{"events", surplus}});
+  }
+  if (baselines_.size() > most_baselines) {
+    const auto surplus = baselines_.size() - most_baselines;
+    baselines_.erase(baselines_.begin(), baselines_.begin() + static_cast<std::ptrdiff_t>(surplus));
+    log_.error("Old baselines were dropped: the archive was away for too long",
+               {{"baselines", surplus}});
   }
 }
 

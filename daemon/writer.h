@@ -90,6 +90,7 @@ class ArchiveWriter {
   void take_delivered();
   void take(PublishOpen&);
   void take(Reload&);
+  bool nothing_waits() const;
   bool commit_due() const;
   bool commit();
   void commit_failed(const storage::StorageError& error);
@@ -110,6 +111,7 @@ class ArchiveWriter {
   std::deque<NamedSummary> summaries_;
   std::deque<std::uint32_t> summary_lanes_;
   std::vector<storage::AlertRow> alerts_;
+  std::vector<storage::BaselineRow> baselines_;
   std::vector<storage::OutboxRow> outbox_;
   std::vector<std::uint64_t> delivered_;
   std::vector<Position> through_;  // per lane; 0: nothing new

@@ -7,17 +7,26 @@
 #include <string_view>
 #include <tuple>
 
+#include "detectors/auto.h"
 #include "detectors/detector.h"
+#include "detectors/drift.h"
 #include "detectors/gap.h"
 #include "detectors/limit.h"
+#include "detectors/model.h"
+#include "detectors/pattern.h"
 #include "detectors/rate.h"
+#include "detectors/saturated.h"
+#include "detectors/seasonal.h"
 #include "detectors/shift.h"
 #include "detectors/spike.h"
+#include "detectors/spread.h"
 #include "detectors/stuck.h"
+#include "detectors/trend.h"
 
 namespace millwright::detectors {
 
-using All = std::tuple<Limit, Rate, Spike, Shift, Gap, Stuck>;
+using All = std::tuple<Auto, Precise, Limit, Rate, Spike, Shift, Gap, Stuck, Drift, Trend,
+                       Saturated, Spread, Pattern, Seasonal, Model>;
 
 // In the order of All; a detector's place here is its index in the engine.
 std::span<const DetectorType> types();

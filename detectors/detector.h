@@ -15,6 +15,10 @@
 //     // Follows score, once per reading. Returns void, or Learned where a lasting change can be
 //     // accepted.
 //     static void learn(const Params&, State&, Sample, Trust);
+//     // Optional: what score works out and learn needs again, as a plain struct; then both also
+//     have
+//     // a form with a Memo& (score) or a const Memo& (learn) as their last argument.
+//     struct Memo { ... };
 //     // Optional: asked at ticks.
 //     static std::optional<Score> silence(const Params&, const State&, Timestamp now);
 //     // Optional: 0..1, how much of what the baseline can hold it has learned.
@@ -67,6 +71,14 @@ template <class D>
 concept HearsSilence = requires(const typename D::Params& params, const typename D::State& state,
                                 Timestamp now) {
   { D::silence(params, state, now) } -> std::same_as<std::optional<Score>>;
+};
+
+template <class D>
+concept Remembers = requires(const typename D::Params& params, const typename D::State& state,
+                             typename D::State& learner, Sample sample, Trust trust,
+                             typename D::Memo& memo) {
+  { D::score(params, state, sample, memo) } -> std::same_as<std::optional<Score>>;
+  D::learn(params, learner, sample, trust, memo);
 };
 
 template <class D>
@@ -142,8 +154,60 @@ struct DetectorType {
   Timeline timeline{};
   bool hears_silence = false;
   std::size_t state_bytes = 0;             // in memory, per sensor
+  std::string_view alarm_parameter;        // see alarm_parameter_of
   std::vector<Parameter> (*parameters)();  // the descriptions
   std::unique_ptr<Column> (*make_column)();
+};
+
+// The parameter that says at which ratio an alarm is raised, of a detector that controls its alarms
+// itself (D::alarm_parameter); `sensitivity` sets it, and what was learned stays. Else empty.
+template <class D>
+constexpr std::string_view alarm_parameter_of() {
+  if constexpr (requires { D::alarm_parameter; }) {
+    return D::alarm_parameter;
+  } else {
+    return {};
+  }
+}
+
+// What the newest `score` worked out, by item; `learn` takes some or all of these items in the same
+// order. Of no use to other samples, and empty for detectors that remember nothing.
+template <class D>
+class Notes {
+ public:
+  void clear() {}
+  void begin(std::size_t) {}
+};
+template <class D>
+requires Remembers<D>
+class Notes<D> {
+ public:
+  void clear() {
+    items_.clear();
+    next_ = 0;
+  }
+  void begin(std::size_t items) {
+    clear();
+    if (memos_.size() < items) memos_.resize(items);
+  }
+  typename D::Memo& take(const Item& item) {
+    items_.push_back(item);
+    return memos_[items_.size() - 1];
+  }
+  const typename D::Memo* find(const Item& item) {
+    for (; next_ < items_.size(); ++next_) {
+      const auto& noted = items_[next_];
+      const bool same = noted.slot == item.slot && noted.sample.time == item.sample.time &&
+                        noted.sample.value == item.sample.value;
+      if (same) return &memos_[next_++];
+    }
+    return nullptr;
+  }
+
+ private:
+  std::vector<Item> items_;
+  std::vector<typename D::Memo> memos_;
+  std::size_t next_ = 0;
 };
 
 template <Detector D>
@@ -151,11 +215,13 @@ class ColumnOf final : public Column {
  public:
   Slot add(const ParameterValues& values) override {
     const auto params = apply_parameters<typename D::Params>(values);
-    const auto fingerprint = fingerprint_of(params, D::name, D::state_version);
+    const auto key = fingerprint_of(params, D::name, D::state_version);
     std::uint32_t set = 0;
-    while (set < fingerprints_.size() && fingerprints_[set] != fingerprint) ++set;
-    if (set == fingerprints_.size()) {
-      fingerprints_.push_back(fingerprint);
+    while (set < keys_.size() && keys_[set] != key) ++set;
+    if (set == keys_.size()) {
+      keys_.push_back(key);
+      fingerprints_.push_back(
+          fingerprint_of(params, D::name, D::state_version, alarm_parameter_of<D>()));
       params_.push_back(params);
     }
     sets_.push_back(set);
@@ -164,10 +230,16 @@ class ColumnOf final : public Column {
   }
 
   void score(std::span<const Item> items, std::span<std::optional<Score>> out) const override {
+    notes_.begin(items.size());
     for (std::size_t i = 0; i < items.size(); ++i) {
       prefetch(items, i);
       const auto& item = items[i];
-      out[i] = D::score(params_[sets_[item.slot]], states_[item.slot], item.sample);
+      const auto& params = params_[sets_[item.slot]];
+      if constexpr (Remembers<D>) {
+        out[i] = D::score(params, states_[item.slot], item.sample, notes_.take(item));
+      } else {
+        out[i] = D::score(params, states_[item.slot], item.sample);
+      }
     }
   }
 
@@ -176,14 +248,20 @@ class ColumnOf final : public Column {
     for (std::size_t i = 0; i < items.size(); ++i) {
       prefetch(items, i);
       const auto& [slot, sample] = items[i];
+      const auto& params = params_[sets_[slot]];
       auto& state = states_[slot];
-      if constexpr (AcceptsChange<D>) {
-        learned[i] = D::learn(params_[sets_[slot]], state, sample, trust[i]);
+      if constexpr (Remembers<D>) {
+        const auto* memo = notes_.find(items[i]);
+        learned[i] = memo != nullptr ? D::learn(params, state, sample, trust[i], *memo)
+                                     : D::learn(params, state, sample, trust[i]);
+      } else if constexpr (AcceptsChange<D>) {
+        learned[i] = D::learn(params, state, sample, trust[i]);
       } else {
-        D::learn(params_[sets_[slot]], state, sample, trust[i]);
+        D::learn(params, state, sample, trust[i]);
         learned[i] = Learned::as_usual;
       }
     }
+    notes_.clear();
   }
 
   Explanation explain(const Item& item) const override {
@@ -211,12 +289,17 @@ class ColumnOf final : public Column {
     reader(state);
     const bool whole = reader.ok() && reader.at_end();
     states_[slot] = whole ? state : typename D::State{};
+    notes_.clear();
     return whole;
   }
-  void reset(Slot slot) override { states_[slot] = typename D::State{}; }
+  void reset(Slot slot) override {
+    states_[slot] = typename D::State{};
+    notes_.clear();
+  }
   void renew(Slot slot) override {
     if constexpr (RenewsItself<D>) {
       D::renew(params_[sets_[slot]], states_[slot]);
+      notes_.clear();
     } else {
       reset(slot);
     }
@@ -224,14 +307,26 @@ class ColumnOf final : public Column {
   std::uint64_t fingerprint(Slot slot) const override { return fingerprints_[sets_[slot]]; }
 
  private:
+  // Small states some way ahead; of large ones all lines of the next, which take as long to come as
+  // one takes to work out.
   void prefetch(std::span<const Item> items, std::size_t i) const {
-    if (i + 8 < items.size()) __builtin_prefetch(&states_[items[i + 8].slot]);
+    constexpr std::size_t size = sizeof(typename D::State), line = 64;
+    constexpr std::size_t ahead = size > 16 * line ? 1 : 8;
+    if (i + ahead >= items.size()) return;
+    const auto* next = reinterpret_cast<const char*>(&states_[items[i + ahead].slot]);
+    if constexpr (size > 16 * line) {
+      for (std::size_t at = 0; at < size; at += line) __builtin_prefetch(next + at);
+    } else {
+      __builtin_prefetch(next);
+    }
   }
 
-  std::vector<typename D::Params> params_;  // one per distinct set
-  std::vector<std::uint64_t> fingerprints_;
-  std::vector<std::uint32_t> sets_;        // slot -> its parameters
-  std::vector<typename D::State> states_;  // slot -> its state
+  std::vector<typename D::Params> params_;   // one per distinct set
+  std::vector<std::uint64_t> keys_;          // of the sets
+  std::vector<std::uint64_t> fingerprints_;  // of what shapes a state
+  std::vector<std::uint32_t> sets_;          // slot -> its parameters
+  std::vector<typename D::State> states_;    // slot -> its state
+  mutable Notes<D> notes_;                   // between a score and the learn that follows
 };
 
 template <Detector D>
@@ -242,6 +337,7 @@ constexpr DetectorType type_of() {
           D::timeline,
           HearsSilence<D>,
           sizeof(typename D::State),
+          alarm_parameter_of<D>(),
           &describe_parameters<typename D::Params>,
           []() -> std::unique_ptr<Column> { return std::make_unique<ColumnOf<D>>(); }};
 }

@@ -94,14 +94,22 @@ struct Gap {
     if (!warming(p, s) && seconds >= limit_of(p, s)) {
       s.longest.suspect(seconds, sample.time, p.accept_after);
     } else {
-      s.interval += std::max(0.02, 1 / static_cast<double>(s.count)) * (seconds - s.interval);
+      s.interval +=
+          std::max(1 / averaged, 1 / static_cast<double>(s.count)) * (seconds - s.interval);
       s.longest.teach(seconds);
     }
     s.last = sample.time;
     ++s.count;
   }
 
+  static double confidence(const Params& p, const State& s) {
+    if (p.expected_interval_s) return 1;
+    return std::min(s.longest.maturity(), static_cast<double>(s.count) / averaged);
+  }
+
  private:
+  static constexpr double averaged = 50;  // intervals in the mean
+
   static bool warming(const Params& p, const State& s) {
     return s.count == 0 || (!p.expected_interval_s && s.count < p.warmup);
   }

@@ -29,6 +29,9 @@ inline double forgotten(Duration elapsed, Duration memory, double readings) {
   return std::clamp(share, 0.0, 1.0 / readings);
 }
 
+// What is kept as float stays finite.
+inline float as_float(double value) { return static_cast<float>(std::clamp(value, -1e37, 1e37)); }
+
 // Differences of times that saturate: restored or configured extremes must not overflow.
 inline Duration elapsed_between(Timestamp from, Timestamp to) {
   std::int64_t difference = 0;

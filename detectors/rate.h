@@ -91,8 +91,9 @@ struct Rate {
   }
 
   static void learn(const Params& p, State& s, Sample sample, Trust trust) {
+    if (trust == Trust::faulty) return;
     const auto elapsed = s.weight > 0 ? elapsed_between(s.last, sample.time) : Duration{0};
-    const double share = forgotten(elapsed, p.memory, 1000);
+    const double share = forgotten(elapsed, p.memory, least_readings);
     s = advanced(p, s, sample);
     s.habit.pass(elapsed, share);
     const auto slope = slope_of(p, s);
@@ -104,7 +105,14 @@ struct Rate {
     s.size += std::max(share, 1.0 / static_cast<double>(s.count)) * (size - s.size);
   }
 
+  static double confidence(const Params& p, const State& s) {
+    if (p.limit_per_s) return 1;
+    return std::min(s.habit.maturity(), static_cast<double>(s.count) / least_readings);
+  }
+
  private:
+  static constexpr double least_readings = 1000;  // that the baseline keeps
+
   static State advanced(const Params& p, State s, Sample sample) {
     const double gap = s.weight > 0 ? to_seconds(elapsed_between(s.last, sample.time)) : 0;
     const double window = to_seconds(p.window);

@@ -3,6 +3,9 @@
 //   high = max(0, high + z - reference), low = max(0, low - z - reference)
 //   ratio = max(high, low) / limit, sums capped at 1.5 limits so that they come down in bounded
 //   time limit = max(limit * ringing, margin * habit)
+// With `page_hinkley` the mean is that of all readings since the baseline began, not a moving one,
+// as in the test of Page and Hinkley (Hinkley 1971, Biometrika 58:509). Its statistic, m_n - min m
+// with m_n the sum of z - reference, is the same cumulative sum.
 // ringing: how much the residual's autocorrelation inflates sums (ringing.h); habit: the highest
 // sum of an excursion that came back to zero by itself without an alarm, fading over 7 * memory. An
 // excursion under way teaches nothing, so slow wear cannot carry its own limit upwards.
@@ -40,6 +43,7 @@ struct Shift {
     Duration cycle = std::chrono::hours{24};
     Duration accept_after = std::chrono::hours{24};
     std::uint32_t warmup = 300;
+    bool page_hinkley = false;
     static void describe(auto& visit, auto& p) {
       visit("reference", "sigma", Range{0.05, 5},
             "Half the shift to be found soonest; smaller moves do not add up", p.reference);
@@ -54,6 +58,8 @@ struct Shift {
       visit("accept_after_s", "s", Range{60, 315360000},
             "A shift that stays this long becomes the new baseline", p.accept_after);
       visit("warmup", "readings", Range{50, 1000000}, "Readings before the first score", p.warmup);
+      visit("page_hinkley", "0 or 1", Range{0, 1},
+            "Hold against the mean of the whole baseline, not of `memory_s`", p.page_hinkley);
     }
   };
 
@@ -105,35 +111,46 @@ struct Shift {
     return score;
   }
 
-  static void learn(const Params& p, State& s, Sample sample, Trust trust) {
+  static Learned learn(const Params& p, State& s, Sample sample, Trust trust) {
+    if (trust == Trust::faulty) return Learned::as_usual;
     const auto elapsed = s.count > 0 ? elapsed_between(s.last, sample.time) : Duration{0};
     if (elapsed > p.memory) s.high = s.low = Excursion{};
     s.last = sample.time;
     if (s.changes < enough_changes) {
       s.changes += sample.value != s.previous ? 1 : 0;
       s.previous = without_sign_of_zero(sample.value);
-      return;
+      return Learned::as_usual;
     }
     const double z = s.count >= settled ? residual(s, sample.value) : 0;
     if (s.count >= settled) sum_up(p, s, z, sample.time, trust);
 
-    const double share = forgotten(elapsed, p.memory, 500);
+    const double share = forgotten(elapsed, p.memory, least_readings);
     s.habit.pass(elapsed, share / 7);
     if (trust == Trust::normal) {
       s.shifted -= std::min(s.shifted, std::min(elapsed, p.accept_after / 100) / 2);
       teach(p, s, sample.value, z, share, elapsed);
     } else if (std::max(s.high.sum, s.low.sum) >= limit_of(p, s)) {
       s.shifted += std::min(elapsed, p.accept_after / 4);
-      if (s.shifted >= p.accept_after) start_anew(s);
+      if (s.shifted >= p.accept_after) {
+        start_anew(s);
+        return Learned::accepted;
+      }
     }
+    return Learned::as_usual;
+  }
+
+  static double confidence(const Params& p, const State& s) {
+    const double readings = static_cast<double>(s.count) / least_readings;
+    return std::min({readings, to_seconds(s.age) / std::max(to_seconds(p.memory), 1e-6), 1.0});
   }
 
  private:
   static constexpr std::uint32_t enough_changes = 16;
-  static constexpr std::uint64_t settled = 50;  // readings after which a residual means something
-  static constexpr double clip = 4;             // sigma: one outlier is no shift
-  static constexpr double cap = 1.5;            // limits
-  static constexpr double band = 3;             // sigma, shown to the reader
+  static constexpr std::uint64_t settled = 50;   // readings after which a residual means something
+  static constexpr double least_readings = 500;  // that the baseline keeps
+  static constexpr double clip = 4;              // sigma: one outlier is no shift
+  static constexpr double cap = 1.5;             // limits
+  static constexpr double band = 3;              // sigma, shown to the reader
 
   static double residual(const State& s, double x) {
     const double difference = x - s.mean, deviation = std::sqrt(s.variance);
@@ -177,7 +194,7 @@ struct Shift {
     ++s.count;
     const double n = static_cast<double>(s.count);
     const double open = openness(p, s);
-    const double rate = open * std::max(share, 1 / n);
+    const double rate = open * std::max(p.page_hinkley ? 0 : share, 1 / n);
     double difference = x - s.mean;
     if (s.count > settled && s.variance > 0) {
       const double widest = clip * std::sqrt(s.variance);

@@ -84,10 +84,11 @@ struct Spike {
   }
 
   static void learn(const Params& p, State& s, Sample sample, Trust trust) {
+    if (trust == Trust::faulty) return;
     const auto seen = judge(p, s, sample);
     const auto elapsed =
         s.window.size() > 0 ? elapsed_between(s.window.newest(), sample.time) : Duration{0};
-    const double share = forgotten(elapsed, p.memory, 1000);
+    const double share = forgotten(elapsed, p.memory, least_readings);
     s.habit.pass(elapsed, share);
     if (seen)
       s.habit.follow(seen->deviation, s.scale, seen->limit, sample.time, trust, p.accept_after);
@@ -113,7 +114,12 @@ struct Spike {
     ++s.count;
   }
 
+  static double confidence(const Params&, const State& s) {
+    return std::min(s.habit.maturity(), static_cast<double>(s.count) / least_readings);
+  }
+
  private:
+  static constexpr double least_readings = 1000;    // that the baseline keeps
   static constexpr std::size_t least = 16;          // readings in the window that carry a median
   static constexpr std::uint32_t most_moves = 200;  // the step averages over so many changes
   static constexpr std::uint32_t enough_moves = 16;

@@ -5,6 +5,9 @@
 // longest run in normal operation, fading over `memory`. A sensor that is normally flat (a switch,
 // a set point, a coarse thermometer) never alarms.
 //
+// A value that comes back in runs is where the sensor rests (0 for an idle machine): there a run
+// must be `rest_margin` times longer.
+//
 // A run teaches when it ends, and only if no reading of it was suspicious; stuck runs that recur
 // become normal by the rule in habit.h (a machine that stands still every night).
 #pragma once
@@ -24,12 +27,13 @@ namespace millwright::detectors {
 struct Stuck {
   static constexpr std::string_view name = "stuck";
   static constexpr AlertKind kind = AlertKind::stuck;
-  static constexpr std::uint16_t state_version = 1;
+  static constexpr std::uint16_t state_version = 2;
   static constexpr Timeline timeline = Timeline::event;
 
   struct Params {
     std::uint32_t min_run = 16;
     double margin = 2;
+    double rest_margin = 3;
     Duration min_duration = std::chrono::seconds{60};
     Duration memory = std::chrono::hours{24 * 7};
     Duration accept_after = std::chrono::hours{24};
@@ -39,6 +43,9 @@ struct Stuck {
             "Shorter runs of one value are never an alarm", p.min_run);
       visit("margin", "1", Range{1, 100},
             "A stuck run is this many times the longest in normal operation", p.margin);
+      visit("rest_margin", "1", Range{1, 1000},
+            "At the value where it normally rests, a run must be this many times longer still",
+            p.rest_margin);
       visit("min_duration_s", "s", Range{0, 31536000}, "Runs that last less are never an alarm",
             p.min_duration);
       visit("memory_s", "s", Range{60, 315360000}, "Time in which the longest run fades", p.memory);
@@ -56,11 +63,13 @@ struct Stuck {
     bool suspicious = false;    // one of them was
     std::uint64_t changes = 0;  // differences of finished runs
     double zeros = 0;           // share of them that were zero
+    double rest = 0;            // value of the newest finished run of at least `rest_run`
+    bool rests = false;         // there was one
     Habit longest;
     static void fields(auto& io, auto& self) {
       io(self.count, self.value, self.run, self.since, self.last, self.suspicious, self.changes,
-         self.zeros, self.longest);
-      refuse_unless(io, in_bounds(self.value) && self.zeros >= 0 && self.zeros <= 1 &&
+         self.zeros, self.rest, self.rests, self.longest);
+      refuse_unless(io, in_bounds(self.value, self.rest) && self.zeros >= 0 && self.zeros <= 1 &&
                             (self.count == 0) == (self.run == 0));
     }
   };
@@ -81,7 +90,7 @@ struct Stuck {
 
   static void learn(const Params& p, State& s, Sample sample, Trust trust) {
     const auto elapsed = s.count > 0 ? elapsed_between(s.last, sample.time) : Duration{0};
-    s.longest.pass(elapsed, forgotten(elapsed, p.memory, 1000));
+    s.longest.pass(elapsed, forgotten(elapsed, p.memory, least_readings));
     if (s.count == 0 || sample.value != s.value) {
       if (s.count > 0) finish_run(p, s, sample.time);
       s.value = without_sign_of_zero(sample.value);
@@ -92,13 +101,23 @@ struct Stuck {
     ++s.run;
     ++s.count;
     s.last = sample.time;
-    s.suspicious = s.suspicious || trust == Trust::suspicious;
+    s.suspicious = s.suspicious || trust != Trust::normal;
+  }
+
+  static double confidence(const Params&, const State& s) {
+    const double readings = static_cast<double>(s.changes) / least_readings;
+    return std::min(s.longest.maturity(), readings);
   }
 
  private:
+  static constexpr double least_readings = 1000;  // that the baseline keeps
+  static constexpr std::uint64_t rest_run = 3;    // readings
+
   static double ratio_for(const Params& p, const State& s, double run, Duration duration) {
     if (s.changes == 0 || s.zeros >= 0.5) return 0;
-    const double limit = std::max(static_cast<double>(p.min_run), p.margin * s.longest.record);
+    const double at_rest = s.rests && s.value == s.rest ? p.rest_margin : 1;
+    const double limit =
+        at_rest * std::max(static_cast<double>(p.min_run), p.margin * s.longest.record);
     const double by_count = ratio_of(run, limit);
     if (p.min_duration <= Duration::zero()) return by_count;
     return std::min(by_count, ratio_of(to_seconds(duration), to_seconds(p.min_duration)));
@@ -111,8 +130,13 @@ struct Stuck {
     }
     // A run of n readings is n - 1 differences of zero and one that is not.
     const double n = static_cast<double>(s.changes += s.run);
-    s.zeros += std::min(1.0, run / std::min(n, 1000.0)) * ((run - 1) / run - s.zeros);
-    if (!s.suspicious) s.longest.teach(run);
+    s.zeros += std::min(1.0, run / std::min(n, least_readings)) * ((run - 1) / run - s.zeros);
+    if (s.suspicious) return;
+    s.longest.teach(run);
+    if (s.run >= rest_run) {
+      s.rest = s.value;
+      s.rests = true;
+    }
   }
 };
 

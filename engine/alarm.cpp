@@ -13,8 +13,7 @@ constexpr Duration update_spacing = std::chrono::minutes{1};
 
 AlertEvent raise(Alarm& alarm, AlertKind kind, Timestamp time, double ratio) {
   alarm.phase = Phase::active;
-  alarm.onset_ms = std::max(to_microseconds(alarm.onset) / 1000, alarm.newest_onset_ms + 1);
-  alarm.newest_onset_ms = alarm.onset_ms;
+  alarm.kind = kind;
   alarm.severity = severity_of(kind, ratio);
   alarm.revision = 1;
   alarm.raised = alarm.told = time;
@@ -23,19 +22,17 @@ AlertEvent raise(Alarm& alarm, AlertKind kind, Timestamp time, double ratio) {
   return AlertEvent::raised;
 }
 
-std::optional<AlertEvent> while_active(Alarm& alarm, const AlarmRule& rule, AlertKind kind,
-                                       Timestamp time, double ratio) {
+std::optional<AlertEvent> while_active(Alarm& alarm, const AlarmRule& rule, Timestamp time,
+                                       double ratio) {
   if (ratio < rule.clear_ratio) {
     if (!alarm.below) alarm.below = time;
-    const auto patience = kind == AlertKind::gap ? Duration{0} : rule.off_delay;
+    const auto patience = alarm.kind == AlertKind::gap ? Duration{0} : rule.off_delay;
     if (time - *alarm.below < patience) return std::nullopt;
-    alarm.phase = Phase::normal;
-    ++alarm.revision;
-    alarm.told = time;
+    close(alarm, time);
     return AlertEvent::cleared;
   }
   alarm.below.reset();
-  const auto severity = severity_of(kind, ratio);
+  const auto severity = severity_of(alarm.kind, ratio);
   const bool escalates = severity > alarm.severity;
   const bool grew =
       ratio >= worth_telling * alarm.told_ratio && time - alarm.told >= update_spacing;
@@ -61,10 +58,11 @@ int priority_of(Severity severity, double ratio) {
 }
 
 std::optional<AlertEvent> advance(Alarm& alarm, const AlarmRule& rule, AlertKind kind,
-                                  Timestamp time, const std::optional<Score>& score) {
+                                  Timestamp time, const std::optional<Score>& score,
+                                  bool may_raise) {
   if (!score) return std::nullopt;
   const double ratio = score->ratio;
-  if (alarm.phase == Phase::active) return while_active(alarm, rule, kind, time, ratio);
+  if (alarm.phase == Phase::active) return while_active(alarm, rule, time, ratio);
   if (ratio < 1) {
     alarm.phase = Phase::normal;
     return std::nullopt;
@@ -74,8 +72,31 @@ std::optional<AlertEvent> advance(Alarm& alarm, const AlarmRule& rule, AlertKind
     alarm.reached = time;
     alarm.onset = std::min(score->onset.value_or(time), time);
   }
-  if (time - alarm.reached < rule.on_delay) return std::nullopt;
+  if (!may_raise || time - alarm.reached < rule.on_delay) return std::nullopt;
   return raise(alarm, kind, time, ratio);
+}
+
+void interrupt(Alarm& alarm) {
+  alarm.below.reset();
+  if (alarm.phase == Phase::pending) alarm.phase = Phase::normal;
+}
+
+void close(Alarm& alarm, Timestamp time) {
+  alarm.phase = Phase::normal;
+  ++alarm.revision;
+  alarm.told = time;
+}
+
+std::int64_t IssuedOnsets::issue(AlertKind kind, Timestamp onset) {
+  auto found = std::find_if(newest_.begin(), newest_.end(),
+                            [&](const Newest& newest) { return newest.kind == kind; });
+  const auto wanted = to_microseconds(onset) / 1000;
+  if (found == newest_.end()) {
+    newest_.push_back({kind, wanted});
+    return wanted;
+  }
+  found->onset_ms = std::max(wanted, found->onset_ms + 1);
+  return found->onset_ms;
 }
 
 }  // namespace millwright::engine

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "core/alert.h"
 #include "core/codec.h"
@@ -15,21 +16,38 @@ enum class Phase : std::uint8_t { normal, pending, active };
 
 struct Alarm {
   Phase phase = Phase::normal;
+  AlertKind kind{};  // as it was raised: an episode keeps its kind, and with it its id
   Severity severity{};
   std::uint32_t revision = 0;  // of the last event of this episode
   Timestamp onset;             // of the deviation; in the id
   Timestamp reached;           // when the score came to the limit
   Timestamp raised;
-  Timestamp told;                    // time of the last event
-  double told_ratio = 0;             // ratio of the last event
-  std::optional<Timestamp> below;    // active, but under the clearing level since
-  std::int64_t newest_onset_ms = 0;  // ids of one sensor and kind never repeat
-  std::int64_t onset_ms = 0;
+  Timestamp told;                  // time of the last event
+  double told_ratio = 0;           // ratio of the last event
+  std::optional<Timestamp> below;  // active, but under the clearing level since
+  std::int64_t onset_ms = 0;       // in the id
 
   static void fields(auto& io, auto& a) {
-    io(a.phase, a.severity, a.revision, a.onset, a.reached, a.raised, a.told, a.told_ratio, a.below,
-       a.newest_onset_ms, a.onset_ms);
+    io(a.phase, a.kind, a.severity, a.revision, a.onset, a.reached, a.raised, a.told, a.told_ratio,
+       a.below, a.onset_ms);
   }
+};
+
+// The onsets in the ids of one sensor's alerts: of one kind none comes twice, whichever detector
+// raises it.
+class IssuedOnsets {
+ public:
+  // In milliseconds: the onset, or the first later one that is free.
+  std::int64_t issue(AlertKind kind, Timestamp onset);
+  static void fields(auto& io, auto& self) { io(self.newest_); }
+
+ private:
+  struct Newest {
+    AlertKind kind{};
+    std::int64_t onset_ms = 0;
+    static void fields(auto& io, auto& n) { io(n.kind, n.onset_ms); }
+  };
+  std::vector<Newest> newest_;  // a sensor raises few kinds
 };
 
 // How severe a score is; sensor faults are notices.
@@ -38,8 +56,16 @@ Severity severity_of(AlertKind kind, double ratio);
 int priority_of(Severity severity, double ratio);
 
 // Takes in one score (already divided by the rule's limit) and says which event follows, if any. No
-// score changes nothing: a sensor that says nothing does not end its alert.
+// score changes nothing: a sensor that says nothing does not end its alert. `kind` is what this
+// score looks like; an active alarm goes by its own. While it may not be raised, it stays pending.
+// Whoever raises it issues `onset_ms`.
 std::optional<AlertEvent> advance(Alarm& alarm, const AlarmRule& rule, AlertKind kind,
-                                  Timestamp time, const std::optional<Score>& score);
+                                  Timestamp time, const std::optional<Score>& score,
+                                  bool may_raise = true);
+
+// A score that cannot be trusted: what was counted towards raising or clearing begins anew.
+void interrupt(Alarm& alarm);
+// The end of an active alarm by anything but its score: one more event.
+void close(Alarm& alarm, Timestamp time);
 
 }  // namespace millwright::engine

@@ -18,10 +18,14 @@ namespace {
 
 constexpr std::uint32_t machine_magic = 0x314d574d;  // "MWM1"
 constexpr std::uint32_t engine_magic = 0x3145574d;   // "MWE1"
-constexpr std::uint16_t format_version = 1;
+constexpr std::uint16_t format_version = 2;          // docs/formats/state.md
 constexpr std::size_t longest_name = 200;
 constexpr std::size_t longest_wait = 256;  // readings in one sensor's reorder buffer
+constexpr double just_below_limit = 0.99;
 constexpr Duration minute_patience = std::chrono::seconds{90};
+
+static_assert(static_cast<int>(AlertKind::count_) == 16 && static_cast<int>(Outcome::count_) == 13,
+              "kinds and outcomes stand in the state as numbers: new ones, a new format_version");
 
 bool good_name(std::string_view name) {
   return !name.empty() && name.size() <= longest_name &&
@@ -68,6 +72,41 @@ struct Entry {
   Outcome outcome = Outcome::learned;
 };
 
+// What a reading is worth to the detectors.
+enum class Worth : std::uint8_t {
+  normal,
+  suspicious,  // teaches nothing
+  faulty       // its sensor is at fault: says nothing of the machine
+};
+
+// What the detectors of one reading say together.
+struct Opinion {
+  std::optional<Score> combined;  // the highest ratio
+  std::string_view leader;        // whose it is
+  bool suspicious = false;        // some ratio is at the limit
+  bool warming = false;           // there are learners, and none of them gives a score yet
+};
+
+bool learns(const detectors::DetectorType& type) { return type.kind != AlertKind::limit; }
+bool hears_arrivals(const detectors::DetectorType& type) {
+  return type.timeline == detectors::Timeline::arrival;
+}
+// Those that say from the values whether the sensor is at fault, and those that say it of the
+// machine.
+bool watches_sensor(const detectors::DetectorType& type) {
+  return !hears_arrivals(type) && class_of(type.kind) == AlertClass::sensor;
+}
+bool watches_machine(const detectors::DetectorType& type) {
+  return !hears_arrivals(type) && class_of(type.kind) == AlertClass::machine;
+}
+AlertKind kind_of(const detectors::DetectorType& type, const Score& score) {
+  return score.kind.value_or(type.kind);
+}
+
+BaselineEnd end_of(Event::Kind kind) {
+  return kind == Event::Kind::serviced ? BaselineEnd::serviced : BaselineEnd::rebaseline;
+}
+
 struct Machine {
   std::string name;
   std::vector<SensorId> sensors;
@@ -79,8 +118,11 @@ struct SavedDetector {
   std::uint16_t version = 0;
   std::uint64_t fingerprint = 0;
   Alarm alarm;
+  Baseline baseline;
   std::string state;
-  static void fields(auto& io, auto& d) { io(d.name, d.version, d.fingerprint, d.alarm, d.state); }
+  static void fields(auto& io, auto& d) {
+    io(d.name, d.version, d.fingerprint, d.alarm, d.baseline, d.state);
+  }
 };
 struct SavedSensor {
   Sensor sensor;
@@ -96,12 +138,14 @@ struct SavedMachine {
 }  // namespace
 
 struct Engine::Impl {
-  explicit Impl(std::shared_ptr<const Plan> p) : plan(std::move(p)) {
-    for (const auto& type : detectors::types()) columns.push_back(type.make_column());
+  Impl(std::shared_ptr<const Plan> p, std::span<const detectors::DetectorType> list)
+      : plan(std::move(p)), types(list) {
+    for (const auto& type : types) columns.push_back(type.make_column());
     batches.resize(columns.size());
   }
 
   std::shared_ptr<const Plan> plan;
+  std::span<const detectors::DetectorType> types;
   std::vector<Machine> machines;
   std::vector<Sensor> sensors;
   std::unordered_map<std::string, MachineId, NameHash, std::equal_to<>> machine_ids;
@@ -132,10 +176,25 @@ struct Engine::Impl {
   std::uint64_t round_number = 1;
   std::vector<Batch> batches;                             // one per detector type
   std::vector<std::vector<std::optional<Score>>> scores;  // entry -> watch -> score
-  std::vector<Trust> trust;                               // entry
+  std::vector<Worth> worth;                               // entry
+  std::vector<std::size_t> told;                          // entry -> alerts after it
   std::vector<std::optional<Score>> silence;
 
+  // Lasting changes that were taken as normal in this round.
+  struct Accepted {
+    std::size_t entry = 0, watch = 0;
+    friend auto operator<=>(const Accepted&, const Accepted&) = default;
+  };
+  std::vector<Accepted> accepted;
+
   // --- who is who ---
+
+  // `types.size()` when there is none.
+  std::size_t find_type(std::string_view name) const {
+    const auto named = [&](const detectors::DetectorType& type) { return type.name == name; };
+    const auto found = std::find_if(types.begin(), types.end(), named);
+    return static_cast<std::size_t>(found - types.begin());
+  }
 
   SensorId add_sensor(std::string_view machine, std::string_view name) {
     auto found = machine_ids.find(machine);
@@ -150,9 +209,13 @@ struct Engine::Impl {
     sensor.name = name;
     sensor.profile = &profile_for(*plan, machine, name);
     for (const auto& choice : sensor.profile->detectors) {
-      const auto type = detectors::find_type(choice.name);
+      const auto type = find_type(choice.name);
       check(type < columns.size(), "a profile names only known detectors");
-      sensor.watches.push_back({type, columns[type]->add(choice.parameters), {}});
+      auto parameters = choice.parameters;
+      if (const auto limit_name = types[type].alarm_parameter; !limit_name.empty()) {
+        parameters.emplace(limit_name, sensor.profile->alarm.limit);
+      }
+      sensor.watches.push_back({type, columns[type]->add(parameters), {}, {}});
     }
     machines[index(found->second)].sensors.push_back(id);
     sensors.push_back(std::move(sensor));
@@ -241,15 +304,33 @@ struct Engine::Impl {
   void flush(Effects& effects) {
     if (round.empty()) return;
     score_round();
-    for (std::size_t i = 0; i < round.size(); ++i) trust[i] = conclude(i, effects);
+    for (std::size_t i = 0; i < round.size(); ++i) {
+      worth[i] = conclude(i, effects);
+      told[i] = effects.alerts.size();
+    }
     learn_round();
+    accept_changes(effects);
     round.clear();
     ++round_number;
   }
 
+  // What a detector sees of the entry.
+  static Sample sample_for(const detectors::DetectorType& type, const Sensor& sensor,
+                           const Entry& entry) {
+    if (!hears_arrivals(type)) return entry.sample;
+    // The value of an ignored reading may be no number at all.
+    const bool ignored = entry.kind == Entry::Kind::ignored;
+    return {entry.arrival, ignored ? sensor.last_value : entry.sample.value};
+  }
+  // Is the entry handed to the detector?
+  static bool concerns(const detectors::DetectorType& type, const Entry& entry) {
+    return hears_arrivals(type) ? entry.kind != Entry::Kind::released : is_scored(entry);
+  }
+
   void score_round() {
     if (scores.size() < round.size()) scores.resize(round.size());
-    trust.assign(round.size(), Trust::normal);
+    worth.assign(round.size(), Worth::normal);
+    told.assign(round.size(), 0);
     for (auto& batch : batches) batch.clear();
     for (std::size_t i = 0; i < round.size(); ++i) {
       const auto& entry = round[i];
@@ -257,17 +338,10 @@ struct Engine::Impl {
       scores[i].assign(sensor.watches.size(), std::nullopt);
       for (std::size_t w = 0; w < sensor.watches.size(); ++w) {
         const auto& watch = sensor.watches[w];
-        const bool hears_arrivals =
-            detectors::types()[watch.type].timeline == detectors::Timeline::arrival;
-        if (!(hears_arrivals ? entry.kind != Entry::Kind::released : is_scored(entry))) continue;
-        auto sample = entry.sample;
-        if (hears_arrivals) {
-          sample.time = entry.arrival;
-          if (entry.kind == Entry::Kind::ignored)
-            sample.value = sensor.last_value;  // it may be no number at all
-        }
+        const auto& type = types[watch.type];
+        if (!concerns(type, entry)) continue;
         auto& batch = batches[watch.type];
-        batch.items.push_back({watch.slot, sample});
+        batch.items.push_back({watch.slot, sample_for(type, sensor, entry)});
         batch.entries.push_back(i);
         batch.watches.push_back(w);
       }
@@ -283,65 +357,172 @@ struct Engine::Impl {
   }
 
   void learn_round() {
+    accepted.clear();
     for (std::size_t type = 0; type < batches.size(); ++type) {
       auto& batch = batches[type];
+      if (watches_machine(types[type])) drop_faulty(batch);
       batch.trust.clear();
-      for (const auto entry : batch.entries) batch.trust.push_back(trust[entry]);
+      for (const auto entry : batch.entries) {
+        const bool normal = worth[entry] == Worth::normal;
+        batch.trust.push_back(normal ? Trust::normal : Trust::suspicious);
+      }
       batch.learned.assign(batch.items.size(), Learned::as_usual);
       columns[type]->learn(batch.items, batch.trust, batch.learned);
+      for (std::size_t k = 0; k < batch.items.size(); ++k) {
+        if (batch.learned[k] == Learned::accepted)
+          accepted.push_back({batch.entries[k], batch.watches[k]});
+      }
     }
+  }
+
+  // Here, and not in the detectors, so that none can learn a machine from a faulty sensor.
+  void drop_faulty(Batch& batch) const {
+    std::size_t kept = 0;
+    for (std::size_t k = 0; k < batch.items.size(); ++k) {
+      if (worth[batch.entries[k]] == Worth::faulty) continue;
+      batch.items[kept] = batch.items[k];
+      batch.entries[kept] = batch.entries[k];
+      batch.watches[kept] = batch.watches[k];
+      ++kept;
+    }
+    batch.items.resize(kept);
+    batch.entries.resize(kept);
+    batch.watches.resize(kept);
   }
 
   static bool is_scored(const Entry& entry) {
     return entry.kind == Entry::Kind::scored || entry.kind == Entry::Kind::released;
   }
 
-  // One reading's outcome: alerts, counters, summary, verdict. Says whether it may teach.
-  Trust conclude(std::size_t i, Effects& effects) {
+  // One reading's outcome: alerts, counters, summary, verdict. Says what it is worth.
+  Worth conclude(std::size_t i, Effects& effects) {
     const auto& entry = round[i];
     auto& sensor = sensors[index(entry.sensor)];
     if (entry.kind != Entry::Kind::released) sensor.last_arrival = entry.arrival;
-
-    std::optional<Score> combined;
-    std::string_view leader;
-    bool suspicious = false, learning = false, scored_by_learner = false;
     if (is_scored(entry)) {
       sensor.recent.add(entry.sample);
       sensor.last_value = entry.sample.value;
     }
-    for (std::size_t w = 0; w < sensor.watches.size(); ++w) {
-      const auto& type = detectors::types()[sensor.watches[w].type];
-      const auto& score = scores[i][w];
-      if (type.timeline == detectors::Timeline::event) {
-        const bool learner = type.kind != AlertKind::limit;
-        learning |= learner;
-        scored_by_learner |= learner && score.has_value();
-        if (score && (!combined || score->ratio > combined->ratio)) {
-          combined = score;
-          leader = type.name;
-        }
-        suspicious |= score && score->ratio >= limit_for(sensor, type.kind);
-      }
-      judge(entry.sensor, w, entry.sample.time, score, entry.position, effects);
-    }
-
+    const auto opinion = opinion_of(i);
+    const bool faulty = judge_all(i, effects);
+    const auto worth_now = faulty               ? Worth::faulty
+                           : opinion.suspicious ? Worth::suspicious
+                                                : Worth::normal;
     Outcome outcome = entry.outcome;
     if (is_scored(entry)) {
-      sensor.warming = learning && !scored_by_learner;
-      outcome = suspicious ? Outcome::held : sensor.warming ? Outcome::warming : Outcome::learned;
-      if (!suspicious) ++sensor.taught;
+      sensor.warming = opinion.warming;
+      outcome = faulty               ? Outcome::faulty
+                : opinion.suspicious ? Outcome::held
+                : sensor.warming     ? Outcome::warming
+                                     : Outcome::learned;
+      if (worth_now == Worth::normal) ++sensor.taught;
       add_to_minute(sensor, entry, outcome, effects);
     } else if (entry.kind == Entry::Kind::late) {
       summarise_late(entry, effects);
     }
+    if (worth_now == Worth::normal) count_lesson(sensor, entry);
     if (entry.kind != Entry::Kind::waiting) {
       outcomes.add(outcome);
       if (effects.want_verdicts) {
-        effects.verdicts.push_back(
-            {entry.sensor, entry.sample, outcome, combined, leader, has_alert(sensor)});
+        effects.verdicts.push_back({entry.sensor, entry.sample, outcome, opinion.combined,
+                                    opinion.leader, has_alert(sensor)});
       }
     }
-    return suspicious ? Trust::suspicious : Trust::normal;
+    return worth_now;
+  }
+
+  Opinion opinion_of(std::size_t i) const {
+    const auto& sensor = sensors[index(round[i].sensor)];
+    Opinion opinion;
+    bool learning = false, scored_by_learner = false;
+    for (std::size_t w = 0; w < sensor.watches.size(); ++w) {
+      const auto& type = types[sensor.watches[w].type];
+      if (hears_arrivals(type)) continue;
+      auto score = scores[i][w];
+      learning |= learns(type);
+      if (!score) continue;
+      scored_by_learner |= learns(type);
+      opinion.suspicious |= score->ratio >= limit_for(sensor, kind_of(type, *score));
+      // A sensor fault is told once; while it lasts, its ratio says nothing of the machine.
+      const bool known = class_of(type.kind) == AlertClass::sensor &&
+                         sensor.watches[w].alarm.phase == Phase::active;
+      if (known) score->ratio = std::min(score->ratio, just_below_limit);
+      if (!opinion.combined || score->ratio > opinion.combined->ratio) {
+        opinion.combined = score;
+        opinion.leader = type.name;
+      }
+    }
+    opinion.warming = learning && !scored_by_learner;
+    return opinion;
+  }
+
+  // Whether the sensor can be believed comes first: of the machine, a faulty one says nothing,
+  // neither that it is bad nor that it is well again. True when it is faulty.
+  bool judge_all(std::size_t i, Effects& effects) {
+    const auto& entry = round[i];
+    auto& sensor = sensors[index(entry.sensor)];
+    bool faulty = false;
+    for (std::size_t w = 0; w < sensor.watches.size(); ++w) {
+      const auto& type = types[sensor.watches[w].type];
+      if (!watches_sensor(type)) continue;
+      judge(i, w, effects);
+      const auto& score = scores[i][w];
+      faulty |=
+          is_scored(entry) && (sensor.watches[w].alarm.phase == Phase::active ||
+                               (score && score->ratio >= limit_for(sensor, kind_of(type, *score))));
+    }
+    for (std::size_t w = 0; w < sensor.watches.size(); ++w) {
+      const auto& type = types[sensor.watches[w].type];
+      if (watches_sensor(type)) continue;
+      if (faulty && watches_machine(type)) {
+        interrupt(sensor.watches[w].alarm);
+      } else {
+        judge(i, w, effects);
+      }
+    }
+    return faulty;
+  }
+
+  // Readings that were taken in, and no others: what the source sends again after a crash would
+  // else be counted twice by detectors that hear every arrival.
+  static bool is_lesson(const Entry& entry) {
+    return is_scored(entry) || entry.kind == Entry::Kind::waiting;
+  }
+
+  void count_lesson(Sensor& sensor, const Entry& entry) const {
+    if (!is_lesson(entry)) return;
+    for (auto& watch : sensor.watches) {
+      const auto& type = types[watch.type];
+      if (!learns(type) || !concerns(type, entry)) continue;
+      ++watch.baseline.learned;
+      if (!watch.baseline.since) watch.baseline.since = entry.sample.time;
+    }
+  }
+
+  // What the detectors took as normal: the alert about it is closed, and a new baseline begins. In
+  // the order of the readings, each after the alerts of its own reading, however the input was cut
+  // into rounds.
+  void accept_changes(Effects& effects) {
+    std::sort(accepted.begin(), accepted.end());
+    std::size_t closed = 0;
+    for (const auto& [i, w] : accepted) {
+      const auto& entry = round[i];
+      auto& sensor = sensors[index(entry.sensor)];
+      auto& watch = sensor.watches[w];
+      const bool counted = worth[i] == Worth::normal && is_lesson(entry);
+      if (counted) --watch.baseline.learned;  // it teaches the new one
+      if (watch.alarm.phase == Phase::active) {
+        auto alert = end_alarm(sensor, watch, entry.sample.time, entry.position,
+                               BaselineEnd::accepted, std::nullopt);
+        const auto place = told[i] + closed++;
+        effects.alerts.insert(effects.alerts.begin() + static_cast<std::ptrdiff_t>(place),
+                              std::move(alert));
+      }
+      interrupt(watch.alarm);
+      effects.baselines.push_back(past_baseline(sensor, watch, entry.sample.time, entry.position,
+                                                BaselineEnd::accepted, std::nullopt));
+      watch.baseline = watch.baseline.next(entry.sample.time);
+    }
   }
 
   static bool has_alert(const Sensor& sensor) {
@@ -358,45 +539,114 @@ struct Engine::Impl {
     return fixed ? 1.0 : sensor.profile->alarm.limit;
   }
 
+  void judge(std::size_t i, std::size_t w, Effects& effects) {
+    const auto& entry = round[i];
+    const auto& sensor = sensors[index(entry.sensor)];
+    const auto& type = types[sensor.watches[w].type];
+    judge(entry.sensor, w, entry.sample.time, scores[i][w], sample_for(type, sensor, entry),
+          entry.position, effects);
+  }
+
+  // `sample` is what the detector scored; nothing when it is silence that is judged.
   void judge(SensorId id, std::size_t w, Timestamp time, std::optional<Score> score,
-             Position position, Effects& effects) {
+             const std::optional<Sample>& sample, Position position, Effects& effects) {
     if (!score) return;
     auto& sensor = sensors[index(id)];
     auto& watch = sensor.watches[w];
-    const auto& type = detectors::types()[watch.type];
-    score->ratio /= limit_for(sensor, type.kind);
-    const auto event = advance(watch.alarm, sensor.profile->alarm, type.kind, time, score);
-    if (event)
-      effects.alerts.push_back(make_alert(sensor, watch, type, *event, time, *score, position));
+    auto& alarm = watch.alarm;
+    const auto& type = types[watch.type];
+    const bool active = alarm.phase == Phase::active;
+    const auto kind = active ? alarm.kind : kind_of(type, *score);
+    score->ratio /= limit_for(sensor, kind);
+    const bool may_raise = active || score->ratio < 1 || !is_open(sensor, kind);
+    const auto event = advance(alarm, sensor.profile->alarm, kind, time, score, may_raise);
+    if (!event) return;
+    if (*event == AlertEvent::raised) alarm.onset_ms = sensor.issued.issue(kind, alarm.onset);
+    effects.alerts.push_back(
+        make_alert(sensor, watch, *event, time, *score, explain(sensor, watch, sample), position));
   }
 
-  Alert make_alert(const Sensor& sensor, const Watch& watch, const detectors::DetectorType& type,
-                   AlertEvent event, Timestamp time, const Score& score, Position position) const {
-    auto alert = alert_frame(sensor, type.kind, type.name, watch.alarm, event, time, position);
-    alert.value = sensor.last_value;
+  // One alert of a kind is open on a sensor at a time: its retained state is one topic. Another
+  // detector that sees the same waits.
+  static bool is_open(const Sensor& sensor, AlertKind kind) {
+    const auto open = [&](const auto& one) {
+      return one.alarm.phase == Phase::active && one.alarm.kind == kind;
+    };
+    return std::any_of(sensor.watches.begin(), sensor.watches.end(), open) ||
+           std::any_of(sensor.leftovers.begin(), sensor.leftovers.end(), open);
+  }
+
+  // Without a sample, only what does not rest on one.
+  Explanation explain(const Sensor& sensor, const Watch& watch,
+                      const std::optional<Sample>& sample) const {
+    const bool arrival = hears_arrivals(types[watch.type]);
+    const Sample newest{arrival ? sensor.last_arrival : sensor.newest, sensor.last_value};
+    auto why = columns[watch.type]->explain({watch.slot, sample.value_or(newest)});
+    if (!sample) {
+      why.features.clear();
+      why.forecast.reset();
+    }
+    return why;
+  }
+
+  Alert make_alert(const Sensor& sensor, const Watch& watch, AlertEvent event, Timestamp time,
+                   const Score& score, const Explanation& why, Position position) const {
+    auto alert = alert_frame(sensor, types[watch.type].name, watch.alarm, watch.baseline, event,
+                             time, position);
+    name_detector(alert, watch);
     alert.expected = score.expected;
     alert.low = score.low;
     alert.high = score.high;
     alert.score = score.ratio;
     alert.priority = priority_of(alert.severity, score.ratio);
-    alert.detector_version = type.state_version;
-    alert.configuration = columns[watch.type]->fingerprint(watch.slot);
+    alert.confidence = why.confidence;
+    alert.forecast = why.forecast;
+    for (const auto& [feature, share] : why.features)
+      alert.features.push_back({std::string{feature}, share});
     alert.message = alert_message(alert, label_of(sensor));
     return alert;
   }
 
-  Alert alert_frame(const Sensor& sensor, AlertKind kind, std::string_view detector,
-                    const Alarm& alarm, AlertEvent event, Timestamp time, Position position) const {
+  void name_detector(Alert& alert, const Watch& watch) const {
+    alert.detector_version = types[watch.type].state_version;
+    alert.configuration = columns[watch.type]->fingerprint(watch.slot);
+  }
+
+  // Ends an active alarm because its baseline ends, and tells it.
+  Alert end_alarm(const Sensor& sensor, Watch& watch, Timestamp time, Position position,
+                  BaselineEnd why, std::optional<double> confidence) const {
+    close(watch.alarm, time);
+    auto alert = closed_alert(sensor, types[watch.type].name, watch.alarm, watch.baseline, time,
+                              position, why);
+    name_detector(alert, watch);
+    alert.confidence = confidence;
+    return alert;
+  }
+
+  // Closed by something other than a score: there is nothing to compare the value with.
+  Alert closed_alert(const Sensor& sensor, std::string_view detector, const Alarm& alarm,
+                     const Baseline& baseline, Timestamp time, Position position,
+                     std::optional<BaselineEnd> why) const {
+    auto alert = alert_frame(sensor, detector, alarm, baseline, AlertEvent::closed, time, position);
+    alert.expected = alert.low = alert.high = alert.value;
+    alert.priority = priority_of(alert.severity, 1);
+    alert.message = closing_message(alert, label_of(sensor), why);
+    return alert;
+  }
+
+  Alert alert_frame(const Sensor& sensor, std::string_view detector, const Alarm& alarm,
+                    const Baseline& baseline, AlertEvent event, Timestamp time,
+                    Position position) const {
     Alert alert;
     const auto& machine = machines[index(sensor.machine)].name;
-    alert.id = machine + "/" + sensor.name + "/" + std::string{name_of(kind)} + "/" +
+    alert.id = machine + "/" + sensor.name + "/" + std::string{name_of(alarm.kind)} + "/" +
                std::to_string(alarm.onset_ms);
     alert.revision = alarm.revision;
     alert.event = event;
     const bool over = event == AlertEvent::cleared || event == AlertEvent::closed;
     alert.state = over ? AlertState::cleared : AlertState::active;
     if (over) alert.cleared = time;
-    alert.kind = kind;
+    alert.kind = alarm.kind;
     alert.severity = alarm.severity;
     alert.machine = machine;
     alert.sensor = sensor.name;
@@ -404,8 +654,10 @@ struct Engine::Impl {
     alert.advice = sensor.profile->advice;
     alert.onset = alarm.onset;
     alert.time = time;
+    alert.value = sensor.last_value;
     alert.detector = detector;
-    alert.learned_readings = sensor.taught;
+    alert.baseline = baseline.version;
+    alert.learned_readings = baseline.learned;
     alert.evidence = sensor.recent.evidence();
     alert.position = position;
     return alert;
@@ -430,12 +682,11 @@ struct Engine::Impl {
     sensor.open.add(entry.sample.value);
     if (outcome == Outcome::held) sensor.open.quality |= quality_suspicious;
     if (outcome == Outcome::warming) sensor.open.quality |= quality_warming;
-    const bool fault =
+    const bool alerted =
         std::any_of(sensor.watches.begin(), sensor.watches.end(), [](const Watch& w) {
-          return w.alarm.phase == Phase::active &&
-                 class_of(detectors::types()[w.type].kind) == AlertClass::sensor;
+          return w.alarm.phase == Phase::active && class_of(w.alarm.kind) == AlertClass::sensor;
         });
-    if (fault) sensor.open.quality |= quality_fault;
+    if (alerted || outcome == Outcome::faulty) sensor.open.quality |= quality_fault;
   }
 
   static void close_minute(Sensor& sensor, Position position, Effects& effects) {
@@ -486,7 +737,7 @@ struct Engine::Impl {
 
   void hear_silence(const Event& event, Effects& effects) {
     for (std::size_t type = 0; type < columns.size(); ++type) {
-      if (!detectors::types()[type].hears_silence) continue;
+      if (!types[type].hears_silence) continue;
       columns[type]->silence(event.arrival, silence);
       each_sensor([&](SensorId id) { hear_silence_of(id, type, event, effects); });
     }
@@ -502,22 +753,82 @@ struct Engine::Impl {
       // In event time, silence began with the newest reading.
       score->onset = sensor.newest;
       score->expected = score->low = score->high = sensor.last_value;
-      judge(id, w, sensor.newest + (event.arrival - sensor.last_arrival), score, event.position,
-            effects);
+      judge(id, w, event_time(sensor, event), score, std::nullopt, event.position, effects);
     }
   }
 
+  // Now, on the sensor's own time line: as long after its newest reading as its silence lasts.
+  static Timestamp event_time(const Sensor& sensor, const Event& event) {
+    return sensor.newest + (event.arrival - sensor.last_arrival);
+  }
+
   void close_leftovers(Sensor& sensor, Position position, Effects& effects) {
-    for (auto& leftover : sensor.leftovers) {
-      ++leftover.alarm.revision;
-      auto alert = alert_frame(sensor, leftover.kind, leftover.detector, leftover.alarm,
-                               AlertEvent::closed, sensor.newest, position);
-      alert.value = alert.expected = alert.low = alert.high = sensor.last_value;
-      alert.priority = priority_of(alert.severity, 1);
-      alert.message = alert_message(alert, label_of(sensor));
-      effects.alerts.push_back(std::move(alert));
+    for (auto& [detector, alarm, baseline] : sensor.leftovers) {
+      close(alarm, sensor.newest);
+      effects.alerts.push_back(
+          closed_alert(sensor, detector, alarm, baseline, sensor.newest, position, std::nullopt));
     }
     sensor.leftovers.clear();
+  }
+
+  // --- a person's word: the machine was serviced, or is to be learned anew ---
+
+  void renew(const Event& event, Effects& effects) {
+    check(index(event.machine) < machines.size(), "an operation names a known machine");
+    const auto& concerned = machines[index(event.machine)].sensors;
+    const auto each = [&](auto&& visit) {
+      for (const auto id : concerned) {
+        if (event.sensor.value_or(id) == id) visit(id);
+      }
+    };
+    // What came before the operation counts before it: nothing of the old machine is to teach the
+    // new baseline.
+    each([&](SensorId id) {
+      while (!sensors[index(id)].waiting.empty()) release(id, event.position, effects);
+    });
+    flush(effects);
+    each([&](SensorId id) { renew(sensors[index(id)], event, effects); });
+  }
+
+  void renew(Sensor& sensor, const Event& event, Effects& effects) {
+    if (!sensor.seen) return;  // there is nothing to forget
+    const auto now = event_time(sensor, event);
+    const auto why = end_of(event.kind);
+    for (auto& watch : sensor.watches) {
+      if (!learns(types[watch.type])) continue;
+      auto& alarm = watch.alarm;
+      const auto confidence = explain(sensor, watch, std::nullopt).confidence;
+      const bool on_machine = class_of(alarm.kind) == AlertClass::machine;
+      if (alarm.phase == Phase::active && on_machine)
+        effects.alerts.push_back(end_alarm(sensor, watch, now, event.position, why, confidence));
+      interrupt(alarm);
+      auto past = past_baseline(sensor, watch, now, event.position, why, confidence);
+      Writer write{past.state};
+      columns[watch.type]->save(watch.slot, write);
+      effects.baselines.push_back(std::move(past));
+      columns[watch.type]->renew(watch.slot);
+      watch.baseline = watch.baseline.next();
+    }
+  }
+
+  PastBaseline past_baseline(const Sensor& sensor, const Watch& watch, Timestamp until,
+                             Position position, BaselineEnd why,
+                             std::optional<double> confidence) const {
+    const auto& type = types[watch.type];
+    PastBaseline past;
+    past.machine = machines[index(sensor.machine)].name;
+    past.sensor = sensor.name;
+    past.detector = type.name;
+    past.detector_version = type.state_version;
+    past.configuration = columns[watch.type]->fingerprint(watch.slot);
+    past.version = watch.baseline.version;
+    past.why = why;
+    past.since = watch.baseline.since;
+    past.until = until;
+    past.learned = watch.baseline.learned;
+    past.confidence = confidence;
+    past.position = position;
+    return past;
   }
 
   // --- state ---
@@ -530,11 +841,12 @@ struct Engine::Impl {
       SavedSensor out{sensor, {}};
       out.sensor.open.sensor = SensorId{};  // dense ids belong to this process, not to the state
       for (const auto& watch : sensor.watches) {
-        const auto& type = detectors::types()[watch.type];
+        const auto& type = types[watch.type];
         SavedDetector detector{std::string{type.name},
                                type.state_version,
                                columns[watch.type]->fingerprint(watch.slot),
                                watch.alarm,
+                               watch.baseline,
                                {}};
         Writer write{detector.state};
         columns[watch.type]->save(watch.slot, write);
@@ -556,6 +868,7 @@ struct Engine::Impl {
     in(magic, version);
     if (!in.ok()) return RestoreResult::damaged;
     if (magic != machine_magic) return RestoreResult::unknown_format;
+    if (version < format_version) return RestoreResult::older_version;
     if (version > format_version) return RestoreResult::newer_version;
     const auto body = take_sealed(in);
     if (!body || !in.at_end()) return RestoreResult::damaged;
@@ -580,24 +893,28 @@ struct Engine::Impl {
   }
 
   void adopt(Sensor& sensor, SavedDetector& saved) {
-    const auto type = detectors::find_type(saved.name);
+    const auto type = find_type(saved.name);
     const auto watch = std::find_if(sensor.watches.begin(), sensor.watches.end(),
                                     [&](const Watch& w) { return w.type == type; });
     if (watch == sensor.watches.end()) {
-      if (saved.alarm.phase == Phase::active && type < columns.size()) {
-        sensor.leftovers.push_back({saved.name, detectors::types()[type].kind, saved.alarm});
-      }
+      if (saved.alarm.phase == Phase::active)
+        sensor.leftovers.push_back({saved.name, saved.alarm, saved.baseline});
       return;
     }
     watch->alarm = saved.alarm;
+    watch->baseline = saved.baseline;
     auto& column = *columns[type];
-    const bool same = saved.version == detectors::types()[type].state_version &&
+    const bool same = saved.version == types[type].state_version &&
                       saved.fingerprint == column.fingerprint(watch->slot);
-    if (same && !column.restore(watch->slot, saved.state)) ++unreadable_states;
+    const bool kept = same && column.restore(watch->slot, saved.state);
+    if (!kept) watch->baseline = watch->baseline.next();
+    unreadable_states += same && !kept;
   }
 };
 
-Engine::Engine(std::shared_ptr<const Plan> plan) : impl_(std::make_unique<Impl>(std::move(plan))) {}
+Engine::Engine(std::shared_ptr<const Plan> plan) : Engine(std::move(plan), detectors::types()) {}
+Engine::Engine(std::shared_ptr<const Plan> plan, std::span<const detectors::DetectorType> types)
+    : impl_(std::make_unique<Impl>(std::move(plan), types)) {}
 Engine::~Engine() = default;
 Engine::Engine(Engine&&) noexcept = default;
 Engine& Engine::operator=(Engine&&) noexcept = default;
@@ -623,13 +940,29 @@ void Engine::refuse(Outcome why) noexcept {
   impl_->outcomes.add(why);
 }
 
+std::optional<MachineId> Engine::find_machine(std::string_view machine) const {
+  const auto it = impl_->machine_ids.find(machine);
+  return it == impl_->machine_ids.end() ? std::nullopt : std::optional{it->second};
+}
+
+std::optional<SensorId> Engine::find_sensor(std::string_view machine,
+                                            std::string_view sensor) const {
+  impl_->set_key(machine, sensor);
+  const auto it = impl_->sensor_ids.find(impl_->key);
+  return it == impl_->sensor_ids.end() ? std::nullopt : std::optional{it->second};
+}
+
 void Engine::step(std::span<const Event> events, Effects& effects) {
   for (const auto& event : events) {
     if (event.kind == Event::Kind::reading) {
       impl_->take(event, effects);
-    } else {
-      impl_->flush(effects);
+      continue;
+    }
+    impl_->flush(effects);
+    if (event.kind == Event::Kind::tick) {
       impl_->tick(event, effects);
+    } else {
+      impl_->renew(event, effects);
     }
   }
   impl_->flush(effects);
@@ -698,12 +1031,13 @@ RestoreResult Engine::restore_all(std::string_view bytes, Position& position) {
   in(magic, version);
   if (!in.ok()) return RestoreResult::damaged;
   if (magic != engine_magic) return RestoreResult::unknown_format;
+  if (version < format_version) return RestoreResult::older_version;
   if (version > format_version) return RestoreResult::newer_version;
   const auto body = take_sealed(in);
   if (!body) return RestoreResult::damaged;
 
   // Into an engine of its own first: what cannot be read leaves this one as it was.
-  Engine fresh{impl_->plan};
+  Engine fresh{impl_->plan, impl_->types};
   Reader reader{*body};
   Position applied = 0;
   std::uint32_t machines = 0;

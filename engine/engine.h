@@ -17,16 +17,23 @@
 
 #include "core/accounting.h"
 #include "core/alert.h"
+#include "core/baseline.h"
 #include "core/reading.h"
 #include "core/score.h"
 #include "core/summary.h"
+#include "detectors/detector.h"
 #include "engine/plan.h"
 
 namespace millwright::engine {
 
 // One thing that happens to the engine, in journal order.
 struct Event {
-  enum class Kind : std::uint8_t { reading, tick };
+  enum class Kind : std::uint8_t {
+    reading,
+    tick,
+    serviced,   // a person says that the machine was serviced: what it was like no longer counts
+    rebaseline  // a person asks for a new baseline
+  };
   Kind kind = Kind::reading;
   Position position = 0;  // of the journal record it came from; never falls
   Timestamp received;     // the gateway's wall clock, against which the future is judged; may step
@@ -36,6 +43,8 @@ struct Event {
   // The source sends it again: it may have been taken in before. When it is not newer than the
   // sensor's newest, it was, and is a duplicate where it would else be late.
   bool redelivered = false;
+  MachineId machine{};               // kinds serviced and rebaseline
+  std::optional<SensorId> sensor{};  // this one of its sensors; nothing: all of them
 };
 
 // One reading's combined outcome: for `replay --scores`.
@@ -52,11 +61,13 @@ struct Verdict {
 struct Effects {
   std::vector<Alert> alerts;
   std::vector<Summary> summaries;
+  std::vector<PastBaseline> baselines;  // that were replaced
   bool want_verdicts = false;
   std::vector<Verdict> verdicts;  // in the order in which readings were scored, if wanted
   void clear() {
     alerts.clear();
     summaries.clear();
+    baselines.clear();
     verdicts.clear();
   }
 };
@@ -69,12 +80,20 @@ struct SensorInfo {
 };
 
 // A bad restore says why; the engine is then as it was before, or the machine starts anew.
-enum class RestoreResult : std::uint8_t { ok, damaged, newer_version, unknown_format };
+enum class RestoreResult : std::uint8_t {
+  ok,
+  damaged,
+  newer_version,
+  older_version,
+  unknown_format
+};
 
 // Thread rule: one thread. Not copyable.
 class Engine {
  public:
   explicit Engine(std::shared_ptr<const Plan> plan);  // shared: lanes and reloads read one plan
+  // With other detectors than the one list; borrowed.
+  Engine(std::shared_ptr<const Plan> plan, std::span<const detectors::DetectorType> types);
   ~Engine();
   Engine(Engine&&) noexcept;
   Engine& operator=(Engine&&) noexcept;
@@ -85,6 +104,9 @@ class Engine {
   std::optional<SensorId> sensor(std::string_view machine, std::string_view sensor,
                                  Outcome& refused);
   void refuse(Outcome why) noexcept;
+  // Who is known; these onboard nobody.
+  std::optional<MachineId> find_machine(std::string_view machine) const;
+  std::optional<SensorId> find_sensor(std::string_view machine, std::string_view sensor) const;
 
   void step(std::span<const Event> events, Effects& effects);
 
@@ -100,9 +122,9 @@ class Engine {
   std::size_t active_alerts() const;
   std::size_t warming() const;  // sensors still warming up
 
-  // One machine's whole state. Restoring it into an engine that does not have the machine yet
-  // continues exactly; under another plan, every detector whose parameters did not change keeps its
-  // state to the byte, the others start anew.
+  // One machine's whole state (docs/formats/state.md). Restoring it into an engine that does not
+  // have the machine yet continues exactly; under another plan, every detector whose parameters did
+  // not change keeps its state to the byte, the others start anew.
   std::string save(MachineId id) const;
   RestoreResult restore(std::string_view bytes);
   // Detectors that had to start anew because a restore found their bytes unreadable; 0 unless there

@@ -34,6 +34,17 @@ void Feed::tick(Position position, Timestamp received, Timestamp arrival) {
     events_.push_back({Event::Kind::tick, position, received, arrival, {}, false});
 }
 
+bool Feed::renew(const Engine& engine, Event::Kind kind, std::string_view machine,
+                 std::string_view sensor, Position position, Timestamp received,
+                 Timestamp arrival) {
+  const auto known = engine.find_machine(machine);
+  const auto only = engine.find_sensor(machine, sensor);
+  if (!known || (!sensor.empty() && !only)) return false;
+  if (clock_ == Clock::event) received = arrival = now_.value_or(arrival);
+  events_.push_back({kind, position, received, arrival, {}, false, *known, only});
+  return true;
+}
+
 void Feed::step(Engine& engine, Effects& effects) {
   engine.step(events_, effects);
   events_.clear();

@@ -32,6 +32,11 @@ class Feed {
   // Time has passed; ignored with Clock::event.
   void tick(Position position, Timestamp received, Timestamp arrival);
 
+  // A person said that the machine was serviced, or asked for a new baseline; `sensor` empty: of
+  // all its sensors. False, and nothing is done, when there is no such machine or sensor.
+  bool renew(const Engine& engine, Event::Kind kind, std::string_view machine,
+             std::string_view sensor, Position position, Timestamp received, Timestamp arrival);
+
   // Steps the engine over what was fed and forgets it.
   void step(Engine& engine, Effects& effects);
 

@@ -7,6 +7,11 @@
 namespace millwright::engine {
 namespace {
 
+// The noise is gone rather than grown, as far as the detector says.
+bool is_quieter(const Alert& alert) {
+  return !alert.features.empty() && alert.features.front().name == "smoother";
+}
+
 std::string with_unit(double value, const std::string& unit) {
   return unit.empty() ? format_value(value) : format_value(value) + " " + unit;
 }
@@ -26,6 +31,30 @@ std::string direction(const Alert& alert) {
 
 std::string band(const Alert& alert) {
   return fmt::format("{} to {}", format_value(alert.low), with_unit(alert.high, alert.unit));
+}
+
+// `since 04:33 UTC (2 h)`; without the length while there is none.
+std::string since_when(const Alert& alert) {
+  const auto start = "since " + clock_time(alert.onset, alert.time);
+  if (alert.time <= alert.onset) return start;
+  return fmt::format("{} ({})", start, describe_duration(alert.time - alert.onset));
+}
+
+// `, where 58.1 to 66 degC is usual`; nothing when the band is open.
+std::string usual_band(const Alert& alert) {
+  if (!std::isfinite(alert.low) || !std::isfinite(alert.high)) return "";
+  return fmt::format(", where {} is usual", band(alert));
+}
+
+// `; going on like this, it reaches 90 degC on 2024-12-03`
+std::string outlook(const Alert& alert) {
+  if (!alert.forecast) return "";
+  const auto day = format_time(alert.forecast->reaches).substr(0, 10);
+  const auto now = format_time(alert.time).substr(0, 10);
+  const auto when =
+      day == now ? "at " + clock_time(alert.forecast->reaches, alert.time) : "on " + day;
+  return fmt::format("; going on like this, it reaches {} {}",
+                     with_unit(alert.forecast->limit, alert.unit), when);
 }
 
 std::string what_is_wrong(const Alert& alert, std::string_view label) {
@@ -52,6 +81,31 @@ std::string what_is_wrong(const Alert& alert, std::string_view label) {
     case AlertKind::stuck:
       return fmt::format("{} shows exactly {} since {} ({}), although it normally varies", label,
                          value, since, lasting);
+    case AlertKind::saturated:
+      return fmt::format("{} stays at the end of its range, {}, {}: the true value may lie beyond",
+                         label, value, since_when(alert));
+    case AlertKind::drift:
+      return fmt::format("{} has drifted {} {} its reference ({} instead of {}) {}", label, off,
+                         direction(alert), value, with_unit(alert.expected, alert.unit),
+                         since_when(alert));
+    case AlertKind::trend:
+      return fmt::format("{} keeps {} {}: it is {} {} normal ({} instead of {})", label,
+                         alert.value >= alert.expected ? "rising" : "falling", since_when(alert),
+                         off, direction(alert), value, with_unit(alert.expected, alert.unit));
+    case AlertKind::spread:
+      return fmt::format("{} scatters {} than usual {}: {} now{}", label,
+                         is_quieter(alert) ? "less" : "more", since_when(alert), value,
+                         usual_band(alert));
+    case AlertKind::pattern:
+      return fmt::format("{} moves in a way not seen before {}: {} now{}", label, since_when(alert),
+                         value, usual_band(alert));
+    case AlertKind::seasonal:
+      return fmt::format(
+          "{} is {} {} what is usual at this time of its cycle ({} instead of {}) {}", label, off,
+          direction(alert), value, with_unit(alert.expected, alert.unit), since_when(alert));
+    case AlertKind::model:
+      return fmt::format("{} does not follow its usual dynamics {}: {} where {} was expected",
+                         label, since_when(alert), value, with_unit(alert.expected, alert.unit));
     default:
       return fmt::format("{} is {} {} normal ({} instead of {}) since {}", label, off,
                          direction(alert), value, with_unit(alert.expected, alert.unit), since);
@@ -77,10 +131,26 @@ std::string alert_message(const Alert& alert, std::string_view label) {
                        with_unit(alert.value, alert.unit),
                        describe_duration(alert.time - alert.onset));
   }
-  if (alert.event == AlertEvent::closed) {
+  return what_is_wrong(alert, label) + outlook(alert);
+}
+
+std::string closing_message(const Alert& alert, std::string_view label,
+                            std::optional<BaselineEnd> why) {
+  if (!why)
     return fmt::format("{}: the {} detector no longer watches this sensor", label, alert.detector);
+  switch (*why) {
+    case BaselineEnd::accepted:
+      return fmt::format("{} has stayed as it is for {}: this is taken as normal from now on ({})",
+                         label, describe_duration(alert.time - alert.onset),
+                         with_unit(alert.value, alert.unit));
+    case BaselineEnd::serviced:
+      return fmt::format("{}: closed, the machine was serviced; what is normal is learned anew",
+                         label);
+    case BaselineEnd::rebaseline:
+      return fmt::format("{}: closed, a new baseline was asked for; what is normal is learned anew",
+                         label);
   }
-  return what_is_wrong(alert, label);
+  return fmt::format("{}: closed", label);
 }
 
 }  // namespace millwright::engine

@@ -1,16 +1,22 @@
 // The sentence of an alert: what a mechanic reads.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "core/alert.h"
+#include "core/baseline.h"
 
 namespace millwright::engine {
 
-// From kind, value, expected, band, onset and time of the alert. `label` is what the mechanic calls
-// the sensor.
+// From kind, value, expected, band, onset, time and forecast of the alert. `label` is what the
+// mechanic calls the sensor.
 std::string alert_message(const Alert& alert, std::string_view label);
+// Of an alert that ends without its score: its baseline came to an end, or (nothing) its detector
+// was taken away.
+std::string closing_message(const Alert& alert, std::string_view label,
+                            std::optional<BaselineEnd> why);
 
 // 71.4, 0.0312, 12340: four significant digits, no exponent between 1e-4 and 1e7.
 std::string format_value(double value);

@@ -31,11 +31,12 @@ bool class_matches(std::string_view& glob, char c) {
 
 }  // namespace
 
-std::vector<DetectorChoice> auto_detectors() {
-  std::vector<DetectorChoice> choices;
-  for (const auto& type : detectors::types()) choices.push_back({std::string{type.name}, {}});
-  return choices;
+std::optional<std::vector<DetectorChoice>> detector_set(std::string_view name) {
+  if (name != "auto" && name != "precise") return std::nullopt;
+  return std::vector<DetectorChoice>{{std::string{name}, {}}, {"gap", {}}, {"stuck", {}}};
 }
+
+std::vector<DetectorChoice> auto_detectors() { return *detector_set("auto"); }
 
 const Profile& profile_for(const Plan& plan, std::string_view machine, std::string_view sensor) {
   static const Profile fallback = [] {

@@ -50,7 +50,9 @@ struct Plan {
   friend bool operator==(const Plan&, const Plan&) = default;
 };
 
-// The detectors of the profile `auto`.
+// The detectors of a ready-made set: `auto` or `precise`, each with what finds faults of the sensor
+// itself. Nothing for another name.
+std::optional<std::vector<DetectorChoice>> detector_set(std::string_view name);
 std::vector<DetectorChoice> auto_detectors();
 
 // The profile for a sensor: the first match, else `auto` alone.

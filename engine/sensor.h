@@ -42,19 +42,30 @@ class Recent {
   std::uint64_t next_ = 0;
 };
 
+// Which baseline the detector works with: a new version when the old one no longer counts.
+struct Baseline {
+  std::uint32_t version = 1;
+  std::optional<Timestamp> since{};  // event time of the first reading that taught it
+  std::uint64_t learned = 0;         // readings that taught it
+
+  Baseline next(std::optional<Timestamp> from = {}) const { return {version + 1, from, 0}; }
+  static void fields(auto& io, auto& b) { io(b.version, b.since, b.learned); }
+};
+
 // One detector at work on the sensor.
 struct Watch {
   std::size_t type = 0;      // index in detectors::types()
   detectors::Slot slot = 0;  // in that type's column
   Alarm alarm;
+  Baseline baseline;
 };
 
 // An alert whose detector the configuration took away: it is closed at the next tick.
 struct Leftover {
   std::string detector;
-  AlertKind kind{};
   Alarm alarm;
-  static void fields(auto& io, auto& l) { io(l.detector, l.kind, l.alarm); }
+  Baseline baseline;
+  static void fields(auto& io, auto& l) { io(l.detector, l.alarm, l.baseline); }
 };
 
 // A reading that waits in the reorder buffer.
@@ -70,6 +81,7 @@ struct Sensor {
   const Profile* profile = nullptr;
   std::vector<Watch> watches;
   std::vector<Leftover> leftovers;
+  IssuedOnsets issued;
 
   bool seen = false;  // any reading taken in
   bool warming = true;
@@ -84,7 +96,7 @@ struct Sensor {
 
   static void fields(auto& io, auto& s) {
     io(s.seen, s.warming, s.taught, s.newest, s.last_arrival, s.last_value, s.open, s.recent,
-       s.waiting, s.leftovers);
+       s.waiting, s.leftovers, s.issued);
   }
 };
 

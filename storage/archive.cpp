@@ -125,6 +125,14 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
 ON CONFLICT (id, revision) DO NOTHING
 )sql";
 
+// Its end is part of the key: a state that was lost begins with version 1 again.
+constexpr const char* insert_baseline = R"sql(
+INSERT INTO baseline (machine, sensor, detector, version, until, reason, since, learned, confidence,
+                      detector_version, config, lane, position, state)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+ON CONFLICT (machine, sensor, detector, version, until) DO NOTHING
+)sql";
+
 constexpr const char* insert_outbox = R"sql(
 INSERT INTO outbox (topic, payload, retain, priority, alert_id, revision, expiry)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING sequence
@@ -161,6 +169,7 @@ class Session {
   void set_synchronous(bool full);
   void write_summaries(const std::vector<SummaryRow>& rows);
   std::set<EventKey> write_alerts(const std::vector<AlertRow>& rows);
+  void write_baselines(const std::vector<BaselineRow>& rows);
   std::vector<OutboxRow> write_outbox(const std::vector<OutboxRow>& rows,
                                       const std::set<EventKey>& fresh);
 
@@ -172,6 +181,7 @@ class Session {
   Statement insert_event_ = database_.prepare(insert_event);
   Statement find_event_ =
       database_.prepare("SELECT 1 FROM alert_event WHERE id = ?1 AND revision = ?2");
+  Statement insert_baseline_ = database_.prepare(insert_baseline);
   Statement insert_outbox_ = database_.prepare(insert_outbox);
   Statement delete_outbox_ = database_.prepare("DELETE FROM outbox WHERE sequence = ?1");
   Statement select_outbox_ = database_.prepare(select_outbox);
@@ -191,11 +201,12 @@ void Session::set_synchronous(bool full) {
 }
 
 Committed Session::commit(const Batch& batch) {
-  set_synchronous(!batch.alerts.empty() || !batch.outbox.empty());
+  set_synchronous(!batch.alerts.empty() || !batch.baselines.empty() || !batch.outbox.empty());
   try {
     Transaction transaction{database_};
     Committed committed;
     write_summaries(batch.summaries);
+    write_baselines(batch.baselines);
     committed.outbox = write_outbox(batch.outbox, write_alerts(batch.alerts));
     for (const auto sequence : batch.delivered) delete_outbox_.run(sequence);
     for (const auto& through : batch.through) set_position_.run(through.first, through.second);
@@ -252,6 +263,16 @@ std::set<EventKey> Session::write_alerts(const std::vector<AlertRow>& rows) {
   return fresh;
 }
 
+void Session::write_baselines(const std::vector<BaselineRow>& rows) {
+  for (const auto& row : rows) {
+    const auto& b = row.baseline;
+    const std::optional<Blob> state = b.state.empty() ? std::nullopt : std::optional{Blob{b.state}};
+    insert_baseline_.run(b.machine, b.sensor, b.detector, b.version, b.until, name_of(b.why),
+                         b.since, b.learned, b.confidence, b.detector_version,
+                         fmt::format("{:016x}", b.configuration), row.lane, b.position, state);
+  }
+}
+
 std::vector<OutboxRow> Session::write_outbox(const std::vector<OutboxRow>& rows,
                                              const std::set<EventKey>& fresh) {
   std::vector<OutboxRow> added;
@@ -303,9 +324,15 @@ struct Archive::Impl {
     try {
       session = std::make_unique<Session>(open_archive(file));
     } catch (const StorageError& error) {
-      if (!is_damage(error.code())) throw;
+      if (!is_damage(error.code()) && !has_lost_its_schema(error)) throw;
       replace(error);
     }
+  }
+
+  // A damaged definition of a table can look whole to SQLite: it then only lacks what our
+  // statements name.
+  bool has_lost_its_schema(const StorageError& error) const {
+    return error.code() == SQLITE_ERROR && says_it_is_ours(file);
   }
 
   void replace(const StorageError& damage) {

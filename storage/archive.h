@@ -13,6 +13,7 @@
 
 #include "core/accounting.h"
 #include "core/alert.h"
+#include "core/baseline.h"
 #include "core/summary.h"
 
 namespace millwright::storage {
@@ -35,6 +36,12 @@ struct AlertRow {
   std::string document;  // JSON
 };
 
+// What a detector had learned before something new took its place.
+struct BaselineRow {
+  std::uint32_t lane = 0;
+  PastBaseline baseline;
+};
+
 // A message that waits for the broker's acknowledgement.
 struct OutboxRow {
   std::uint64_t sequence = 0;  // rises; assigned by the archive
@@ -52,6 +59,7 @@ struct OutboxRow {
 struct Batch {
   std::vector<SummaryRow> summaries;
   std::vector<AlertRow> alerts;
+  std::vector<BaselineRow> baselines;
   std::vector<OutboxRow> outbox;
   std::vector<std::uint64_t> delivered;                     // outbox rows to remove
   std::vector<std::pair<std::uint32_t, Position>> through;  // lane, position
@@ -86,8 +94,8 @@ class Archive {
   // archive.
   const std::optional<std::string>& set_aside() const;
 
-  // One transaction; synchronous=FULL when it holds alerts or outbox rows, NORMAL otherwise. Throws
-  // StorageError and leaves the file as it was.
+  // One transaction; synchronous=FULL when it holds alerts, baselines or outbox rows, else NORMAL.
+  // Throws StorageError and leaves the file as it was.
   Committed commit(const Batch& batch);
 
   // Outbox rows still to be delivered, by sequence: the events of an alert keep their order, and a

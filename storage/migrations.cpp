@@ -95,6 +95,26 @@ CREATE TABLE lane_position (
 ) STRICT;
 )sql";
 
+constexpr const char* version_2 = R"sql(
+CREATE TABLE baseline (
+  machine TEXT NOT NULL,
+  sensor TEXT NOT NULL,
+  detector TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  until INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  since INTEGER,
+  learned INTEGER NOT NULL,
+  confidence REAL,
+  detector_version INTEGER NOT NULL,
+  config TEXT NOT NULL,
+  lane INTEGER NOT NULL,
+  position INTEGER NOT NULL,
+  state BLOB,
+  PRIMARY KEY (machine, sensor, detector, version, until)
+) STRICT;
+)sql";
+
 // The copy gets its name only when it is whole and synced.
 void copy_before(Database& database, const fs::path& file, int version) {
   auto copy = file, part = file;
@@ -124,7 +144,7 @@ void drop_views(Database& database) {
 }  // namespace
 
 const Schema& archive_schema() {
-  static const Schema schema{{{1, version_1}}, archive_views()};
+  static const Schema schema{{{1, version_1}, {2, version_2}}, archive_views()};
   return schema;
 }
 

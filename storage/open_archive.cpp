@@ -28,16 +28,21 @@ constexpr std::uintmax_t largest_checked_at_open = 64U << 20U;
 }
 
 // Reads the application id from the bytes: to open somebody else's database could already roll back
-// its journal.
-void refuse_foreign_header(const fs::path& file) {
+// its journal. 0 when there is no SQLite database.
+std::uint32_t id_in_header(const fs::path& file) {
   constexpr std::string_view signature{"SQLite format 3\0", 16};
   constexpr std::size_t id_at = 68;
-  if (!fs::exists(file)) return;
+  if (!fs::exists(file)) return 0;
   std::array<char, id_at + 4> header{};
-  if (File{file, O_RDONLY}.read(header.data(), header.size(), 0) != header.size()) return;
-  if (std::string_view{header.data(), signature.size()} != signature) return;
+  if (File{file, O_RDONLY}.read(header.data(), header.size(), 0) != header.size()) return 0;
+  if (std::string_view{header.data(), signature.size()} != signature) return 0;
   std::uint32_t id = 0;
   for (std::size_t i = 0; i < 4; ++i) id = id << 8U | static_cast<unsigned char>(header[id_at + i]);
+  return id;
+}
+
+void refuse_foreign_header(const fs::path& file) {
+  const auto id = id_in_header(file);
   if (id != 0 && id != static_cast<std::uint32_t>(application_id)) refuse_foreign(file);
 }
 
@@ -85,6 +90,10 @@ void configure(Database& database) {
 }
 
 }  // namespace
+
+bool says_it_is_ours(const fs::path& file) {
+  return id_in_header(file) == static_cast<std::uint32_t>(application_id);
+}
 
 Database open_archive(const fs::path& file, const Schema& schema) {
   try {

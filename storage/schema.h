@@ -38,4 +38,7 @@ void migrate(Database& database, const std::filesystem::path& file, const Schema
 // says.
 Database open_archive(const std::filesystem::path& file, const Schema& schema = archive_schema());
 
+// Does the file's header carry our application id?
+bool says_it_is_ours(const std::filesystem::path& file);
+
 }  // namespace millwright::storage

@@ -53,6 +53,14 @@ SELECT e.time / 1e6 AS time,
        strftime('%Y-%m-%dT%H:%M:%fZ', a.cleared / 1e6, 'unixepoch') AS cleared_text,
        e.value, e.expected, e.low, e.high, e.score, e.message
 FROM alert_event AS e JOIN alert AS a ON a.id = e.id;
+
+CREATE VIEW baseline_history AS
+SELECT b.until / 1e6 AS time,
+       strftime('%Y-%m-%dT%H:%M:%fZ', b.until / 1e6, 'unixepoch') AS time_text,
+       b.machine, b.sensor, b.detector, b.version, b.reason,
+       strftime('%Y-%m-%dT%H:%M:%fZ', b.since / 1e6, 'unixepoch') AS since_text,
+       b.learned, b.confidence, b.detector_version, b.config, length(b.state) AS state_bytes
+FROM baseline AS b;
 )sql";
 }
 

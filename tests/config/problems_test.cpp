@@ -141,8 +141,8 @@ TEST_CASE("a wrong type or range says what was expected and what was found") {
        "1:48: error: /profiles/0/sensitivity: expected \"low\", \"normal\" or \"high\", found the "
        "text \"medium\""},
       {"{ \"profiles\": [ { \"match\": \"*\", \"detectors\": \"spike\" } ] }",
-       "1:46: error: /profiles/0/detectors: expected \"auto\", \"none\", a list of detectors or an "
-       "object of them, "
+       "1:46: error: /profiles/0/detectors: expected \"auto\", \"precise\", \"none\", a list of "
+       "detectors or an object of them, "
        "found the text \"spike\""},
       {"{ \"profiles\": [ { \"match\": \"*\", \"detectors\": [ 3 ] } ] }",
        "1:48: error: /profiles/0/detectors/0: expected a detector's name or { name: { parameter: "

@@ -5,7 +5,6 @@
 #include <string>
 
 #include "config/config.h"
-#include "detectors/all.h"
 #include "engine/plan.h"
 #include "tests/config/support.h"
 
@@ -131,19 +130,46 @@ std::vector<std::string> names(const engine::Profile& profile) {
   return out;
 }
 
+using Names = std::vector<std::string>;
+
 TEST_CASE("detectors are written in four ways") {
-  std::vector<std::string> all;
-  for (const auto& type : detectors::types()) all.emplace_back(type.name);
-  CHECK(names(profile(R"("detectors": "auto")")) == all);
   CHECK(names(profile(R"("detectors": "none")")).empty());
   CHECK(names(profile(R"("detectors": [])")).empty());
-  CHECK(names(profile(R"("detectors": ["gap", "spike"])")) ==
-        std::vector<std::string>{"spike", "gap"});
+  CHECK(names(profile(R"("detectors": ["gap", "spike"])")) == Names{"spike", "gap"});
   CHECK(profile(R"("detectors": ["gap", { "spike": { "threshold": 8 } }])") ==
         profile(R"("detectors": { "spike": { "threshold": 8 }, "gap": {} })"));
-  const auto tuned = profile(R"("detectors": [{ "spike": { "threshold": 8 } }, "auto"])");
-  CHECK(names(tuned) == all);
-  CHECK(detector(tuned, "spike")->parameters == ParameterValues{{"threshold", 8}});
+}
+
+TEST_CASE("auto and precise are sets by their names, and detectors in an object") {
+  const Names all{"auto", "gap", "stuck"};
+  CHECK(names(profile(R"("detectors": "auto")")) == all);
+  CHECK(names(profile(R"("detectors": ["auto"])")) == all);
+  CHECK(names(profile(R"("detectors": "precise")")) == Names{"precise", "gap", "stuck"});
+  for (const auto& choice : profile(R"("detectors": "auto")").detectors)
+    CHECK(choice.parameters.empty());
+
+  const auto alone = profile(R"("detectors": { "auto": { "frame_s": 60 } })");
+  CHECK(names(alone) == Names{"auto"});
+  CHECK(detector(alone, "auto")->parameters == ParameterValues{{"frame_s", 60}});
+
+  // A set in a list: whatever the list tunes keeps its parameters, before and behind it.
+  for (const auto* text : {R"("detectors": ["auto", { "gap": { "factor": 20 } }])",
+                           R"("detectors": [{ "gap": { "factor": 20 } }, "auto"])"}) {
+    CAPTURE(text);
+    const auto tuned = profile(text);
+    CHECK(names(tuned) == all);
+    CHECK(detector(tuned, "gap")->parameters == ParameterValues{{"factor", 20}});
+    CHECK(detector(tuned, "auto")->parameters.empty());
+  }
+  const auto framed = profile(R"("detectors": ["auto", { "auto": { "frame_s": 60 } }])");
+  CHECK(names(framed) == all);
+  CHECK(detector(framed, "auto")->parameters == ParameterValues{{"frame_s", 60}});
+
+  CHECK(names(profile(R"("detectors": ["auto", "trend"])")) ==
+        Names{"auto", "gap", "stuck", "trend"});
+  CHECK(names(profile(R"("detectors": ["auto", "gap"])")) == all);
+  CHECK(names(profile(R"("detectors": ["auto", "precise"])")) ==
+        Names{"auto", "precise", "gap", "stuck"});
 }
 
 TEST_CASE("limits are added to whatever the detectors say") {
@@ -154,7 +180,10 @@ TEST_CASE("limits are added to whatever the detectors say") {
   CHECK(profile(R"("detectors": { "limit": { "low": 0 } }, "limits": { "high": 1 })")
             .detectors[0]
             .parameters == ParameterValues{{"high", 1}, {"low", 0}});
-  CHECK(names(profile(R"("detectors": "auto", "limits": {})")).size() == detectors::types().size());
+  CHECK(names(profile(R"("detectors": "auto", "limits": { "high": 1 })")) ==
+        Names{"auto", "limit", "gap", "stuck"});
+  CHECK(names(profile(R"("detectors": "auto", "limits": {})")) ==
+        names(profile(R"("detectors": "auto")")));
 }
 
 TEST_CASE("sensitivity sets the alarm limit") {
@@ -240,14 +269,17 @@ TEST_CASE("the fingerprint follows the meaning, not the writing") {
   CHECK(plain == of(R"({ "$schema": "elsewhere" })"));
   CHECK(
       plain ==
-      of(R"({ "profiles": [ { "match": "*", "detectors": ["auto", { "spike": { "threshold": 5 } }] } ] })"));
+      of(R"({ "profiles": [ { "match": "*", "detectors": ["auto", { "gap": { "factor": 10 } }] } ] })"));
   for (
       const auto* other :
       {R"({ "site": "b" })", R"({ "broker": { "keep_alive_s": 16 } })",
        R"({ "processing": { "reorder_ms": 1 } })",
        R"({ "processing": { "future_tolerance_s": 1 } })", R"({ "limits": { "sensors": 1 } })",
        R"({ "archive": { "enabled": false } })", R"({ "profiles": [ { "match": "*/*" } ] })",
-       R"({ "profiles": [ { "match": "*", "detectors": ["auto", { "spike": { "threshold": 6 } }] } ] })",
+       R"({ "profiles": [ { "match": "*", "detectors": ["auto", { "gap": { "factor": 11 } }] } ] })",
+       R"({ "profiles": [ { "match": "*", "detectors": ["auto", "trend"] } ] })",
+       R"({ "profiles": [ { "match": "*", "detectors": "precise" } ] })",
+       R"({ "profiles": [ { "match": "*", "detectors": { "auto": {} } } ] })",
        R"({ "profiles": [ { "match": "*", "detectors": "none" } ] })",
        R"({ "profiles": [ { "match": "*", "limits": { "high": 1 } } ] })",
        R"({ "profiles": [ { "match": "*", "sensitivity": "high" } ] })",

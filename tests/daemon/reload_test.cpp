@@ -85,7 +85,7 @@ TEST_CASE("a reload with a new limit for one sensor acts, and the others keep wh
   Client client{listener(broker, "client")};
   REQUIRE(client.up());
   REQUIRE(wait_until([&] { return site.running_and_connected(); }));
-  feed(client, 0, 350);  // more than the warm-up of every detector
+  feed(client, 0, 350);  // more than the warm-up of `spike`
   REQUIRE(pass_marker(client, minute_second(350)));
   REQUIRE(!alerts(client, "torque"));
   REQUIRE(!alerts(client, "current"));

@@ -29,16 +29,19 @@ struct Entry {
 constexpr const char* plain = R"({
   "inputs": [
     { "topic": "t/{machine}/{sensor}", "format": "json", "value": "/v", "time": "/t",
-      "machine": "{machine}", "sensor": "{sensor}" } ] })";
+      "machine": "{machine}", "sensor": "{sensor}" } ],
+  "profiles": [ { "match": "*", "detectors": ["auto", "rate", "spike", "shift"] } ] })";
 constexpr const char* limited = R"({
   "inputs": [
     { "topic": "t/{machine}/{sensor}", "format": "json", "value": "/v", "time": "/t",
       "machine": "{machine}", "sensor": "{sensor}" } ],
+  "profiles": [ { "match": "*", "detectors": ["auto", "rate", "spike", "shift"] } ],
   "overrides": [ { "sensor": "R1/b", "limits": { "high": 12 } } ] })";
 constexpr const char* three_lanes = R"({
   "inputs": [
     { "topic": "t/{machine}/{sensor}", "format": "json", "value": "/v", "time": "/t",
       "machine": "{machine}", "sensor": "{sensor}" } ],
+  "profiles": [ { "match": "*", "detectors": ["auto", "rate", "spike", "shift"] } ],
   "processing": { "lanes": 3 } })";
 
 Timestamp at(int second) {

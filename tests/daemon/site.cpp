@@ -86,8 +86,10 @@ Site::Site(const Broker& broker) {
                {"sensor", "{sensor}"}}}},
             {"profiles", Json::parse(R"([
               { "match": "marker/*", "detectors": ["limit"], "limits": { "high": 1 } },
-              { "match": "*/temp", "unit": "degC", "limits": { "high": 90 } },
-              { "match": "*", "detectors": ["auto", { "shift": { "cycle_s": 300 } }] } ])")},
+              { "match": "*/temp", "unit": "degC", "limits": { "high": 90 },
+                "detectors": ["auto", "rate", "spike", "shift"] },
+              { "match": "*",
+                "detectors": ["auto", "rate", "spike", { "shift": { "cycle_s": 300 } }] } ])")},
             {"processing", {{"clock", "event"}, {"checkpoint_interval_s", 1}}}};
 }
 

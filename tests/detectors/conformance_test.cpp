@@ -3,9 +3,11 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <fstream>
+#include <optional>
 #include <set>
 #include <sstream>
 #include <string>
@@ -27,11 +29,14 @@ struct Stimulus {
   std::vector<std::string> in_unit{};  // of these: those that move with the sensor's zero
   double step = 0, slope = 0;          // readings of noise + step + slope * seconds
   bool frozen = false;                 // or all of the last value
+  std::optional<double> ceiling{};     // or none above this
   int readings = 0;
   Duration silence{0};  // then nothing for so long
 };
 const std::vector<Stimulus>& stimuli() {
   static const std::vector<Stimulus> list{
+      {.detector = "auto", .step = 30, .readings = 1},
+      {.detector = "precise", .step = 30, .readings = 1},
       {.detector = "limit",
        .parameters = {{"high", 60}, {"low", 40}, {"hysteresis", 1}},
        .in_unit = {"high", "low"},
@@ -42,6 +47,19 @@ const std::vector<Stimulus>& stimuli() {
       {.detector = "shift", .step = 3, .readings = 60},
       {.detector = "gap", .silence = std::chrono::hours{1}},
       {.detector = "stuck", .frozen = true, .readings = 120},
+      {.detector = "drift",
+       .parameters = {{"reference_s", 560}, {"window_s", 80}, {"warmup", 112}},
+       .slope = 0.02,
+       .readings = 300},
+      {.detector = "trend",
+       .parameters = {{"window_s", 320}, {"warmup", 64}},
+       .slope = 0.05,
+       .readings = 300},
+      {.detector = "spread", .frozen = true, .readings = 120},
+      {.detector = "pattern", .step = 30, .readings = 60},
+      {.detector = "seasonal", .parameters = {{"period_s", 60}}, .step = 4, .readings = 60},
+      {.detector = "model", .step = 30, .readings = 1},
+      {.detector = "saturated", .step = 30, .ceiling = 57, .readings = 120},
   };
   return list;
 }
@@ -120,6 +138,7 @@ double response(const DetectorType& type, const Stimulus& stimulus, double offse
     if (i >= 1000) {
       sample.value += stimulus.step + stimulus.slope * static_cast<double>(i - 1000);
       if (stimulus.frozen) sample.value = value;
+      if (stimulus.ceiling) sample.value = std::min(sample.value, *stimulus.ceiling + offset);
     }
     value = sample.value;
     const auto score = run.feed(sample);

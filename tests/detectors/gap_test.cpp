@@ -92,5 +92,21 @@ TEST_CASE("silence is never negative, and shows the last value") {
   CHECK(score->expected == 42);
 }
 
+TEST_CASE("gap: confidence grows with the baseline to 1, and is 1 where the interval is given") {
+  One<Gap> learned, given;
+  given.params.expected_interval_s = 60;
+  CHECK(Gap::confidence(given.params, given.state) == 1);
+  learned.spacing = std::chrono::minutes{1};
+  double before = 0;
+  for (int i = 0; i < 1500; ++i) {
+    learned.feed(1);
+    const double confidence = Gap::confidence(learned.params, learned.state);
+    REQUIRE(confidence >= before);
+    before = confidence;
+    if (i == 720) CHECK(confidence == doctest::Approx(0.5));
+  }
+  CHECK(before == 1);
+}
+
 }  // namespace
 }  // namespace millwright::detectors

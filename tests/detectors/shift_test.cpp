@@ -2,8 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <string>
 
 #include "tests/detectors/one.h"
 
@@ -115,6 +117,96 @@ TEST_CASE("a shift that stays for a day is accepted: learned anew, without score
   REQUIRE(one.last);
   CHECK(one.last->ratio < 1);
   CHECK(one.last->expected == doctest::Approx(8).epsilon(0.05));
+}
+
+TEST_CASE("the reading with which a shift is accepted says so, once") {
+  One<Shift> one;
+  Random random{3};
+  one.spacing = std::chrono::minutes{1};
+  for (int i = 0; i < 1000; ++i) one.feed(random.normal());
+  int accepted = 0;
+  for (int i = 0; i < 3000; ++i) {
+    const Sample sample{one.time, 8 + random.normal()};
+    const auto score = Shift::score(one.params, one.state, sample);
+    const bool far = score && score->ratio >= 1;
+    const auto learned =
+        Shift::learn(one.params, one.state, sample, far ? Trust::suspicious : Trust::normal);
+    one.time += one.spacing;
+    if (learned != Learned::accepted) continue;
+    ++accepted;
+    CHECK(i >= 1440);
+    CHECK(i < 1500);
+    CHECK(Shift::confidence(one.params, one.state) == 0);
+  }
+  CHECK(accepted == 1);
+}
+
+TEST_CASE("with and without Page-Hinkley, shifts of 1 and 3 sigma are found, and noise is none") {
+  struct {
+    double size;
+    int readings;
+  } const cases[] = {{1, 300}, {3, 60}};
+  for (const bool page_hinkley : {false, true}) {
+    for (const auto& c : cases) {
+      CAPTURE(page_hinkley);
+      CAPTURE(c.size);
+      for (std::uint64_t seed = 0; seed < 20; ++seed) {
+        One<Shift> one;
+        one.params.page_hinkley = page_hinkley;
+        Random random{seed};
+        for (int i = 0; i < 3000; ++i) REQUIRE(one.feed(random.normal()) < 1);
+        int delay = 0;
+        while (one.feed(c.size + random.normal()) < 1) REQUIRE(++delay < c.readings);
+      }
+    }
+  }
+}
+
+TEST_CASE("wear of 0.1 sigma a day that the moving mean follows is found by Page-Hinkley") {
+  int moving = 0, whole = 0;
+  for (std::uint64_t seed = 0; seed < 5; ++seed) {
+    One<Shift> one, other;
+    one.spacing = other.spacing = std::chrono::minutes{5};
+    other.params.page_hinkley = true;
+    Random random{seed};
+    double most_moving = 0, most_whole = 0;
+    for (int i = -20 * 288; i < 15 * 288; ++i) {
+      const double value = 0.1 * std::max(i, 0) / 288 + random.normal();
+      most_moving = std::max(most_moving, one.feed(value));
+      most_whole = std::max(most_whole, other.feed(value));
+      if (i == 0) CHECK(most_whole < 1);
+    }
+    moving += most_moving >= 1 ? 1 : 0;
+    whole += most_whole >= 1 ? 1 : 0;
+  }
+  CHECK(moving <= 1);
+  CHECK(whole == 5);
+}
+
+TEST_CASE("confidence grows with the baseline to 1") {
+  One<Shift> one;
+  one.spacing = std::chrono::minutes{5};
+  Random random{7};
+  double before = 0;
+  for (int i = 0; i < 4 * 288; ++i) {
+    one.feed(random.normal());
+    const double confidence = Shift::confidence(one.params, one.state);
+    REQUIRE(confidence >= before);
+    before = confidence;
+    if (i == 288) CHECK(confidence == doctest::Approx(1.0 / 3).epsilon(0.1));
+  }
+  CHECK(before == 1);
+}
+
+TEST_CASE("readings of a faulty sensor do not move the sums") {
+  One<Shift> one;
+  Random random{8};
+  for (int i = 0; i < 1000; ++i) one.feed(random.normal());
+  std::string before, after;
+  Writer{before}(one.state);
+  for (int i = 0; i < 100; ++i) Shift::learn(one.params, one.state, {one.time, 9}, Trust::faulty);
+  Writer{after}(one.state);
+  CHECK(before == after);
 }
 
 TEST_CASE("one gross outlier is no shift") {

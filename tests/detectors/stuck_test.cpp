@@ -91,5 +91,28 @@ TEST_CASE("a machine that stands still every night is known after a few nights")
   CHECK(last < 1);
 }
 
+TEST_CASE("stuck: confidence grows with the baseline to 1; its runs go on in faulty readings") {
+  One<Stuck> one;
+  one.spacing = std::chrono::minutes{1};
+  Random random{11};
+  double before = 0;
+  for (int i = 0; i < 1500; ++i) {
+    one.feed(random.normal());
+    const double confidence = Stuck::confidence(one.params, one.state);
+    REQUIRE(confidence >= before);
+    before = confidence;
+    if (i == 500) CHECK(confidence == doctest::Approx(500.0 / 1440).epsilon(0.02));
+  }
+  CHECK(before == 1);
+  const double longest = one.state.longest.record;
+  for (int i = 0; i < 100; ++i) {
+    Stuck::learn(one.params, one.state, {one.time, 7}, Trust::faulty);
+    one.time += one.spacing;
+  }
+  CHECK(one.state.run == 100);
+  one.feed(random.normal());
+  CHECK(one.state.longest.record <= longest);
+}
+
 }  // namespace
 }  // namespace millwright::detectors

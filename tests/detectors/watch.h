@@ -1,5 +1,5 @@
-// One sensor under all detectors with their defaults, as the engine runs them: scored, judged
-// together, then taught.
+// One sensor under all detectors with their defaults, each by itself: scored, judged by its own
+// score, then taught.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,7 @@ inline constexpr std::size_t detector_count = std::tuple_size_v<All>;
 inline constexpr Timestamp test_start = from_microseconds(1'732'250'000'000'000);
 
 // Alerts begin at ratio 1 and end when the ratio has been below 0.8 for a minute (the engine's
-// defaults).
+// defaults). What one detector makes of a reading does not change what another learns of it.
 class Watch {
  public:
   std::array<std::optional<Score>, detector_count> scores;
@@ -29,23 +29,14 @@ class Watch {
 
   // True when an alert stands after this reading.
   bool feed(Sample sample) {
-    each([&](auto index, const auto& params, const auto& state) {
+    bool standing = false;
+    each([&](auto index, const auto& params, auto& state) {
       using D = std::tuple_element_t<index, All>;
       scores[index] = D::score(params, state, sample);
-    });
-    bool suspicious = false, standing = false;
-    for (std::size_t i = 0; i < detector_count; ++i) {
-      const double ratio = scores[i] ? scores[i]->ratio : 0;
-      suspicious = suspicious || ratio >= 1;
-      if (ratio >= 1 && !active_[i]) ++alerts[i];
-      if (ratio >= 1) active_[i] = true;
-      if (ratio >= 0.8) high_[i] = sample.time;
-      if (active_[i] && sample.time - high_[i] >= std::chrono::minutes{1}) active_[i] = false;
-      standing = standing || active_[i];
-    }
-    const auto trust = suspicious ? Trust::suspicious : Trust::normal;
-    each([&](auto index, const auto& params, auto& state) {
-      std::tuple_element_t<index, All>::learn(params, state, sample, trust);
+      const double ratio = scores[index] ? scores[index]->ratio : 0;
+      follow(index, ratio, sample.time);
+      standing = standing || active_[index];
+      D::learn(params, state, sample, ratio >= 1 ? Trust::suspicious : Trust::normal);
     });
     return standing;
   }
@@ -68,6 +59,12 @@ class Watch {
   }
 
  private:
+  void follow(std::size_t i, double ratio, Timestamp now) {
+    if (ratio >= 1 && !active_[i]) ++alerts[i];
+    if (ratio >= 1) active_[i] = true;
+    if (ratio >= 0.8) high_[i] = now;
+    if (active_[i] && now - high_[i] >= std::chrono::minutes{1}) active_[i] = false;
+  }
   void each(auto&& call) {
     [&]<std::size_t... i>(std::index_sequence<i...>) {
       (call(std::integral_constant<std::size_t, i>{}, std::get<i>(params_), std::get<i>(states_)),

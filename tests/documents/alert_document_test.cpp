@@ -43,12 +43,19 @@ Alert sample_alert() {
   alert.contributors = {{"j3_current", 0.22}};
   alert.detector = "shift";
   alert.configuration = 0x9f2c1a0000000000;
+  alert.baseline = 2;
   alert.learned_readings = 86400;
+  alert.confidence = 0.93;
+  alert.features = {{"level", 0.8}, {"spread", 0.2}};
   alert.evidence = {{at("2024-11-22T04:34:59Z"), at("2024-11-22T04:35:00Z")}, {71.1, 71.4}};
   alert.message =
       "Joint 3 temperature is 9.4 degC above normal (71.4 degC instead of 62 degC) since 04:33 UTC";
   alert.advice = "Check lubrication and cooling";
   return alert;
+}
+
+Forecast sample_forecast() {
+  return {90, at("2024-12-03T00:00:00Z"), at("2024-11-29T00:00:00Z"), at("2024-12-09T00:00:00Z")};
 }
 
 // One alert per value of each enumeration, and the odd ones.
@@ -74,6 +81,14 @@ std::vector<Alert> all_sorts_of_alerts() {
   });
   add([](Alert& a) { a.contributors.clear(), a.evidence = {}, a.unit.clear(), a.advice.clear(); });
   add([](Alert& a) { a.regime = "program-2"; });
+  add([](Alert& a) { a.confidence.reset(), a.features.clear(), a.learned_readings = 0; });
+  add([](Alert& a) { a.confidence = NAN, a.features = {{"x", NAN}, {"\xff", 7}, {"", -1}}; });
+  add([](Alert& a) { a.forecast = sample_forecast(); });
+  add([](Alert& a) { a.forecast = sample_forecast(), a.forecast->latest.reset(); });
+  add([](Alert& a) { a.forecast = sample_forecast(), a.forecast->limit = NAN; });
+  add([](Alert& a) { a.forecast = sample_forecast(), a.forecast->latest = Timestamp::max(); });
+  add([](Alert& a) { a.forecast = sample_forecast(), a.forecast->reaches = Timestamp::max(); });
+  add([](Alert& a) { a.forecast = sample_forecast(), a.forecast->earliest = Timestamp::min(); });
   add([](Alert& a) { a.machine = "Presse \"4\"\n\t\\ \xc3\xa4\xe2\x82\xac\xf0\x9f\xa4\x96"; });
   add([](Alert& a) {
     a.machine = "bad \xff\xc3 bytes", a.message = "\x80", a.id = "\xed\xa0\x80";
@@ -119,6 +134,10 @@ TEST_CASE("an alert document says what the alert says") {
   CHECK(json["contributors"][0] == Json{{"sensor", "j3_current"}, {"share", 0.22}});
   CHECK(json["detector"]["config"] == "9f2c1a");
   CHECK(json["detector"]["learned_readings"] == 86400);
+  CHECK(json["detector"]["baseline"] == 2);
+  CHECK(json["detector"]["confidence"] == 0.93);
+  CHECK(json["detector"]["features"] ==
+        Json::parse(R"([{"name": "level", "share": 0.8}, {"name": "spread", "share": 0.2}])"));
   CHECK(json["detector"]["regime"].is_null());
   CHECK(json["evidence"]["times"][0] == "2024-11-22T04:34:59.000Z");
   CHECK(json["evidence"]["values"] == Json{71.1, 71.4});
@@ -164,7 +183,8 @@ TEST_CASE("the schema refuses a document from which any field is missing") {
       CHECK(schema_problem(schema, less.dump()) != "");
     }
   };
-  for (const auto* object : {"", "/detector", "/evidence", "/contributors/0"}) {
+  for (const auto* object :
+       {"", "/detector", "/evidence", "/contributors/0", "/detector/features/0"}) {
     refuses_without(Json::json_pointer{object});
   }
 }
@@ -204,6 +224,13 @@ TEST_CASE("the schema refuses what is not in the contract") {
       {"/detector/config", "9F2C1A"},
       {"/detector/version", -1},
       {"/detector/regime", 2},
+      {"/detector/confidence", 1.01},
+      {"/detector/confidence", "high"},
+      {"/detector/baseline", 0},
+      {"/detector/baseline", nullptr},
+      {"/detector/features", nullptr},
+      {"/detector/features/0/share", -0.1},
+      {"/detector/features/0/more", 1},
       {"/detector/more", 1},
       {"/evidence/times/0", 1732250000},
       {"/evidence/values/0", "71"},
@@ -223,15 +250,27 @@ TEST_CASE("the schema refuses what is not in the contract") {
   }
 }
 
-TEST_CASE("the schema allows a forecast, which this version never gives") {
-  auto json = Json::parse(alert_document(sample_alert(), "berlin"));
-  json["forecast"] = {{"limit", 90.0},
-                      {"reaches_limit", "2024-12-03T00:00:00.000Z"},
-                      {"earliest", "2024-11-29T00:00:00.000Z"},
-                      {"latest", nullptr}};
-  CHECK(schema_problem(alert_schema(), json.dump()) == "");
-  json["forecast"].erase("limit");
-  CHECK(schema_problem(alert_schema(), json.dump()) != "");
+TEST_CASE("a forecast says limit and interval, and none of its fields may be missing") {
+  auto alert = sample_alert();
+  alert.forecast = sample_forecast();
+  auto json = Json::parse(alert_document(alert, "berlin"));
+  CHECK(json["forecast"] == Json{{"limit", 90.0},
+                                 {"reaches_limit", "2024-12-03T00:00:00.000Z"},
+                                 {"earliest", "2024-11-29T00:00:00.000Z"},
+                                 {"latest", "2024-12-09T00:00:00.000Z"}});
+  for (const auto* field : {"limit", "reaches_limit", "earliest", "latest"}) {
+    CAPTURE(field);
+    auto less = json;
+    less["forecast"].erase(field);
+    CHECK(schema_problem(alert_schema(), less.dump()) != "");
+  }
+  alert.forecast->latest.reset();
+  CHECK(Json::parse(alert_document(alert, "berlin"))["forecast"]["latest"].is_null());
+  // No calendar of the document reaches so far.
+  alert.forecast->latest = Timestamp::max();
+  CHECK(Json::parse(alert_document(alert, "berlin"))["forecast"]["latest"].is_null());
+  alert.forecast->reaches = Timestamp::max();
+  CHECK(Json::parse(alert_document(alert, "berlin"))["forecast"].is_null());
 }
 
 TEST_CASE("the schema's lists hold every enumerator and no other") {

@@ -34,6 +34,7 @@ TEST_CASE("the example on the page of alerts is valid against the schema") {
 TEST_CASE("the example on the page of alerts has the fields of a document in their order") {
   Alert alert;
   alert.contributors = {{"x", 0.5}};
+  alert.features = {{"level", 0.5}};
   const auto document = Json::parse(daemon::alert_document(alert, "s"));
   const auto example = Json::parse(block(page(), "json"));
   const auto keys = [](const Json& json) {

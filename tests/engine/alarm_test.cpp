@@ -84,15 +84,52 @@ TEST_CASE("no score neither raises nor clears") {
   CHECK(b.alarm.phase == Phase::active);
 }
 
-TEST_CASE("two episodes with the same onset get different ids") {
+TEST_CASE(
+    "two episodes of a kind with the same onset get different ids, those of two kinds need not") {
+  IssuedOnsets issued;
+  const auto first = issued.issue(AlertKind::shift, at(5));
+  CHECK(first == 1'005'000);
+  CHECK(issued.issue(AlertKind::shift, at(5)) == first + 1);
+  CHECK(issued.issue(AlertKind::drift, at(5)) == first);
+  CHECK(issued.issue(AlertKind::shift, at(0)) == first + 2);
+  CHECK(issued.issue(AlertKind::shift, at(9)) == 1'009'000);
+}
+
+TEST_CASE("an episode keeps the kind with which it was raised") {
   Bench b;
-  b.rule.on_delay = b.rule.off_delay = 0s;
-  const Score high{.ratio = 1.5, .expected = 0, .low = 0, .high = 0, .onset = at(0)};
-  REQUIRE(advance(b.alarm, b.rule, b.kind, at(5), high) == AlertEvent::raised);
-  const auto first = b.alarm.onset_ms;
-  REQUIRE(b.feed(6, 0) == AlertEvent::cleared);
-  REQUIRE(advance(b.alarm, b.rule, b.kind, at(7), high) == AlertEvent::raised);
-  CHECK(b.alarm.onset_ms == first + 1);
+  b.rule.on_delay = 0s;
+  b.kind = AlertKind::gap;
+  REQUIRE(b.feed(0, 1) == AlertEvent::raised);
+  b.kind = AlertKind::shift;
+  // By the rules of shift, 2 would be critical.
+  CHECK(b.feed(1, 2) == std::nullopt);
+  CHECK(b.alarm.kind == AlertKind::gap);
+  CHECK(b.alarm.severity == Severity::notice);
+  // And clearing would take the off-delay.
+  CHECK(b.feed(2, 0) == AlertEvent::cleared);
+}
+
+TEST_CASE("an alarm that may not be raised waits, with the onset it has") {
+  Bench b;
+  const Score high{.ratio = 1.5};
+  for (int t = 0; t < 50; ++t)
+    CHECK(advance(b.alarm, b.rule, b.kind, at(t), high, false) == std::nullopt);
+  CHECK(b.alarm.phase == Phase::pending);
+  CHECK(advance(b.alarm, b.rule, b.kind, at(50), high) == AlertEvent::raised);
+  CHECK(b.alarm.onset == at(0));
+}
+
+TEST_CASE("an interruption begins anew what was counted towards raising or clearing") {
+  Bench b;
+  b.feed(0, 1.5);
+  interrupt(b.alarm);
+  CHECK(b.feed(10, 1.5) == std::nullopt);
+  REQUIRE(b.feed(20, 1.5) == AlertEvent::raised);
+  b.feed(30, 0);
+  interrupt(b.alarm);
+  CHECK(b.alarm.phase == Phase::active);
+  CHECK(b.feed(50, 0) == std::nullopt);
+  CHECK(b.feed(70, 0) == AlertEvent::cleared);
 }
 
 TEST_CASE("an onset given by the detector is taken, but never one after the reading") {

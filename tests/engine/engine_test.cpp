@@ -195,7 +195,9 @@ TEST_CASE(
 
 TEST_CASE("a machine moves to another engine as bytes and goes on as if nothing had happened") {
   Random random{9};
-  Rig here, there;
+  Plan plan;
+  plan.profiles.push_back(profile("*", {{"spike", {}}, {"shift", {}}, {"gap", {}}}));
+  Rig here{plan}, there{plan};
   auto value = [&] { return 20 + random.normal(); };
   for (int i = 0; i < 500; ++i) {
     here.reading("R1", "a", i, value());
@@ -253,6 +255,50 @@ TEST_CASE("sensitivity moves the limit of what was learned and leaves a person's
   }
 }
 
+TEST_CASE(
+    "a changed sensitivity keeps what auto and precise learned, and is the limit from then on") {
+  const auto plan_with = [](const char* name, double limit, ParameterValues parameters) {
+    Plan plan;
+    plan.profiles.push_back(profile("*", {{name, std::move(parameters)}}));
+    plan.profiles[0].alarm.limit = limit;
+    return plan;
+  };
+  for (const auto* name : {"auto", "precise"}) {
+    for (const double limit : {0.7, 1.5}) {
+      CAPTURE(std::string{name});
+      CAPTURE(limit);
+      Random random{23};
+      Rig before{plan_with(name, 1, {})};
+      int minute = 0;
+      for (; minute < 3000; ++minute) before.reading("R1", "x", 60 * minute, 20 + random.normal());
+      REQUIRE(before.effects.verdicts.back().score.has_value());
+      REQUIRE(before.effects.alerts.empty());
+      const auto bytes = before.engine.save(MachineId{0});
+
+      // The same said by the parameter, and a detector that went on with the limit it had.
+      Rig after{plan_with(name, limit, {})}, said{plan_with(name, limit, {{"alarm_at", limit}})},
+          old{plan_with(name, limit, {{"alarm_at", 1}})};
+      for (auto* rig : {&after, &said, &old}) {
+        REQUIRE(rig->engine.restore(bytes) == RestoreResult::ok);
+        CHECK(rig->engine.save(MachineId{0}) == bytes);
+        rig->position = before.position;
+      }
+      // Away from the usual level, and further.
+      for (int i = 0; i < 300; ++i, ++minute) {
+        const double value = 20 + random.normal() + 0.03 * i;
+        for (auto* rig : {&after, &said, &old}) rig->reading("R1", "x", 60 * minute, value);
+      }
+      CHECK_FALSE(after.ids_of(AlertEvent::raised).empty());
+      CHECK(after.engine.save(MachineId{0}) == said.engine.save(MachineId{0}));
+      CHECK(after.engine.save(MachineId{0}) != old.engine.save(MachineId{0}));
+      CHECK(describe(after.engine, after.effects) == describe(said.engine, said.effects));
+      CHECK(describe(after.engine, after.effects) != describe(old.engine, old.effects));
+      // It scored from the first reading on.
+      CHECK(after.effects.verdicts.front().score.has_value());
+    }
+  }
+}
+
 TEST_CASE("damaged, foreign and newer states are refused and change nothing") {
   Rig rig;
   for (int i = 0; i < 50; ++i) rig.reading("R1", "x", i, i);
@@ -276,6 +322,10 @@ TEST_CASE("damaged, foreign and newer states are refused and change nothing") {
   auto newer = bytes;
   newer[4] = 99;
   CHECK(rig.engine.restore_all(newer, position) == RestoreResult::newer_version);
+  CHECK(rig.engine.sensors() == 1);
+  auto older = bytes;
+  older[4] = 1;
+  CHECK(rig.engine.restore_all(older, position) == RestoreResult::older_version);
   CHECK(rig.engine.sensors() == 1);
   CHECK(rig.engine.restore_all(bytes, position) == RestoreResult::ok);
   CHECK(position == rig.position);

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "core/hash.h"
+#include "detectors/all.h"
 #include "engine/engine.h"
 #include "engine/feed.h"
 
@@ -21,11 +23,25 @@ inline std::string describe(const Alert& a) {
   for (std::size_t i = 0; i < a.evidence.times.size(); ++i) {
     evidence += fmt::format("{}:{:a} ", to_microseconds(a.evidence.times[i]), a.evidence.values[i]);
   }
+  std::string features;
+  for (const auto& feature : a.features)
+    features += fmt::format("{} {:a} ", feature.name, feature.share);
+  const auto reaches = a.forecast ? to_microseconds(a.forecast->reaches) : 0;
   return fmt::format(
-      "{} r{} {} {} {} {} @{} onset {} v {:a} e {:a} [{:a},{:a}] s {:a} p{} n{} pos {} | {} | {}",
+      "{} r{} {} {} {} {} @{} onset {} v {:a} e {:a} [{:a},{:a}] s {:a} p{} b{} n{} c {:a} f {} "
+      "pos {} | {} | {}| {}",
       a.id, a.revision, name_of(a.event), name_of(a.state), name_of(a.kind), name_of(a.severity),
       to_microseconds(a.time), to_microseconds(a.onset), a.value, a.expected, a.low, a.high,
-      a.score, a.priority, a.learned_readings, a.position, a.message, evidence);
+      a.score, a.priority, a.baseline, a.learned_readings, a.confidence.value_or(-1), reaches,
+      a.position, a.message, features, evidence);
+}
+
+inline std::string describe(const PastBaseline& b) {
+  return fmt::format("baseline {}/{} {} v{} {} {:x} {} since {} until {} n{} c {:a} pos {} {:x}",
+                     b.machine, b.sensor, b.detector, b.version, b.detector_version,
+                     b.configuration, name_of(b.why), b.since ? to_microseconds(*b.since) : -1,
+                     to_microseconds(b.until), b.learned, b.confidence.value_or(-1), b.position,
+                     hash64(b.state));
 }
 
 inline std::string describe(const Engine& engine, const Summary& s) {
@@ -38,13 +54,16 @@ inline std::string describe(const Engine& engine, const Summary& s) {
 inline std::vector<std::string> describe(const Engine& engine, const Effects& effects) {
   std::vector<std::string> out;
   for (const auto& alert : effects.alerts) out.push_back(describe(alert));
+  for (const auto& baseline : effects.baselines) out.push_back(describe(baseline));
   for (const auto& summary : effects.summaries) out.push_back(describe(engine, summary));
   return out;
 }
 
 // An engine fed one reading at a time, with arrival = event time and ticks when asked.
 struct Rig {
-  explicit Rig(Plan plan = {}) : engine(std::make_shared<const Plan>(std::move(plan))) {
+  explicit Rig(Plan plan = {}) : Rig(std::move(plan), detectors::types()) {}
+  Rig(Plan plan, std::span<const detectors::DetectorType> types)
+      : engine(std::make_shared<const Plan>(std::move(plan)), types) {
     effects.want_verdicts = true;
   }
 
@@ -57,6 +76,14 @@ struct Rig {
   void tick(double seconds) {
     feed.tick(++position, at(seconds), at(seconds));
     feed.step(engine, effects);
+  }
+  // All sensors of the machine when `sensor` is empty.
+  bool renew(Event::Kind kind, double seconds, const std::string& machine,
+             const std::string& sensor = {}) {
+    const bool known =
+        feed.renew(engine, kind, machine, sensor, ++position, at(seconds), at(seconds));
+    feed.step(engine, effects);
+    return known;
   }
   std::vector<std::string> ids_of(AlertEvent event) const {
     std::vector<std::string> out;

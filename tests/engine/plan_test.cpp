@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include "detectors/all.h"
 #include "engine/plan.h"
 
 using namespace millwright::engine;
@@ -31,5 +32,24 @@ TEST_CASE("the first profile that matches is taken, and auto when none does") {
   CHECK(profile_for(plan, "R2", "temp").unit == "degC");
   CHECK(profile_for(plan, "R2", "vib").unit.empty());
   CHECK(profile_for(plan, "R2", "vib").detectors == auto_detectors());
-  CHECK(auto_detectors().size() >= 6);
+}
+
+TEST_CASE("a ready-made set is its detector and those that watch the sensor itself, by defaults") {
+  for (const auto* name : {"auto", "precise"}) {
+    CAPTURE(name);
+    const auto set = detector_set(name);
+    REQUIRE(set);
+    CHECK(*set == std::vector<DetectorChoice>{{name, {}}, {"gap", {}}, {"stuck", {}}});
+    const auto types = millwright::detectors::types();
+    for (const auto& choice : *set) {
+      CAPTURE(choice.name);
+      const auto type = millwright::detectors::find_type(choice.name);
+      REQUIRE(type < types.size());
+      const bool of_sensor = class_of(types[type].kind) == millwright::AlertClass::sensor;
+      CHECK(of_sensor == (choice.name != name));
+    }
+  }
+  CHECK(auto_detectors() == *detector_set("auto"));
+  CHECK_FALSE(detector_set("none"));
+  CHECK_FALSE(detector_set("spike"));
 }

@@ -92,6 +92,43 @@ TEST_CASE("two parts of one minute in one batch merge in their order") {
         "A|4|4.0|1.0|6.0\nB|1|9.0|9.0|9.0\n");
 }
 
+TEST_CASE("a baseline that was replaced comes back as it was committed") {
+  const TemporaryDirectory directory;
+  const auto file = directory / "archive.db";
+  Batch batch;
+  batch.baselines = {baseline_row("shift", 1), baseline_row("shift", 2, BaselineEnd::accepted)};
+  batch.baselines[0].lane = 2;
+  batch.baselines[1].baseline.since.reset();
+  Archive{file}.commit(batch);
+  const auto start = to_microseconds(at("2024-11-22T04:33:20.123Z"));
+  const auto end = [&](int hours) { return std::to_string(start + hours * 3'600'000'000LL); };
+  CHECK(rows_of(file,
+                "SELECT machine, sensor, detector, version, until, reason, since, learned, "
+                "confidence, detector_version, config, lane, position, hex(state), state IS NULL "
+                "FROM baseline ORDER BY version") ==
+        "R017|j3_temp|shift|1|" + end(1) + "|serviced|" + std::to_string(start) +
+            "|86400|0.75|3|9f2c1a0000000001|2|7|610062FF|0\n"
+            "R017|j3_temp|shift|2|" +
+            end(2) + "|accepted||86400||3|9f2c1a0000000001|0|7||1\n");
+}
+
+TEST_CASE("a baseline is kept once, and one that begins to count anew is another") {
+  const TemporaryDirectory directory;
+  const auto file = directory / "archive.db";
+  Archive archive{file};
+  Batch batch;
+  batch.baselines = {baseline_row("shift", 1), baseline_row("spike", 1)};
+  archive.commit(batch);
+  archive.commit(batch);
+  CHECK(rows_of(file, "SELECT count(*) FROM baseline") == "2\n");
+  // What was learned before was lost with the state: the versions begin at 1 again.
+  batch.baselines = {baseline_row("shift", 1)};
+  batch.baselines[0].baseline.until += std::chrono::hours{100};
+  archive.commit(batch);
+  CHECK(rows_of(file, "SELECT detector, version FROM baseline ORDER BY detector") ==
+        "shift|1\nshift|1\nspike|1\n");
+}
+
 // A day in small: summaries, alert events with their outbox rows, on two lanes.
 std::vector<Batch> history() {
   std::vector<Batch> batches;
@@ -111,6 +148,8 @@ std::vector<Batch> history() {
     alert.alert.position = position;
     batch.alerts = {alert};
     batch.outbox = {outbox_row(id, revision, 50), outbox_row(id, revision, 50)};
+    if (position % 4 == 0)
+      batch.baselines = {baseline_row("shift", static_cast<std::uint32_t>(position / 4))};
     batch.outbox[1].topic = "millwright/site/state";
     batch.outbox[1].retain = true;
     batches.push_back(batch);
@@ -127,6 +166,7 @@ Batch join(const std::vector<Batch>& batches, std::size_t from, std::size_t unti
     };
     append(joined.summaries, batches[i].summaries);
     append(joined.alerts, batches[i].alerts);
+    append(joined.baselines, batches[i].baselines);
     append(joined.outbox, batches[i].outbox);
     append(joined.through, batches[i].through);
   }

@@ -90,7 +90,7 @@ inline std::string content_of(const fs::path& file) {
   Database database{file};
   std::string out;
   for (const char* table :
-       {"sensor", "summary_minute", "alert", "alert_event", "outbox", "lane_position"})
+       {"sensor", "summary_minute", "alert", "alert_event", "baseline", "outbox", "lane_position"})
     out += std::string{table} + "\n" +
            rows_of(database, std::string{"SELECT * FROM "} + table + " ORDER BY 1, 2");
   return out;
@@ -133,6 +133,28 @@ inline AlertRow alert_row(const std::string& id, std::uint32_t revision, AlertSt
   alert.expected = 62.0;
   alert.message = "Joint 3 temperature is above normal";
   result.document = "{\"revision\":" + std::to_string(revision) + "}";
+  return result;
+}
+
+inline BaselineRow baseline_row(const std::string& detector, std::uint32_t version,
+                                BaselineEnd why = BaselineEnd::serviced) {
+  BaselineRow result;
+  PastBaseline& past = result.baseline;
+  past.machine = "R017";
+  past.sensor = "j3_temp";
+  past.detector = detector;
+  past.detector_version = 3;
+  past.configuration = 0x9f2c1a0000000001;
+  past.version = version;
+  past.why = why;
+  past.since = at("2024-11-22T04:33:20.123Z");
+  past.until = *past.since + std::chrono::hours{version};
+  past.learned = 86400;
+  past.position = 7;
+  if (why != BaselineEnd::accepted) {
+    past.confidence = 0.75;
+    past.state = std::string("a\0b\xff", 4);
+  }
   return result;
 }
 

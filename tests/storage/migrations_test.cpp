@@ -74,6 +74,29 @@ TEST_CASE("without a copy there is no migration") {
   CHECK(open_archive(file, version_one).integer("PRAGMA user_version") == 1);
 }
 
+TEST_CASE("an archive of version 1 is taken over with all that it holds") {
+  const TemporaryDirectory directory;
+  const auto file = directory / "archive.db";
+  const auto& now = archive_schema();
+  {
+    Database database = open_archive(file, {{now.migrations[0]}, ""});
+    CHECK(database.integer("PRAGMA user_version") == 1);
+    database.execute(
+        "INSERT INTO sensor VALUES (1, 'R1', 'temp', 'degC');"
+        "INSERT INTO summary_minute VALUES (60000000, 1, 2, 3.0, 2.0, 2.0, 4.0, 2.0, 4.0, 0);"
+        "INSERT INTO lane_position VALUES (0, 17)");
+  }
+  Archive archive{file};
+  CHECK_FALSE(archive.set_aside());
+  CHECK(archive.applied(0) == 17);
+  Batch batch;
+  batch.baselines = {baseline_row("shift", 1)};
+  archive.commit(batch);
+  CHECK(rows_of(file, "SELECT machine, n, mean FROM minute") == "R1|2|3.0\n");
+  CHECK(rows_of(file, "SELECT version FROM baseline_history") == "1\n");
+  CHECK(fs::exists(directory / "archive.db.before-v2"));
+}
+
 TEST_CASE("the archive's own versions rise by one from the first") {
   int expected = 0;
   for (const auto& migration : archive_schema().migrations) CHECK(migration.version == ++expected);

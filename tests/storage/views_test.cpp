@@ -25,6 +25,7 @@ void fill(const fs::path& file) {
       }
   batch.alerts = {alert_row("a", 1, AlertState::active), alert_row("b", 1, AlertState::active),
                   alert_row("b", 2, AlertState::cleared)};
+  batch.baselines = {baseline_row("shift", 1)};
   archive.commit(batch);
 }
 
@@ -128,7 +129,8 @@ TEST_CASE("the page names every column of every table and view") {
     const auto table = columns.text(0), column = columns.text(1);
     CAPTURE(table);
     CAPTURE(column);
-    const bool view = table == "minute" || table == "hour" || table == "alert_history";
+    const bool view = table == "minute" || table == "hour" || table == "alert_history" ||
+                      table == "baseline_history";
     auto begin = view ? page.find("## Views") : page.find("### " + table + "\n");
     REQUIRE(begin != std::string::npos);
     const auto end = view ? page.find("## Queries") : page.find("\n##", begin + 4);
@@ -225,6 +227,22 @@ TEST_CASE("the view alert_history tells each event with readable times") {
         "2024-11-22T04:33:20.123Z|2024-11-22T04:35:20.123Z|71.4|degC\n"
         "1732250120.123|2024-11-22T04:35:20.123Z|a|2|cleared|cleared|machine|drift|R017|j3_temp|"
         "2024-11-22T04:33:20.123Z|2024-11-22T04:35:20.123Z|71.4|degC\n");
+}
+
+TEST_CASE("the view baseline_history tells what was learned and why it ended") {
+  const TemporaryDirectory directory;
+  Batch batch;
+  batch.baselines = {baseline_row("shift", 1), baseline_row("shift", 2, BaselineEnd::accepted)};
+  batch.baselines[1].baseline.since.reset();
+  Archive{directory / "archive.db"}.commit(batch);
+  CHECK(rows_of(directory / "archive.db",
+                "SELECT time, time_text, machine, sensor, detector, version, reason, since_text, "
+                "learned, confidence, detector_version, config, state_bytes FROM baseline_history "
+                "ORDER BY version") ==
+        "1732253600.123|2024-11-22T05:33:20.123Z|R017|j3_temp|shift|1|serviced|"
+        "2024-11-22T04:33:20.123Z|86400|0.75|3|9f2c1a0000000001|4\n"
+        "1732257200.123|2024-11-22T06:33:20.123Z|R017|j3_temp|shift|2|accepted||86400||3|"
+        "9f2c1a0000000001|\n");
 }
 
 }  // namespace

@@ -1,0 +1,965 @@
+// The composite behind `auto` and `precise`: many cheap statistics of one sensor, each held against
+// its own past, summed as evidence and controlled as an alarm. Model and formulae:
+// docs/detectors/auto.md; where its figures come from: docs/detection.md.
+//
+//   readings -> frames -> features -> tails (evidence, records) -> fusion -> habituation -> control
+//
+// A frame is a reading of a slow sensor, or all readings within `frame_s` of a fast one. Windows
+// count frames; profiles, rates of alarms and the frozen reference go by time.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "core/codec.h"
+#include "core/parameters.h"
+#include "core/score.h"
+#include "detectors/calendar.h"
+#include "detectors/detector.h"
+#include "detectors/numbers.h"
+#include "detectors/shapes.h"
+#include "detectors/tail.h"
+
+namespace millwright::detectors {
+
+// What a feature speaks of. The evidence of a group is the mean over its features; groups are
+// summed.
+enum class Group : std::uint8_t { level, clock, spread, step, distribution, shape, count_ };
+inline constexpr std::size_t group_count = static_cast<std::size_t>(Group::count_);
+
+struct Feature {
+  std::string_view name;  // as an explanation says it
+  Group group{};
+  AlertKind kind{};
+  bool fused = false;     // its evidence is part of the sum
+  double margin = 0;      // > 0: so many times further than ever is an alarm by itself
+  bool windowed = false;  // over a window: what is on its way up must not teach its own record
+};
+
+// Exponentially weighted mean and mean absolute deviation, outliers clipped; plain averages while
+// young.
+struct Level {
+  double mean = 0, spread = 0;
+  static void fields(auto& io, auto& self) {
+    io(self.mean, self.spread);
+    refuse_unless(io, in_bounds(self.mean) && positive_in_bounds(self.spread));
+  }
+  // `n`: values known, this one included.
+  void learn(double x, double rate, double n) {
+    const double share = std::max(rate, 1 / n);
+    const bool settled = n > 20 && spread > 0;
+    const double difference = x - mean, size = std::abs(difference);
+    mean += share * (settled ? std::clamp(difference, -4 * spread, 4 * spread) : difference);
+    spread += share * ((settled ? std::min(size, 6 * spread) : size) - spread);
+  }
+};
+
+// The newest `size` values, newest first.
+template <class T, std::size_t size>
+class Ring {
+ public:
+  std::size_t count() const { return count_; }
+  // 0 is the newest.
+  T operator[](std::size_t back) const { return values_[(next_ + size - 1 - back) % size]; }
+  void add(T value) {
+    values_[next_] = value;
+    next_ = static_cast<std::uint16_t>((next_ + 1) % size);
+    if (count_ < size) ++count_;
+  }
+  void clear() { *this = Ring{}; }
+  static void fields(auto& io, auto& self) {
+    io(self.values_, self.next_, self.count_);
+    refuse_unless(io, self.next_ < size && self.count_ <= size);
+    for (const auto& v : self.values_) refuse_unless(io, in_bounds(static_cast<double>(v)));
+  }
+
+ private:
+  std::array<T, size> values_{};
+  std::uint16_t next_ = 0, count_ = 0;
+};
+
+// What only `precise` keeps.
+template <bool precise>
+struct More {
+  static void fields(auto&, auto&) {}
+};
+template <>
+struct More<true> {
+  Profile<96, 24> by_quarter_hour;
+  double residual = 0;
+  Distribution<100> values;
+  static void fields(auto& io, auto& self) {
+    io(self.by_quarter_hour, self.residual, self.values);
+    refuse_unless(io, in_bounds(self.residual));
+  }
+};
+
+// `precise`: more windows; twice the size and cost of `auto`.
+template <bool precise>
+struct Composite {
+  static constexpr double usual_margin = 1.25, rough_margin = 1.75,
+                          smooth_margin = 4;  // of records
+  static constexpr std::size_t ring_size = precise ? 144 : 72, rough_window = 16,
+                               smooth_window = 48;  // frames
+
+  static constexpr AlertKind kind = AlertKind::shift;  // where no feature says better
+  static constexpr std::uint16_t state_version = 1;
+  static constexpr Timeline timeline = Timeline::event;
+  static constexpr std::string_view alarm_parameter = "alarm_at";
+
+  struct Params {
+    Duration frame = std::chrono::seconds{10};
+    std::uint32_t warmup = 300;
+    Duration warm_after = std::chrono::hours{24 * 7};
+    Duration accept_after = std::chrono::hours{24 * 14};
+    double alarm_at = 1;
+    static void describe(auto& visit, auto& p) {
+      visit("frame_s", "s", Range{0.001, 86400},
+            "Readings that come faster than this are condensed to frames of this length", p.frame);
+      visit("warmup", "readings", Range{100, 1000000}, "Readings before the first score", p.warmup);
+      visit("warm_after_s", "s", Range{60, 315360000},
+            "A sensor known for so long is scored after 100 readings", p.warm_after);
+      visit("accept_after_s", "s", Range{60, 315360000},
+            "A drift that stays this long becomes the new reference", p.accept_after);
+      visit("alarm_at", "1", Range{0.1, 10},
+            "Score of an alarm; `sensitivity` sets it: low 1.5, normal 1, high 0.7", p.alarm_at);
+    }
+  };
+
+  enum F : std::size_t {
+    above_slow,
+    below_slow,
+    above_fast,
+    below_fast,
+    window_above,
+    window_below,
+    at_hour,
+    at_half_hour,
+    spread_16,
+    spread_48,
+    step_4,
+    step_36,
+    distribution,
+    spike,
+    burst,
+    rough,
+    smooth,
+    base_count,
+    // of `precise`
+    above_8 = base_count,
+    below_8,
+    above_72,
+    below_72,
+    at_quarter_hour,
+    spread_6,
+    spread_144,
+    step_12,
+    step_72,
+    distribution_100,
+    full_count
+  };
+  static constexpr std::size_t feature_count = precise ? full_count : base_count;
+  static constexpr std::array<Feature, feature_count> features = [] {
+    constexpr std::array<Feature, full_count> all{{
+        {"level", Group::level, AlertKind::shift, true},
+        {"level", Group::level, AlertKind::shift, true},
+        {"level", Group::level, AlertKind::shift, true, usual_margin},
+        {"level", Group::level, AlertKind::shift, true, usual_margin},
+        {"mean of 24", Group::level, AlertKind::shift, true},
+        {"mean of 24", Group::level, AlertKind::shift, true},
+        {"time of day", Group::clock, AlertKind::seasonal, true},
+        {"time of day", Group::clock, AlertKind::seasonal, true},
+        {"scatter", Group::spread, AlertKind::spread, true},
+        {"scatter", Group::spread, AlertKind::spread, true},
+        {"step", Group::step, AlertKind::shift, true},
+        {"step", Group::step, AlertKind::shift, true},
+        {"distribution", Group::distribution, AlertKind::pattern, true},
+        {"spike", Group::level, AlertKind::spike, false, usual_margin},
+        {"burst", Group::level, AlertKind::spike, false, usual_margin},
+        {"rougher", Group::spread, AlertKind::spread, false, rough_margin, true},
+        {"smoother", Group::spread, AlertKind::spread, false, smooth_margin, true},
+        {"mean of 8", Group::level, AlertKind::shift, true},
+        {"mean of 8", Group::level, AlertKind::shift, true},
+        {"mean of 72", Group::level, AlertKind::shift, true},
+        {"mean of 72", Group::level, AlertKind::shift, true},
+        {"time of day", Group::clock, AlertKind::seasonal, true},
+        {"scatter", Group::spread, AlertKind::spread, true},
+        {"scatter", Group::spread, AlertKind::spread, true},
+        {"step", Group::step, AlertKind::shift, true},
+        {"step", Group::step, AlertKind::shift, true},
+        {"distribution", Group::distribution, AlertKind::pattern, true},
+    }};
+    std::array<Feature, feature_count> out{};
+    std::copy_n(all.begin(), feature_count, out.begin());
+    return out;
+  }();
+
+  struct State {
+    std::uint64_t readings = 0;
+    std::uint32_t frames = 0;
+    Timestamp last{}, closed{};  // newest reading; start of the newest frame
+    Duration age{0};             // time known, silences left out
+    std::int8_t votes = 0;       // for fast (> 0) or slow readings
+    double origin = 0;           // the first reading; what is kept as float is relative to it
+
+    // The open frame of a fast sensor, and what its single readings are held against.
+    Timestamp opened{};
+    std::uint32_t in_frame = 0;
+    double frame_mean = 0, frame_square = 0;
+    Level near;
+    std::uint64_t near_count = 0;  // readings since the last silence
+    Ring<double, 5> newest;
+    std::array<Tail, 3> reading_tails{};  // level, spike, burst
+
+    Level slow, fast, window, shape;
+    Ring<double, ring_size> ring;
+    Ring<float, smooth_window> roughness;
+    Profile<24, 24> by_hour;
+    Profile<48, 24> by_half_hour;
+    Profile<84, 168> by_week;
+    float day_error = 0, week_error = 0;  // mean sizes of what the profiles leave unexplained
+    std::uint32_t compared = 0;
+    double residual = 0;
+    Distribution<30> values;
+    More<precise> more;
+    std::array<Tail, feature_count> tails{};
+
+    double day_mean = 0, reference = 0, drift_record = 0;
+    Duration adrift{0};
+    float drift_peak = 0;
+
+    std::array<float, 24> habit{};  // of the evidence, by hour
+    float hour_peak = 0;
+    std::int8_t hour = -1;
+    float control = 0;        // what alarms have added to the limit
+    Duration since_alarm{0};  // known time
+    float alarm_peak = 0;     // ratio of the newest alarm; 0: there was none
+    float score_before = 0;   // of the frame before: evidence less habituation
+    float held = 0;           // ratio of the newest frame of a fast sensor
+
+    static void fields(auto& io, auto& s) {
+      io(s.readings, s.frames, s.last, s.closed, s.age, s.votes, s.origin, s.opened, s.in_frame,
+         s.frame_mean, s.frame_square, s.near, s.near_count, s.newest, s.reading_tails, s.slow,
+         s.fast, s.window, s.shape, s.ring, s.roughness, s.by_hour, s.by_half_hour, s.by_week,
+         s.day_error, s.week_error, s.compared, s.residual, s.values, s.more, s.tails, s.day_mean,
+         s.reference, s.drift_record, s.adrift, s.drift_peak, s.habit, s.hour_peak, s.hour,
+         s.control, s.since_alarm, s.alarm_peak, s.score_before, s.held);
+      bool sound = in_bounds(s.origin, s.frame_mean, s.residual, s.day_mean, s.reference) &&
+                   positive_in_bounds(s.drift_record) && s.frame_square >= 0 &&
+                   s.frame_square <= largest_square && s.age >= Duration{0} &&
+                   s.adrift >= Duration{0} && s.since_alarm >= Duration{0} && s.age <= most_age &&
+                   s.adrift <= most_age && s.since_alarm <= most_age && s.hour >= -1 &&
+                   s.hour < 24 && std::abs(s.votes) <= most_votes && s.frames <= s.readings + 1;
+      for (const float v : {s.day_error, s.week_error, s.drift_peak, s.hour_peak, s.alarm_peak,
+                            s.score_before, s.held}) {
+        sound = sound && positive_in_bounds(v);
+      }
+      for (const float v : s.habit) sound = sound && positive_in_bounds(v);
+      refuse_unless(io, sound && std::abs(s.control) <= 1e6F);
+    }
+  };
+
+  // What a frame says, before it is learned.
+  struct Frame {
+    Timestamp time{};
+    double value = 0, roughness = 0;
+    std::array<double, feature_count> u{};  // < 0: not known yet
+    std::array<float, feature_count> logarithm{};
+    std::array<double, group_count> by_group{};  // evidence
+    double evidence = 0;                         // their sum
+    double drift = 0;                            // of the frozen reference, as a ratio; signed
+    double alone = 0;                            // the furthest beyond its record, as a ratio
+    std::size_t leader = feature_count;          // of `alone`; feature_count: the drift
+    double residual = 0;
+    bool by_week = false;
+    int bin = 0;
+  };
+  struct Verdict {
+    double ratio = 0;  // as controlled
+    double open = 0;   // as it is
+    double limit = 1;
+    bool alarm = false, escalates = false;
+  };
+  struct Memo {
+    bool has_frame = false;  // the reading closes one
+    Frame frame;
+    Verdict verdict;
+    std::array<double, 3> reading{};  // of a fast sensor: level, spike, burst
+    std::string_view reading_leader = "level";
+    AlertKind kind = Composite::kind;
+  };
+
+  static std::optional<Score> score(const Params& p, const State& s, Sample sample) {
+    Memo seen;
+    return score(p, s, sample, seen);
+  }
+  static std::optional<Score> score(const Params& p, const State& s, Sample sample, Memo& seen) {
+    look(p, s, sample, seen);
+    if (!warm(p, s)) return std::nullopt;
+    Score out{.ratio = seen.verdict.ratio};
+    if (out.ratio >= doubt) {
+      out.kind = seen.kind;
+      out.onset = onset(s, sample, seen);
+    }
+    tell_band(s, sample, out);
+    return out;
+  }
+
+  static Learned learn(const Params& p, State& s, Sample sample, Trust trust) {
+    Memo seen;
+    look(p, s, sample, seen);
+    return learn(p, s, sample, trust, seen);
+  }
+  static Learned learn(const Params& p, State& s, Sample sample, Trust trust, const Memo& seen) {
+    const bool silent = after_silence(p, s, sample.time);
+    if (s.readings == 0) {
+      s.origin = sample.value;
+    } else {
+      const int vote = elapsed_between(s.last, sample.time) < p.frame ? 1 : -1;
+      s.votes = static_cast<std::int8_t>(std::clamp(s.votes + vote, -most_votes, most_votes));
+    }
+    ++s.readings;
+    s.last = sample.time;
+    auto learned = Learned::as_usual;
+    if (seen.has_frame) learned = learn_frame(p, s, seen.frame, seen.verdict, trust);
+    if (is_fast(s)) {
+      if (!seen.has_frame && seen.verdict.ratio >= p.alarm_at) raise(s, seen.verdict);
+      learn_reading(p, s, sample, seen);
+    } else {
+      s.in_frame = 0;
+    }
+    if (silent) {
+      s.newest.clear();
+      s.near_count = 0;
+      s.near = {};
+    }
+    s.near.learn(sample.value, fast_rate, static_cast<double>(++s.near_count));
+    s.newest.add(sample.value);
+    return learned;
+  }
+
+  // 0..1: the calendar and the frozen reference are complete after eight days.
+  static double confidence(const Params&, const State& s) {
+    return std::min(1.0, std::min(to_seconds(s.age) / to_seconds(reference_complete),
+                                  s.frames / least_reference_frames));
+  }
+
+  static std::vector<Contribution> contributions(const Params& p, const State& s, Sample sample) {
+    Memo seen;
+    look(p, s, sample, seen);
+    std::vector<Contribution> out;
+    if (!seen.has_frame) return {{seen.reading_leader, 1}};
+    const auto& f = seen.frame;
+    const auto verdict = control(p, s, f);
+    double total = 0;
+    const auto say = [&](std::string_view name, double weight) {
+      if (weight <= 0) return;
+      out.push_back({name, weight});
+      total += weight;
+    };
+    constexpr std::array<std::string_view, group_count> names{"level", "time of day",  "scatter",
+                                                              "step",  "distribution", "shape"};
+    for (std::size_t g = 0; g < group_count; ++g) say(names[g], f.by_group[g] / verdict.limit);
+    if (f.alone >= 1) say(f.leader == feature_count ? "drift" : features[f.leader].name, f.alone);
+    for (auto& c : out) c.share /= total;
+    std::sort(out.begin(), out.end(),
+              [](const auto& a, const auto& b) { return a.share > b.share; });
+    return out;
+  }
+
+  // What a service does not change stays: how fast the readings come.
+  static void renew(const Params&, State& s) {
+    const auto votes = s.votes;
+    s = State{};
+    s.votes = votes;
+  }
+
+ private:
+  struct Closed {
+    Timestamp time;
+    double value, roughness;
+  };
+
+  static bool is_fast(const State& s) { return s.votes > 0; }
+  static bool warm(const Params& p, const State& s) {
+    if (s.frames < least_frames || s.ring.count() < least_ring) return false;
+    return s.readings >= p.warmup || (s.age >= p.warm_after && s.readings >= 100);
+  }
+  static double spacing(const State& s) {
+    return s.frames > 1 ? std::max(1e-6, to_seconds(s.age) / (s.frames - 1)) : 1;
+  }
+
+  static void look(const Params& p, const State& s, Sample sample, Memo& seen) {
+    seen.has_frame = false;
+    seen.verdict = {};
+    seen.reading = {};
+    seen.kind = kind;
+    if (!is_fast(s)) {
+      judge(p, s, {sample.time, sample.value, 0}, seen);
+      return;
+    }
+    if (s.in_frame > 0 && sample.time - s.opened >= p.frame) {
+      const double variance = s.in_frame > 1 ? s.frame_square / (s.in_frame - 1) : 0;
+      judge(p, s, {s.opened, s.frame_mean, std::sqrt(variance)}, seen);
+    } else {
+      seen.verdict.ratio = std::min<double>(s.held, just_below * p.alarm_at);
+    }
+    if (!after_silence(p, s, sample.time)) judge_reading(p, s, sample.value, seen);
+  }
+  // The machine may be in another state than before: single readings are not held against it.
+  static bool after_silence(const Params& p, const State& s, Timestamp now) {
+    return s.readings > 0 && elapsed_between(s.last, now) / 3 > p.frame;
+  }
+  static void judge(const Params& p, const State& s, Closed closed, Memo& seen) {
+    seen.has_frame = true;
+    describe_frame(s, closed, seen.frame);
+    seen.verdict = control(p, s, seen.frame);
+    seen.kind = kind_of(seen.frame);
+  }
+
+  // A single reading of a fast sensor against the records of single readings.
+  static void judge_reading(const Params& p, const State& s, double x, Memo& seen) {
+    if (s.near_count < 24) return;
+    const double last3 = s.newest[0] + s.newest[1] + s.newest[2];
+    seen.reading = {std::abs(x - s.near.mean), std::abs(x - median_of_5(s.newest)),
+                    std::abs((x + last3) / 4 - s.near.mean)};
+    for (auto& u : seen.reading) u = u < rounding * std::abs(x) ? 0 : u;
+    constexpr std::array<std::string_view, 3> names{"level", "spike", "burst"};
+    double most = 0;
+    for (std::size_t i = 0; i < 3; ++i) {
+      const double ratio = beyond_record(s, s.reading_tails[i], seen.reading[i], usual_margin,
+                                         to_seconds(s.age) / static_cast<double>(s.readings),
+                                         s.reading_tails[i].record_of_late());
+      if (ratio > most) {
+        most = ratio;
+        seen.reading_leader = names[i];
+      }
+    }
+    if (most < 1 || most <= seen.verdict.ratio) return;
+    seen.verdict = controlled(p, s, most);
+    seen.kind = AlertKind::spike;
+  }
+
+  // After a silence longer than all that the windows hold they say nothing, and the machine may be
+  // in another state than before.
+  static bool is_stale(const State& s, Timestamp now) {
+    const auto elapsed = elapsed_between(s.closed, now);
+    return s.frames > 1 && elapsed > longest_step / 4 &&
+           to_seconds(elapsed) > static_cast<double>(ring_size) * spacing(s);
+  }
+  // Of the newest five.
+  static double median_of_5(const auto& ring) {
+    const double a = ring[0], b = ring[1], c = ring[2], d = ring[3], e = ring[4];
+    const double low = std::max(std::min(a, b), std::min(c, d)),
+                 high = std::min(std::max(a, b), std::max(c, d));
+    return std::max(std::min(low, high), std::min(std::max(low, high), e));
+  }
+  static void describe_frame(const State& s, Closed closed, Frame& f) {
+    f = Frame{};
+    f.time = closed.time;
+    f.value = closed.value;
+    f.u.fill(-1);
+    f.residual = s.residual;
+    const double x = closed.value;
+    f.bin = Distribution<30>::bin(s.shape.spread > 0 ? (x - s.shape.mean) / s.shape.spread : 0);
+    if (is_stale(s, closed.time)) return;
+
+    // Over the newest k values, relative to this one.
+    std::array<double, ring_size + 1> sum{}, square{};
+    const std::size_t known = std::min(s.ring.count() + 1, ring_size);
+    for (std::size_t k = 2; k <= known; ++k) {
+      const double d = s.ring[k - 2] - x;
+      sum[k] = sum[k - 1] + d;
+      square[k] = square[k - 1] + d * d;
+    }
+    const auto sided = [&](F above, double difference) {
+      f.u[above] = std::max(0.0, difference);
+      f.u[above + 1] = std::max(0.0, -difference);
+    };
+    const auto scatter = [&](std::size_t k) {
+      const double n = static_cast<double>(k), mean = sum[k] / n;
+      return std::sqrt(std::max(0.0, square[k] / n - mean * mean));
+    };
+    if (s.frames > 10) {
+      sided(above_slow, x - s.slow.mean);
+      sided(above_fast, x - s.fast.mean);
+      if (known >= 24) sided(window_above, x + sum[24] / 24 - s.window.mean);
+    }
+    if (known >= 16) f.u[spread_16] = scatter(16);
+    if (known >= 48) f.u[spread_48] = scatter(48);
+    if (known >= 8) f.u[step_4] = std::abs(2 * sum[4] - sum[8]) / 4;
+    if (known >= 72) f.u[step_36] = std::abs(2 * sum[36] - sum[72]) / 36;
+    judge_clock(s, f);
+    if constexpr (precise) {
+      if (known >= 8) sided(above_8, x + sum[8] / 8 - s.window.mean);
+      if (known >= 72) sided(above_72, x + sum[72] / 72 - s.shape.mean);
+      if (known >= 6) f.u[spread_6] = scatter(6);
+      if (known >= 144) f.u[spread_144] = scatter(144);
+      if (known >= 24) f.u[step_12] = std::abs(2 * sum[12] - sum[24]) / 12;
+      if (known >= 144) f.u[step_72] = std::abs(2 * sum[72] - sum[144]) / 72;
+    }
+    if (s.frames >= 90 && s.values.full()) f.u[distribution] = s.values.divergence(f.bin);
+    if (known >= 6) {
+      f.u[spike] = std::abs(x - median_of_5(s.ring));
+      f.u[burst] = std::abs(x + sum[4] / 4 - s.fast.mean);
+    }
+    // What is within the rounding of sums is no deviation.
+    for (std::size_t i = 0; i < feature_count; ++i) {
+      if (f.u[i] > 0 && i != distribution && f.u[i] < rounding * std::abs(x)) f.u[i] = 0;
+    }
+    f.roughness = is_fast(s) ? closed.roughness : known >= 2 ? std::abs(x - s.ring[0]) : 0;
+    if (f.roughness < rounding * std::abs(x)) f.roughness = 0;
+    judge_roughness(s, f);
+    if constexpr (precise) {
+      if (s.frames >= 300 && s.more.values.full()) {
+        f.u[distribution_100] = s.more.values.divergence(f.bin);
+      }
+    }
+    weigh(s, f);
+  }
+
+  // A frame of many readings measures its scatter well: fewer of them tell that the noise is gone.
+  static void judge_roughness(const State& s, Frame& f) {
+    const bool well = s.readings > enough_in_frame * s.frames;
+    const std::size_t window = well ? rough_window : smooth_window;
+    if (s.roughness.count() < window - 1) return;
+    double newest = f.roughness, older = 0;
+    for (std::size_t i = 0; i < rough_window - 1; ++i) newest += s.roughness[i];
+    for (std::size_t i = rough_window - 1; i < window - 1; ++i) older += s.roughness[i];
+    f.u[rough] = newest / rough_window;
+    if (newest + older > 0) f.u[smooth] = static_cast<double>(window) / (newest + older);
+  }
+
+  static void judge_clock(const State& s, Frame& f) {
+    const double local = f.value - s.origin;
+    const int hour = s.by_hour.phase(f.time), half = s.by_half_hour.phase(f.time),
+              part = s.by_week.phase(f.time);
+    f.by_week = s.by_week.knows(part, 12) && s.compared > 50 && s.week_error < 0.9F * s.day_error;
+    if (f.by_week) {
+      f.u[at_hour] = std::abs(local - s.by_week.mean(part));
+    } else if (s.by_hour.knows(hour)) {
+      f.u[at_hour] = std::abs(local - s.by_hour.mean(hour));
+    }
+    if constexpr (precise) {
+      const int quarter = s.more.by_quarter_hour.phase(f.time);
+      if (s.more.by_quarter_hour.knows(quarter)) {
+        f.u[at_quarter_hour] =
+            std::abs(s.more.residual +
+                     (local - s.more.by_quarter_hour.mean(quarter) - s.more.residual) / 24);
+      }
+    }
+    f.residual = s.residual;
+    if (!s.by_half_hour.knows(half)) return;
+    const double usual = f.by_week ? s.by_week.mean(part) : s.by_half_hour.mean(half);
+    f.residual += (local - usual - s.residual) / 6;
+    f.u[at_half_hour] = std::abs(f.residual);
+  }
+
+  // Evidence, records and drift of a frame whose statistics are known.
+  static void weigh(const State& s, Frame& f) {
+    constexpr auto sizes = [] {
+      std::array<double, group_count> out{};
+      for (const auto& t : features) out[static_cast<std::size_t>(t.group)] += t.fused ? 1 : 0;
+      return out;
+    }();
+    for (std::size_t i = 0; i < feature_count; ++i) {
+      if (f.u[i] < 0) continue;
+      const auto& t = features[i];
+      if (t.fused) {
+        f.logarithm[i] = Tail::logarithm(f.u[i]);
+        f.by_group[static_cast<std::size_t>(t.group)] += s.tails[i].evidence(f.logarithm[i]);
+      }
+      if (t.margin <= 0) continue;
+      // A frame of a fast sensor measures its scatter better than single readings do.
+      const double margin = i == rough && is_fast(s) ? usual_margin : t.margin;
+      const double ratio =
+          beyond_record(s, s.tails[i], f.u[i], margin, spacing(s), record_for(s, i));
+      // A reading far from its neighbours is a spike, whatever else it is.
+      const bool is_spike = i == spike && ratio >= 1;
+      if (ratio > f.alone || is_spike) f.leader = i;
+      f.alone = std::max(f.alone, ratio);
+    }
+    for (std::size_t g = 0; g < group_count; ++g) {
+      if (sizes[g] > 0) f.by_group[g] /= sizes[g];
+      f.evidence += f.by_group[g];
+    }
+    if (!reference_known(s)) return;
+    const double least = drift_limit(s);
+    f.drift = least > 0 ? (s.day_mean - s.reference) / least : 0;
+    const double size = std::abs(f.drift);
+    // A drift under way is told once.
+    const bool news = s.drift_peak <= 0;
+    if (news && size > f.alone) {
+      f.alone = size;
+      f.leader = feature_count;
+    }
+  }
+  // As a ratio to the limit beyond the record; 0 within it. In `chance_time` a statistic may pass
+  // that limit once by chance, in more time where values come fast.
+  static double beyond_record(const State& s, const Tail& tail, double u, double margin,
+                              double spacing, double record) {
+    if (u <= margin * record) return 0;
+    const double fast = decades(s);
+    const double values = to_seconds(chance_time) * (1 + 5 * fast) / spacing;
+    const double limit = tail.limit(
+        values, margin * (1 + margin_per_decade * fast + margin_of_youth * youth(s)), record);
+    return limit > 0 ? ratio_of(u, limit) : 0;
+  }
+  // A sensor that only rose so far knows little of falling: half of the other side's record counts.
+  static double record_for(const State& s, std::size_t i) {
+    const auto& tail = s.tails[i];
+    if (features[i].windowed) return tail.record();
+    const double own = tail.record_of_late();
+    if (decades(s) < 0.5) return own;
+    if (i == above_fast) return std::max(own, s.tails[below_fast].record_of_late() / 2);
+    if (i == below_fast) return std::max(own, s.tails[above_fast].record_of_late() / 2);
+    return own;
+  }
+  static bool reference_known(const State& s) {
+    return s.age >= reference_complete && s.frames >= least_reference_frames;
+  }
+
+  static AlertKind kind_of(const Frame& f) {
+    if (f.alone >= 1) {
+      return f.leader == feature_count ? AlertKind::drift : features[f.leader].kind;
+    }
+    // Whatever deviates is also unusual for the time of day: that alone tells little.
+    auto weights = f.by_group;
+    weights[static_cast<std::size_t>(Group::clock)] /= 2;
+    const auto loudest = std::max_element(weights.begin(), weights.end());
+    switch (static_cast<Group>(loudest - weights.begin())) {
+      case Group::clock:
+        return AlertKind::seasonal;
+      case Group::spread:
+        return AlertKind::spread;
+      case Group::distribution:
+      case Group::shape:
+        return AlertKind::pattern;
+      default:
+        return AlertKind::shift;
+    }
+  }
+
+  // --- alarm control ---
+
+  // What recurs at the same hours of the day is half normal.
+  static double usual_evidence(const State& s, Timestamp time) {
+    const int hour = s.by_hour.phase(time);
+    double most = 0;
+    for (int k = -4; k <= 4; ++k) most = std::max<double>(most, s.habit[(hour + k + 24) % 24]);
+    return most;
+  }
+  // By how many powers of ten the frames come faster than those for which the figures were chosen.
+  static double decades(const State& s) {
+    return std::max(0.0, std::log10(to_seconds(usual_spacing) / spacing(s)));
+  }
+  // What was seen for a tenth of a day is a tenth of what there is to see: powers of ten, 0 from a
+  // day on.
+  static double youth(const State& s) {
+    return std::max(0.0, std::log10(86400 / std::max(to_seconds(s.age), 1.0)));
+  }
+  // What an alarm adds to the limit: where many frames come in a month, more, and it stays longer.
+  static double step_of(const State& s) { return control_step * (1 + 3 * decades(s)); }
+  static double limit_of(const State& s) {
+    return std::max(least_limit, usual_limit + s.control + per_decade * decades(s) + youth(s));
+  }
+  static Verdict control(const Params& p, const State& s, const Frame& f) {
+    double score = f.evidence - habituation * usual_evidence(s, f.time);
+    // Where frames come fast, one of them is no evidence; what a single one can say, records say.
+    if (decades(s) > 0.5) score = std::min<double>(score, s.score_before);
+    const double alone = f.alone >= 1 ? f.alone : 0;
+    if (score <= 0 && alone <= 0) return {};
+    const double limit = limit_of(s);
+    auto verdict = controlled(p, s, std::max(ratio_of(score, limit), alone));
+    verdict.limit = limit;
+    return verdict;
+  }
+  // A ratio becomes an alarm when the newest alarm is long enough ago, or when it exceeds that one
+  // by a factor which falls from 8 to 1 meanwhile.
+  static Verdict controlled(const Params& p, const State& s, double ratio) {
+    Verdict v{.ratio = std::min(ratio, largest_ratio), .open = ratio};
+    if (ratio < p.alarm_at) return v;
+    const double wait =
+        std::clamp(wait_share * to_seconds(s.age), least_wait * spacing(s),
+                   std::max(most_wait * spacing(s), most_wait * to_seconds(usual_spacing)));
+    const double waited = to_seconds(s.since_alarm) / wait;
+    v.alarm = s.alarm_peak <= 0 || waited > 1;
+    v.escalates = !v.alarm && ratio > std::pow(escalation, 1 - waited) * s.alarm_peak;
+    if (!v.alarm && !v.escalates) v.ratio = std::min(v.ratio, just_below * p.alarm_at);
+    return v;
+  }
+  static void raise(State& s, const Verdict& v) {
+    if (v.alarm) {
+      s.control = static_cast<float>(s.control + step_of(s));
+      s.since_alarm = Duration{0};
+    }
+    if (v.alarm || v.escalates) s.alarm_peak = static_cast<float>(as_float(v.open));
+  }
+
+  // --- learning ---
+
+  static Learned learn_frame(const Params& p, State& s, const Frame& f, const Verdict& v,
+                             Trust trust) {
+    const bool ready = s.frames >= least_evidence;
+    const bool doubtful = ready && (v.open >= p.alarm_at || trust != Trust::normal);
+    const auto elapsed = s.frames > 0 ? elapsed_between(s.closed, f.time) : Duration{0};
+    const auto known = std::min(elapsed, longest_step);
+    if (is_stale(s, f.time)) {
+      s.ring.clear();
+      s.roughness.clear();
+      s.residual = 0;
+    }
+    s.age = std::min(s.age + known, most_age);
+    s.since_alarm = std::min(s.since_alarm + known, most_age);
+    s.closed = f.time;
+    const double share =
+        forgotten(elapsed, control_time, 3000) / (1 + 2 * std::min(1.0, decades(s)));
+    s.control = static_cast<float>(std::max(lowest_control, s.control - step_of(s) * share));
+    if (ready) raise(s, v);
+    s.held = as_float(v.ratio);
+    s.score_before = as_float(std::max(0.0, f.evidence - habituation * usual_evidence(s, f.time)));
+    learn_habit(s, f);
+    learn_tails(s, f, v, doubtful, elapsed);
+    const auto learned = learn_reference(p, s, f, v, elapsed, known);
+
+    const double n = ++s.frames;
+    const double open = doubtful ? doubtful_rate : 1;
+    s.slow.learn(f.value, open * slow_rate, n);
+    s.fast.learn(f.value, open * fast_rate, n);
+    s.window.learn(f.value, window_rate, n);
+    learn_clock(s, f);
+    if (s.frames > 1) s.values.learn(f.bin);
+    if constexpr (precise) {
+      if (s.frames > 1) s.more.values.learn(f.bin);
+    }
+    s.shape.learn(f.value, shape_rate, n);
+    s.ring.add(f.value);
+    s.roughness.add(as_float(f.roughness));
+    return learned;
+  }
+  static void learn_habit(State& s, const Frame& f) {
+    const int hour = s.by_hour.phase(f.time);
+    if (hour != s.hour) {
+      if (s.hour >= 0) {
+        auto& h = s.habit[static_cast<std::size_t>(s.hour)];
+        h += static_cast<float>(habit_rate) * (s.hour_peak - h);
+      }
+      s.hour = static_cast<std::int8_t>(hour);
+      s.hour_peak = 0;
+    }
+    s.hour_peak = std::max(s.hour_peak, as_float(f.evidence));
+  }
+  // A record is raised by half at most at a time: a gross fault does not blind the sensor to
+  // smaller ones, and what recurs becomes normal in a few steps.
+  static void learn_tails(State& s, const Frame& f, const Verdict& v, bool doubtful,
+                          Duration elapsed) {
+    const double share = forgotten(elapsed, std::chrono::hours{24 * 49}, 14000);
+    const double doubt_share = forgotten(elapsed, doubt_memory, 14000);
+    const bool settles = s.frames % record_block == record_block - 1;
+    const double growth = s.frames > settled_frames ? record_growth : 1e30;
+    for (std::size_t i = 0; i < feature_count; ++i) {
+      const auto& t = features[i];
+      auto& tail = s.tails[i];
+      if (f.u[i] >= 0) {
+        tail.learn(t.fused ? f.logarithm[i] : Tail::logarithm(f.u[i]));
+        if (t.margin > 0 && t.windowed) tail.reach(f.u[i]);
+        if (t.margin > 0 && !t.windowed) {
+          tail.forget_doubtful(doubt_share);
+          if (doubtful) {
+            tail.raise_for_a_while(f.u[i], growth);
+          } else {
+            tail.raise_record(f.u[i], growth, share);
+          }
+        }
+      }
+      if (t.windowed && settles) tail.settle_record(growth, share * record_block);
+      // What was told is known.
+      if (t.windowed && f.alone >= 1 && f.leader == i && (v.alarm || v.escalates)) {
+        tail.raise_record(f.u[i], growth * growth, 0);
+      }
+    }
+  }
+  // The mean of the first days, then how far the mean of a day strays from it, then frozen.
+  static Learned learn_reference(const Params& p, State& s, const Frame& f, const Verdict& v,
+                                 Duration elapsed, Duration known) {
+    const double n = s.frames + 1.0;
+    const double difference = f.value - s.day_mean, widest = 4 * s.shape.spread;
+    s.day_mean += std::max(1 / n, forgotten(elapsed, std::chrono::hours{24}, 200)) *
+                  (s.frames < 20 ? difference : std::clamp(difference, -widest, widest));
+    if (s.age < reference_taken || s.frames < least_reference_frames / 2) {
+      s.reference += (f.value - s.reference) / n;
+    } else if (!reference_known(s)) {
+      s.drift_record = std::max(s.drift_record, std::abs(s.day_mean - s.reference));
+    }
+    const double size = std::abs(f.drift);
+    if (size < 1) {
+      s.adrift -= std::min(s.adrift, known);
+      if (s.adrift == Duration{0}) s.drift_peak = 0;
+      return Learned::as_usual;
+    }
+    const bool told = f.leader == feature_count && f.alone >= 1 && (v.alarm || v.escalates);
+    if (told) s.drift_peak = as_float(size);
+    s.adrift += std::max(known, Duration{1});
+    if (s.adrift < p.accept_after) return Learned::as_usual;
+    s.adrift = Duration{0};
+    s.drift_peak = 0;
+    s.reference = s.day_mean;
+    return Learned::accepted;
+  }
+  static void learn_clock(State& s, const Frame& f) {
+    const double local = f.value - s.origin;
+    const int hour = s.by_hour.phase(f.time), half = s.by_half_hour.phase(f.time),
+              part = s.by_week.phase(f.time);
+    s.residual = f.residual;
+    if (s.by_week.knows(part, 12) && s.by_hour.knows(hour)) {
+      ++s.compared;
+      const float rate = std::max(0.002F, 1.0F / static_cast<float>(s.compared));
+      s.day_error += rate * (as_float(std::abs(local - s.by_hour.mean(hour))) - s.day_error);
+      s.week_error += rate * (as_float(std::abs(local - s.by_week.mean(part))) - s.week_error);
+    }
+    if constexpr (precise) {
+      auto& profile = s.more.by_quarter_hour;
+      const int quarter = profile.phase(f.time);
+      if (profile.knows(quarter)) {
+        s.more.residual += (local - profile.mean(quarter) - s.more.residual) / 24;
+      }
+      profile.learn(quarter, local);
+    }
+    s.by_hour.learn(hour, local);
+    s.by_half_hour.learn(half, local);
+    s.by_week.learn(part, local);
+  }
+  static void learn_reading(const Params& p, State& s, Sample sample, const Memo& seen) {
+    if (seen.has_frame) s.in_frame = 0;
+    if (s.in_frame == 0) {
+      s.opened = sample.time;
+      s.frame_mean = s.frame_square = 0;
+    }
+    ++s.in_frame;
+    const double difference = sample.value - s.frame_mean;
+    s.frame_mean += difference / s.in_frame;
+    s.frame_square =
+        std::min(largest_square, s.frame_square + difference * (sample.value - s.frame_mean));
+    if (s.near_count < 24 || s.readings < p.warmup / 2) return;
+    const double doubt_share =
+        to_seconds(s.age) / static_cast<double>(s.readings) / to_seconds(doubt_memory);
+    for (std::size_t i = 0; i < 3; ++i) {
+      s.reading_tails[i].learn(Tail::logarithm(seen.reading[i]));
+      auto& tail = s.reading_tails[i];
+      const double growth = s.readings > p.warmup ? record_growth : 1e30;
+      tail.forget_doubtful(doubt_share);
+      if (seen.verdict.open >= p.alarm_at && s.readings > p.warmup) {
+        tail.raise_for_a_while(seen.reading[i], growth);
+      } else {
+        tail.raise_record(seen.reading[i], growth, 1e-7);
+      }
+    }
+  }
+
+  // --- what is told ---
+
+  // What the loudest statistic is held against, and how far it may go: the frozen reference for a
+  // drift, the neighbours for a spike, the calendar where it knows better, else the moving level.
+  static void tell_band(const State& s, Sample sample, Score& out) {
+    const double usual = 4 * s.fast.spread;
+    double below = std::max(usual, usual_margin * s.tails[below_fast].record()),
+           above = std::max(usual, usual_margin * s.tails[above_fast].record());
+    out.expected = s.fast.mean;
+    if (out.kind == AlertKind::drift) {
+      out.expected = s.reference;
+      below = above = drift_limit(s);
+    } else if (out.kind == AlertKind::spike && is_fast(s)) {
+      out.expected = s.near.mean;
+      below = above = std::max(4 * s.near.spread, usual_margin * s.reading_tails[0].record());
+    } else if (out.kind == AlertKind::spike && s.ring.count() >= 5) {
+      out.expected = median_of_5(s.ring);
+      below = above = std::max(usual, usual_margin * s.tails[spike].record());
+    } else if (!out.kind || out.kind == AlertKind::seasonal) {
+      if (const auto known = by_calendar(s, sample.time)) {
+        out.expected = *known;
+        below = above = std::max<double>(usual, 4 * s.week_error);
+      }
+    }
+    out.low = out.expected - below;
+    out.high = out.expected + above;
+  }
+  // Where the time of day or of the week explains more than the moving level.
+  static std::optional<double> by_calendar(const State& s, Timestamp time) {
+    const int hour = s.by_hour.phase(time), part = s.by_week.phase(time);
+    if (s.compared < 50 || !s.by_hour.knows(hour)) return std::nullopt;
+    const bool week = s.by_week.knows(part, 12) && s.week_error < 0.9F * s.day_error;
+    if ((week ? s.week_error : s.day_error) >= s.fast.spread) return std::nullopt;
+    return s.origin + (week ? s.by_week.mean(part) : s.by_hour.mean(hour));
+  }
+  static double drift_limit(const State& s) {
+    return std::max(drift_margin * s.drift_record, s.shape.spread);
+  }
+  // The change point that splits the frames in the windows best (least squares), of the values or,
+  // for the scatter, of the roughness; for a spike the reading itself.
+  static Timestamp onset(const State& s, Sample sample, const Memo& seen) {
+    if (seen.kind == AlertKind::spike || s.ring.count() < least_ring) return sample.time;
+    if (seen.kind == AlertKind::drift) return s.closed - s.adrift;
+    const bool spread = seen.kind == AlertKind::spread;
+    const std::size_t n = spread ? s.roughness.count() : s.ring.count();
+    const auto at = [&](std::size_t back) {
+      return spread ? static_cast<double>(s.roughness[back]) : s.ring[back] - s.origin;
+    };
+    double all = 0;
+    for (std::size_t i = 0; i < n; ++i) all += at(i);
+    double sum = 0, best = -1;
+    std::size_t split = 1;
+    for (std::size_t k = 1; k < n; ++k) {
+      sum += at(k - 1);
+      const double a = static_cast<double>(k), b = static_cast<double>(n - k);
+      const double contrast = sum / a - (all - sum) / b;
+      const double gain = contrast * contrast * a * b;
+      if (gain > best) {
+        best = gain;
+        split = k;
+      }
+    }
+    return s.closed - from_seconds(static_cast<double>(split - 1) * spacing(s));
+  }
+
+  // --- figures; those marked * were chosen on labelled series (docs/detection.md) ---
+
+  static constexpr std::uint32_t least_frames = 60, least_evidence = 30, settled_frames = 100;
+  static constexpr std::size_t least_ring = 24;
+  static constexpr int most_votes = 32;
+  static constexpr double slow_rate = 0.002, fast_rate = 0.02, window_rate = 0.001,
+                          shape_rate = 0.0005;  // *
+  static constexpr double doubtful_rate = 0.3;  // of levels, in alarm
+  static constexpr double record_growth = 1.5;  // *
+  static constexpr double usual_limit = precise ? 1.2 : 1.6,
+                          least_limit = 0.3;                          // * digits of evidence
+  static constexpr double per_decade = 1;                             // digits, of frames faster
+  static constexpr double margin_of_youth = 0.1;                      // per power of ten
+  static constexpr double margin_per_decade = 0.06;                   // likewise
+  static constexpr double habituation = 0.75, habit_rate = 0.3;       // *
+  static constexpr double control_step = 0.1, lowest_control = -0.5;  // * digits
+  static constexpr double wait_share = 0.03;                          // * of the age
+  static constexpr double least_wait = 40, most_wait = 300;           // * frames
+  static constexpr double escalation = 8;                             // *
+  static constexpr Duration doubt_memory = std::chrono::hours{24 * 28};
+  static constexpr std::uint32_t record_block = 16;  // values
+  static constexpr Duration chance_time = std::chrono::hours{24 * 10};
+  static constexpr double drift_margin = 2.5;
+  static constexpr std::uint64_t enough_in_frame = 50;  // readings
+  static constexpr double rounding = 1e-12;             // of the value
+  static constexpr double doubt = 0.8;
+  static constexpr double just_below = 0.99;
+  static constexpr Duration usual_spacing = std::chrono::minutes{5};
+  static constexpr Duration control_time = 3000 * usual_spacing;  // *
+  static constexpr Duration longest_step = std::chrono::hours{1};
+  static constexpr Duration most_age = std::chrono::hours{24 * 36500};
+  static constexpr Duration reference_taken = std::chrono::hours{24 * 3};
+  static constexpr Duration reference_complete = std::chrono::hours{24 * 8};
+  static constexpr double least_reference_frames = 1200;
+};
+
+}  // namespace millwright::detectors

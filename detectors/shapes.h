@@ -1,0 +1,107 @@
+// The distribution of a sensor's newest values against all older ones, for the composite
+// (composite.h).
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+
+#include "detectors/numbers.h"
+
+namespace millwright::detectors {
+
+// Kullback-Leibler divergence of the histogram of the newest `recent` values from that of all
+// before them, with a prior of 0.1 a bin. Values are compressed, so that bins of 0.5 cover both the
+// middle and the tails.
+template <int recent>
+class Distribution {
+ public:
+  static constexpr int bins = 24;
+
+  // Of a value at `deviations` from its level.
+  static int bin(double deviations) {
+    return std::clamp(static_cast<int>(std::floor(std::asinh(deviations) / 0.5)) + bins / 2, 0,
+                      bins - 1);
+  }
+  bool full() const { return count_ == recent; }
+  // In nats, with the value of `bin` as the newest; only when full.
+  double divergence(int bin) const {
+    const int oldest = newest_[next_];
+    double sum = 0, weight = 0;
+    for (int i = 0; i < bins; ++i) {
+      const double share = (now_[i] + (i == bin) - (i == oldest) + prior) / (recent + prior * bins);
+      sum += share * (logarithm_of_count(now_[i] + (i == bin) - (i == oldest)) - log_older_[i]);
+      weight += share;
+    }
+    return std::max(0.0,
+                    sum + weight * std::log((older_ + prior * bins) / (recent + prior * bins)));
+  }
+  void learn(int bin) {
+    if (full()) {
+      const int oldest = newest_[next_];
+      --now_[oldest];
+      older_count_[oldest] += 1;
+      older_ += 1;
+      log_older_[oldest] = std::log(older_count_[oldest] + static_cast<float>(prior));
+      if (older_ >= most) fade();
+    } else {
+      ++count_;
+    }
+    newest_[next_] = static_cast<std::uint8_t>(bin);
+    next_ = static_cast<std::uint8_t>((next_ + 1) % recent);
+    ++now_[bin];
+  }
+
+  static void fields(auto& io, auto& self) {
+    io(self.newest_, self.next_, self.count_, self.older_count_, self.older_);
+    refuse_unless(io, self.next_ < recent && self.count_ <= recent && self.older_ >= 0 &&
+                          self.older_ <= most);
+    for (const auto b : self.newest_) refuse_unless(io, b < bins);
+    for (const auto n : self.older_count_) refuse_unless(io, n >= 0 && n <= most);
+    if constexpr (requires { io.fail(); }) {
+      self.now_.fill(0);
+      if (!io.ok()) return;
+      for (int i = 0; i < self.count_; ++i) {
+        ++self.now_[self.newest_[(self.next_ + recent - 1 - i) % recent]];
+      }
+      for (int i = 0; i < bins; ++i) {
+        self.log_older_[i] = std::log(self.older_count_[i] + static_cast<float>(prior));
+      }
+    }
+  }
+
+ private:
+  static constexpr double prior = 0.1;
+  static constexpr float most = 1e6F;  // then older values count half
+
+  static double logarithm_of_count(int n) {
+    static const auto table = [] {
+      std::array<double, recent + 2> out{};
+      for (int i = 0; i < recent + 2; ++i) out[i] = std::log(i + prior);
+      return out;
+    }();
+    return table[n];
+  }
+  void fade() {
+    older_ = 0;
+    for (int i = 0; i < bins; ++i) {
+      older_count_[i] /= 2;
+      older_ += older_count_[i];
+      log_older_[i] = std::log(older_count_[i] + static_cast<float>(prior));
+    }
+  }
+
+  std::array<std::uint8_t, recent> newest_{};
+  std::array<std::uint8_t, bins> now_{};
+  std::uint8_t next_ = 0, count_ = 0;
+  std::array<float, bins> older_count_{};
+  std::array<float, bins> log_older_ = [] {
+    std::array<float, bins> out;
+    out.fill(std::log(static_cast<float>(prior)));
+    return out;
+  }();
+  float older_ = 0;
+};
+
+}  // namespace millwright::detectors
