@@ -21,12 +21,12 @@ class Profile {
     const auto since = time.time_since_epoch() % period;
     return static_cast<int>((since < Duration{0} ? since + period : since) / (period / bins));
   }
-  bool knows(int phase, int readings = 2) const { return count_[phase] >= readings; }
-  double mean(int phase) const { return mean_[phase]; }
+  bool knows(int phase, int readings = 2) const { return at(count_, phase) >= readings; }
+  double mean(int phase) const { return at(mean_, phase); }
   void learn(int phase, double value) {
-    if (count_[phase] < 65535) ++count_[phase];
-    const double rate = std::max(0.02, 1.0 / count_[phase]);
-    mean_[phase] = as_float(mean_[phase] + rate * (value - mean_[phase]));
+    if (at(count_, phase) < 65535) ++at(count_, phase);
+    const double rate = std::max(0.02, 1.0 / at(count_, phase));
+    at(mean_, phase) = as_float(at(mean_, phase) + rate * (value - at(mean_, phase)));
   }
   static void fields(auto& io, auto& self) {
     io(self.mean_, self.count_);

@@ -651,7 +651,7 @@ struct Composite {
   static double usual_evidence(const State& s, Timestamp time) {
     const int hour = s.by_hour.phase(time);
     double most = 0;
-    for (int k = -4; k <= 4; ++k) most = std::max<double>(most, s.habit[(hour + k + 24) % 24]);
+    for (int k = -4; k <= 4; ++k) most = std::max<double>(most, at(s.habit, (hour + k + 24) % 24));
     return most;
   }
   // By how many powers of ten the frames come faster than those for which the figures were chosen.

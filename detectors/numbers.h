@@ -32,6 +32,9 @@ inline double forgotten(Duration elapsed, Duration memory, double readings) {
 // What is kept as float stays finite.
 inline float as_float(double value) { return static_cast<float>(std::clamp(value, -1e37, 1e37)); }
 
+// The element at a place that arithmetic with signs led to.
+constexpr auto& at(auto& array, int place) { return array[static_cast<std::size_t>(place)]; }
+
 // Differences of times that saturate: restored or configured extremes must not overflow.
 inline Duration elapsed_between(Timestamp from, Timestamp to) {
   std::int64_t difference = 0;

@@ -30,8 +30,10 @@ class Distribution {
     const int oldest = newest_[next_];
     double sum = 0, weight = 0;
     for (int i = 0; i < bins; ++i) {
-      const double share = (now_[i] + (i == bin) - (i == oldest) + prior) / (recent + prior * bins);
-      sum += share * (logarithm_of_count(now_[i] + (i == bin) - (i == oldest)) - log_older_[i]);
+      const double share =
+          (at(now_, i) + (i == bin) - (i == oldest) + prior) / (recent + prior * bins);
+      sum += share *
+             (logarithm_of_count(at(now_, i) + (i == bin) - (i == oldest)) - at(log_older_, i));
       weight += share;
     }
     return std::max(0.0,
@@ -40,17 +42,17 @@ class Distribution {
   void learn(int bin) {
     if (full()) {
       const int oldest = newest_[next_];
-      --now_[oldest];
-      older_count_[oldest] += 1;
+      --at(now_, oldest);
+      at(older_count_, oldest) += 1;
       older_ += 1;
-      log_older_[oldest] = std::log(older_count_[oldest] + static_cast<float>(prior));
+      at(log_older_, oldest) = std::log(at(older_count_, oldest) + static_cast<float>(prior));
       if (older_ >= most) fade();
     } else {
       ++count_;
     }
     newest_[next_] = static_cast<std::uint8_t>(bin);
     next_ = static_cast<std::uint8_t>((next_ + 1) % recent);
-    ++now_[bin];
+    ++at(now_, bin);
   }
 
   static void fields(auto& io, auto& self) {
@@ -63,10 +65,10 @@ class Distribution {
       self.now_.fill(0);
       if (!io.ok()) return;
       for (int i = 0; i < self.count_; ++i) {
-        ++self.now_[self.newest_[(self.next_ + recent - 1 - i) % recent]];
+        ++self.now_[at(self.newest_, (self.next_ + recent - 1 - i) % recent)];
       }
       for (int i = 0; i < bins; ++i) {
-        self.log_older_[i] = std::log(self.older_count_[i] + static_cast<float>(prior));
+        at(self.log_older_, i) = std::log(at(self.older_count_, i) + static_cast<float>(prior));
       }
     }
   }
@@ -78,17 +80,17 @@ class Distribution {
   static double logarithm_of_count(int n) {
     static const auto table = [] {
       std::array<double, recent + 2> out{};
-      for (int i = 0; i < recent + 2; ++i) out[i] = std::log(i + prior);
+      for (int i = 0; i < recent + 2; ++i) at(out, i) = std::log(i + prior);
       return out;
     }();
-    return table[n];
+    return at(table, n);
   }
   void fade() {
     older_ = 0;
     for (int i = 0; i < bins; ++i) {
-      older_count_[i] /= 2;
-      older_ += older_count_[i];
-      log_older_[i] = std::log(older_count_[i] + static_cast<float>(prior));
+      at(older_count_, i) /= 2;
+      older_ += at(older_count_, i);
+      at(log_older_, i) = std::log(at(older_count_, i) + static_cast<float>(prior));
     }
   }
 

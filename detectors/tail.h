@@ -115,11 +115,11 @@ class Tail {
     double beyond_tail = 0, far = 0, above = 0;
     const int here = static_cast<int>(std::min(position, double{bins}));
     for (int i = bins - 1; i >= tail_; --i) {
-      beyond_tail += bins_[i];
-      far += bins_[i] * (i - tail_ + 0.5);
-      if (i > here) above += bins_[i];
+      beyond_tail += at(bins_, i);
+      far += at(bins_, i) * (i - tail_ + 0.5);
+      if (i > here) above += at(bins_, i);
     }
-    if (here < bins) above += bins_[here] * (1 - (position - here));
+    if (here < bins) above += at(bins_, here) * (1 - (position - here));
     const double hill = (far + prior_count * prior_octaves) / (beyond_tail + prior_count);
     const double seen = std::log2((above + 0.5) / (count_ + 1));
     const double extrapolated =
@@ -154,13 +154,13 @@ class Tail {
     double sum = 0;
     int i = bins - 1;
     for (; i > 0; --i) {
-      sum += bins_[i];
+      sum += at(bins_, i);
       if (sum >= wanted) break;
     }
     tail_ = static_cast<std::uint8_t>(i);
   }
   void add(int bin) {
-    if (++bins_[bin] < 65535) return;
+    if (++at(bins_, bin) < 65535) return;
     float sum = 0;
     for (auto& n : bins_) {
       n /= 2;
@@ -170,9 +170,9 @@ class Tail {
   }
   void shift_up(int octaves) {
     std::uint32_t lost = 0;
-    for (int i = 0; i < std::min(octaves, bins); ++i) lost += bins_[i];
+    for (int i = 0; i < std::min(octaves, bins); ++i) lost += at(bins_, i);
     for (int i = 0; i < bins; ++i) {
-      bins_[i] = i + octaves < bins ? bins_[i + octaves] : std::uint16_t{0};
+      at(bins_, i) = i + octaves < bins ? at(bins_, i + octaves) : std::uint16_t{0};
     }
     bins_[0] = static_cast<std::uint16_t>(std::min<std::uint32_t>(bins_[0] + lost, 65534));
     base_ = static_cast<std::int16_t>(base_ + octaves);

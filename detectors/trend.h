@@ -342,7 +342,7 @@ struct Trend {
       line.centre += points.time[i] / blocks;
       const double turns = points.time[i] / to_seconds(p.cycle);
       const double part = std::round(quarters * (turns - std::floor(turns)));
-      points.quarter[i] = static_cast<std::uint8_t>(static_cast<int>(part) % quarters);
+      points.quarter[i] = static_cast<std::uint8_t>(static_cast<std::size_t>(part) % quarters);
     }
     const auto cycle = cycle_in(p, points);
     const double swing = swing_of(cycle);
