@@ -235,7 +235,7 @@ struct Composite {
 
     std::array<float, 24> habit{};  // of the evidence, by hour
     float hour_peak = 0;
-    std::int8_t hour = -1;
+    std::int16_t hour = -1;
     float control = 0;        // what alarms have added to the limit
     Duration since_alarm{0};  // known time
     float alarm_peak = 0;     // ratio of the newest alarm; 0: there was none
@@ -746,10 +746,10 @@ struct Composite {
     const int hour = s.by_hour.phase(f.time);
     if (hour != s.hour) {
       if (s.hour >= 0) {
-        auto& h = s.habit[static_cast<std::size_t>(s.hour)];
+        auto& h = at(s.habit, static_cast<int>(s.hour));
         h += static_cast<float>(habit_rate) * (s.hour_peak - h);
       }
-      s.hour = static_cast<std::int8_t>(hour);
+      s.hour = static_cast<std::int16_t>(hour);
       s.hour_peak = 0;
     }
     s.hour_peak = std::max(s.hour_peak, as_float(f.evidence));

@@ -141,7 +141,8 @@ struct Spread {
   }
   // Mean square about the least-squares line; 6 degrees of freedom.
   static double scatter(const std::array<double, length>& values) {
-    constexpr double middle = (length - 1) / 2.0, spread_time = length * (length * length - 1) / 12;
+    constexpr double middle = (length - 1) / 2.0,
+                     spread_time = static_cast<double>(length * (length * length - 1)) / 12;
     double sum = 0, sum_time = 0, squares = 0;
     for (std::size_t i = 0; i < length; ++i) {
       const double d = values[i] - values[0];

@@ -86,7 +86,7 @@ class Tail {
     io(self.bins_, self.base_, self.started_, self.tail_, self.count_, self.threshold_,
        self.spread_, self.excess_, self.peaks_, self.record_, self.waiting_, self.newest_);
     refuse_unless(io, self.tail_ < bins && std::abs(self.base_) <= 4000 && self.count_ >= 0 &&
-                          self.count_ <= 1e30F && std::abs(self.threshold_) <= 2 * lowest &&
+                          self.count_ <= most_count && std::abs(self.threshold_) <= 2 * lowest &&
                           self.spread_ >= 0 && self.spread_ <= 4 * lowest && self.excess_ >= 0 &&
                           self.excess_ <= 4 * lowest && self.peaks_ >= 0 &&
                           self.peaks_ <= longest_memory &&
@@ -97,7 +97,7 @@ class Tail {
 
  private:
   static constexpr int bins = 24;
-  static constexpr float least = 30;
+  static constexpr float least = 30, most_count = bins * 65536.0F;
   static constexpr float lowest = 1000, nothing = -4 * lowest;
   static constexpr float largest_record = 1e37F;
   static constexpr double most_digits = 12, most_reach = 4;
@@ -136,7 +136,7 @@ class Tail {
   }
 
   void learn_histogram(float log2u) {
-    if (count_ < 1e30F) count_ += 1;
+    if (count_ < most_count) count_ += 1;
     if (log2u == nothing) {
       add(0);
       return;

@@ -183,7 +183,9 @@ struct Engine::Impl {
   // Lasting changes that were taken as normal in this round.
   struct Accepted {
     std::size_t entry = 0, watch = 0;
-    friend auto operator<=>(const Accepted&, const Accepted&) = default;
+    friend bool operator<(const Accepted& a, const Accepted& b) {
+      return a.entry != b.entry ? a.entry < b.entry : a.watch < b.watch;
+    }
   };
   std::vector<Accepted> accepted;
 

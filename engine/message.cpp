@@ -35,7 +35,7 @@ std::string band(const Alert& alert) {
 
 // `since 04:33 UTC (2 h)`; without the length while there is none.
 std::string since_when(const Alert& alert) {
-  const auto start = "since " + clock_time(alert.onset, alert.time);
+  auto start = "since " + clock_time(alert.onset, alert.time);
   if (alert.time <= alert.onset) return start;
   return fmt::format("{} ({})", start, describe_duration(alert.time - alert.onset));
 }
