@@ -49,8 +49,12 @@ struct Score {
   double low = 0;
   double high = 0;
   std::optional<Timestamp> onset{};  // when the deviation began, where the detector can tell
+  std::optional<double> value{};     // what it speaks of, where that is not the newest reading
   std::optional<AlertKind> kind{};   // what it looks like, where the detector tells several apart
 };
+
+// A ratio that is held back from an alarm stays here.
+inline constexpr double just_below_limit = 0.99;
 
 // Why a score is what it is, and how well founded: asked for when an alert is about to be told.
 struct Contribution {

@@ -5,7 +5,8 @@
 //   readings -> frames -> features -> tails (evidence, records) -> fusion -> habituation -> control
 //
 // A frame is a reading of a slow sensor, or all readings within `frame_s` of a fast one. Windows
-// count frames; profiles, rates of alarms and the frozen reference go by time.
+// count frames; profiles, rates of alarms and the frozen reference go by time. Beside the sum of
+// evidence a single statistic is an alarm when it goes much further than it ever has (records).
 #pragma once
 
 #include <algorithm>
@@ -22,6 +23,7 @@
 #include "detectors/calendar.h"
 #include "detectors/detector.h"
 #include "detectors/numbers.h"
+#include "detectors/record.h"
 #include "detectors/shapes.h"
 #include "detectors/tail.h"
 
@@ -29,16 +31,26 @@ namespace millwright::detectors {
 
 // What a feature speaks of. The evidence of a group is the mean over its features; groups are
 // summed.
-enum class Group : std::uint8_t { level, clock, spread, step, distribution, shape, count_ };
+enum class Group : std::uint8_t { level, clock, spread, step, distribution, count_ };
 inline constexpr std::size_t group_count = static_cast<std::size_t>(Group::count_);
-
-struct Feature {
+struct GroupSays {
   std::string_view name;  // as an explanation says it
-  Group group{};
+  AlertKind kind{};       // when it speaks loudest
+};
+inline constexpr std::array<GroupSays, group_count> group_says{
+    {{"level", AlertKind::shift},
+     {"time of day", AlertKind::seasonal},
+     {"scatter", AlertKind::spread},
+     {"step", AlertKind::shift},
+     {"distribution", AlertKind::pattern}}};
+
+// A statistic that is an alarm by itself.
+struct Recorded {
+  std::string_view name;  // as an explanation says it
   AlertKind kind{};
-  bool fused = false;     // its evidence is part of the sum
-  double margin = 0;      // > 0: so many times further than ever is an alarm by itself
-  bool windowed = false;  // over a window: what is on its way up must not teach its own record
+  double margin = 1;      // so many times further than ever
+  bool windowed = false;  // over many frames: what is on its way up must not teach its own record
+  bool over = false;      // speaks when the value has come back; else it is not known yet
 };
 
 // Exponentially weighted mean and mean absolute deviation, outliers clipped; plain averages while
@@ -83,6 +95,18 @@ class Ring {
   std::uint16_t next_ = 0, count_ = 0;
 };
 
+// When it was alarmed last, and how loudly: what the wait before the next alarm goes by.
+struct LastAlarm {
+  Duration since{0};  // known time
+  float peak = 0;     // ratio; 0: there was none
+  static void fields(auto& io, auto& self) {
+    io(self.since, self.peak);
+    refuse_unless(
+        io, self.since >= Duration{0} && self.since <= most_age && positive_in_bounds(self.peak));
+  }
+  static constexpr Duration most_age = std::chrono::hours{24 * 36500};
+};
+
 // What only `precise` keeps.
 template <bool precise>
 struct More {
@@ -106,9 +130,10 @@ struct Composite {
                           smooth_margin = 4;  // of records
   static constexpr std::size_t ring_size = precise ? 144 : 72, rough_window = 16,
                                smooth_window = 48;  // frames
+  static constexpr std::size_t burst_width = 5;     // readings or frames
 
   static constexpr AlertKind kind = AlertKind::shift;  // where no feature says better
-  static constexpr std::uint16_t state_version = 1;
+  static constexpr std::uint16_t state_version = 2;
   static constexpr Timeline timeline = Timeline::event;
   static constexpr std::string_view alarm_parameter = "alarm_at";
 
@@ -119,8 +144,10 @@ struct Composite {
     Duration accept_after = std::chrono::hours{24 * 14};
     double alarm_at = 1;
     static void describe(auto& visit, auto& p) {
-      visit("frame_s", "s", Range{0.001, 86400},
-            "Readings that come faster than this are condensed to frames of this length", p.frame);
+      visit(
+          "frame_s", "s", Range{0.001, 86400},
+          "Readings that come three times as often or more are condensed to frames of this length",
+          p.frame);
       visit("warmup", "readings", Range{100, 1000000}, "Readings before the first score", p.warmup);
       visit("warm_after_s", "s", Range{60, 315360000},
             "A sensor known for so long is scored after 100 readings", p.warm_after);
@@ -131,7 +158,7 @@ struct Composite {
     }
   };
 
-  enum F : std::size_t {
+  enum Feature : std::size_t {
     above_slow,
     below_slow,
     above_fast,
@@ -145,10 +172,6 @@ struct Composite {
     step_4,
     step_36,
     distribution,
-    spike,
-    burst,
-    rough,
-    smooth,
     base_count,
     // of `precise`
     above_8 = base_count,
@@ -164,40 +187,43 @@ struct Composite {
     full_count
   };
   static constexpr std::size_t feature_count = precise ? full_count : base_count;
-  static constexpr std::array<Feature, feature_count> features = [] {
-    constexpr std::array<Feature, full_count> all{{
-        {"level", Group::level, AlertKind::shift, true},
-        {"level", Group::level, AlertKind::shift, true},
-        {"level", Group::level, AlertKind::shift, true, usual_margin},
-        {"level", Group::level, AlertKind::shift, true, usual_margin},
-        {"mean of 24", Group::level, AlertKind::shift, true},
-        {"mean of 24", Group::level, AlertKind::shift, true},
-        {"time of day", Group::clock, AlertKind::seasonal, true},
-        {"time of day", Group::clock, AlertKind::seasonal, true},
-        {"scatter", Group::spread, AlertKind::spread, true},
-        {"scatter", Group::spread, AlertKind::spread, true},
-        {"step", Group::step, AlertKind::shift, true},
-        {"step", Group::step, AlertKind::shift, true},
-        {"distribution", Group::distribution, AlertKind::pattern, true},
-        {"spike", Group::level, AlertKind::spike, false, usual_margin},
-        {"burst", Group::level, AlertKind::spike, false, usual_margin},
-        {"rougher", Group::spread, AlertKind::spread, false, rough_margin, true},
-        {"smoother", Group::spread, AlertKind::spread, false, smooth_margin, true},
-        {"mean of 8", Group::level, AlertKind::shift, true},
-        {"mean of 8", Group::level, AlertKind::shift, true},
-        {"mean of 72", Group::level, AlertKind::shift, true},
-        {"mean of 72", Group::level, AlertKind::shift, true},
-        {"time of day", Group::clock, AlertKind::seasonal, true},
-        {"scatter", Group::spread, AlertKind::spread, true},
-        {"scatter", Group::spread, AlertKind::spread, true},
-        {"step", Group::step, AlertKind::shift, true},
-        {"step", Group::step, AlertKind::shift, true},
-        {"distribution", Group::distribution, AlertKind::pattern, true},
-    }};
-    std::array<Feature, feature_count> out{};
-    std::copy_n(all.begin(), feature_count, out.begin());
-    return out;
-  }();
+  static constexpr std::array<Group, full_count> groups{
+      Group::level, Group::level, Group::level,        Group::level,  Group::level,
+      Group::level, Group::clock, Group::clock,        Group::spread, Group::spread,
+      Group::step,  Group::step,  Group::distribution, Group::level,  Group::level,
+      Group::level, Group::level, Group::clock,        Group::spread, Group::spread,
+      Group::step,  Group::step,  Group::distribution};
+
+  // Of frames. Two-sided ones are held against what came before and what came after.
+  enum FrameAlone : std::size_t {
+    far_above,
+    far_below,
+    spike,
+    burst,
+    rougher,
+    smoother,
+    spike_over,
+    burst_over,
+    alone_count
+  };
+  static constexpr std::array<Recorded, alone_count> alone{
+      {{"level", AlertKind::shift, usual_margin},
+       {"level", AlertKind::shift, usual_margin},
+       {"spike", AlertKind::spike, usual_margin},
+       {"burst", AlertKind::spike, usual_margin},
+       {"rougher", AlertKind::spread, rough_margin, true},
+       {"smoother", AlertKind::spread, smooth_margin, true},
+       {"spike", AlertKind::spike, usual_margin, false, true},
+       {"burst", AlertKind::spike, usual_margin, false, true}}};
+  static constexpr std::size_t is_drift = alone_count;  // in place of one of them
+
+  // Of the single readings of a fast sensor.
+  static constexpr std::array<Recorded, 5> reading_alone{
+      {{"level", AlertKind::spike, usual_margin},
+       {"spike", AlertKind::spike, usual_margin},
+       {"burst", AlertKind::spike, usual_margin},
+       {"spike", AlertKind::spike, usual_margin, false, true},
+       {"burst", AlertKind::spike, usual_margin, false, true}}};
 
   struct State {
     std::uint64_t readings = 0;
@@ -213,8 +239,8 @@ struct Composite {
     double frame_mean = 0, frame_square = 0;
     Level near;
     std::uint64_t near_count = 0;  // readings since the last silence
-    Ring<double, 5> newest;
-    std::array<Tail, 3> reading_tails{};  // level, spike, burst
+    Ring<double, burst_width + 3> newest;
+    std::array<Record, reading_alone.size()> reading_records{};
 
     Level slow, fast, window, shape;
     Ring<double, ring_size> ring;
@@ -228,6 +254,7 @@ struct Composite {
     Distribution<30> values;
     More<precise> more;
     std::array<Tail, feature_count> tails{};
+    std::array<Record, alone_count> records{};
 
     double day_mean = 0, reference = 0, drift_record = 0;
     Duration adrift{0};
@@ -236,27 +263,26 @@ struct Composite {
     std::array<float, 24> habit{};  // of the evidence, by hour
     float hour_peak = 0;
     std::int16_t hour = -1;
-    float control = 0;        // what alarms have added to the limit
-    Duration since_alarm{0};  // known time
-    float alarm_peak = 0;     // ratio of the newest alarm; 0: there was none
-    float score_before = 0;   // of the frame before: evidence less habituation
-    float held = 0;           // ratio of the newest frame of a fast sensor
+    float control = 0;          // what alarms have added to the limit
+    LastAlarm alarmed, spiked;  // spikes that are over have a wait of their own
+    float score_before = 0;     // of the frame before: evidence less habituation
+    float held = 0;             // ratio of the newest frame of a fast sensor
 
     static void fields(auto& io, auto& s) {
       io(s.readings, s.frames, s.last, s.closed, s.age, s.votes, s.origin, s.opened, s.in_frame,
-         s.frame_mean, s.frame_square, s.near, s.near_count, s.newest, s.reading_tails, s.slow,
+         s.frame_mean, s.frame_square, s.near, s.near_count, s.newest, s.reading_records, s.slow,
          s.fast, s.window, s.shape, s.ring, s.roughness, s.by_hour, s.by_half_hour, s.by_week,
-         s.day_error, s.week_error, s.compared, s.residual, s.values, s.more, s.tails, s.day_mean,
-         s.reference, s.drift_record, s.adrift, s.drift_peak, s.habit, s.hour_peak, s.hour,
-         s.control, s.since_alarm, s.alarm_peak, s.score_before, s.held);
+         s.day_error, s.week_error, s.compared, s.residual, s.values, s.more, s.tails, s.records,
+         s.day_mean, s.reference, s.drift_record, s.adrift, s.drift_peak, s.habit, s.hour_peak,
+         s.hour, s.control, s.alarmed, s.spiked, s.score_before, s.held);
       bool sound = in_bounds(s.origin, s.frame_mean, s.residual, s.day_mean, s.reference) &&
                    positive_in_bounds(s.drift_record) && s.frame_square >= 0 &&
                    s.frame_square <= largest_square && s.age >= Duration{0} &&
-                   s.adrift >= Duration{0} && s.since_alarm >= Duration{0} && s.age <= most_age &&
-                   s.adrift <= most_age && s.since_alarm <= most_age && s.hour >= -1 &&
-                   s.hour < 24 && std::abs(s.votes) <= most_votes && s.frames <= s.readings + 1;
-      for (const float v : {s.day_error, s.week_error, s.drift_peak, s.hour_peak, s.alarm_peak,
-                            s.score_before, s.held}) {
+                   s.adrift >= Duration{0} && s.age <= most_age && s.adrift <= most_age &&
+                   s.hour >= -1 && s.hour < 24 && std::abs(s.votes) <= most_votes &&
+                   s.frames <= s.readings + 1;
+      for (const float v :
+           {s.day_error, s.week_error, s.drift_peak, s.hour_peak, s.score_before, s.held}) {
         sound = sound && positive_in_bounds(v);
       }
       for (const float v : s.habit) sound = sound && positive_in_bounds(v);
@@ -270,11 +296,15 @@ struct Composite {
     double value = 0, roughness = 0;
     std::array<double, feature_count> u{};  // < 0: not known yet
     std::array<float, feature_count> logarithm{};
+    std::array<double, alone_count> far{};       // likewise < 0
     std::array<double, group_count> by_group{};  // evidence
     double evidence = 0;                         // their sum
+    double score = 0;                            // less what is usual at this hour; may be < 0
     double drift = 0;                            // of the frozen reference, as a ratio; signed
-    double alone = 0;                            // the furthest beyond its record, as a ratio
-    std::size_t leader = feature_count;          // of `alone`; feature_count: the drift
+    double beyond = 0;                           // the furthest beyond its record, as a ratio
+    std::size_t leader = is_drift;               // whose that is
+    double over = 0;                             // likewise, of spikes and bursts that are over
+    std::size_t over_leader = spike_over;
     double residual = 0;
     bool by_week = false;
     int bin = 0;
@@ -282,15 +312,16 @@ struct Composite {
   struct Verdict {
     double ratio = 0;  // as controlled
     double open = 0;   // as it is
-    double limit = 1;
     bool alarm = false, escalates = false;
+    bool over = false;  // of a spike or burst that is over
   };
   struct Memo {
     bool has_frame = false;  // the reading closes one
     Frame frame;
     Verdict verdict;
-    std::array<double, 3> reading{};  // of a fast sensor: level, spike, burst
-    std::string_view reading_leader = "level";
+    std::array<double, reading_alone.size()> reading{};  // of a fast sensor
+    std::size_t reading_leader = 0;
+    bool by_reading = false;  // the verdict is that of the single reading
     AlertKind kind = Composite::kind;
   };
 
@@ -305,6 +336,10 @@ struct Composite {
     if (out.ratio >= doubt) {
       out.kind = seen.kind;
       out.onset = onset(s, sample, seen);
+      if (seen.verdict.over) {
+        tell_bump(s, sample, seen, out);
+        return out;
+      }
     }
     tell_band(s, sample, out);
     return out;
@@ -320,7 +355,9 @@ struct Composite {
     if (s.readings == 0) {
       s.origin = sample.value;
     } else {
-      const int vote = elapsed_between(s.last, sample.time) < p.frame ? 1 : -1;
+      const int vote =
+          to_seconds(elapsed_between(s.last, sample.time)) < fast_share * to_seconds(p.frame) ? 1
+                                                                                              : -1;
       s.votes = static_cast<std::int8_t>(std::clamp(s.votes + vote, -most_votes, most_votes));
     }
     ++s.readings;
@@ -353,19 +390,18 @@ struct Composite {
     Memo seen;
     look(p, s, sample, seen);
     std::vector<Contribution> out;
-    if (!seen.has_frame) return {{seen.reading_leader, 1}};
+    if (seen.by_reading || !seen.has_frame) return {{reading_alone[seen.reading_leader].name, 1}};
     const auto& f = seen.frame;
-    const auto verdict = control(p, s, f);
+    if (seen.verdict.over) return {{alone[f.over_leader].name, 1}};
+    const double limit = limit_of(s);
     double total = 0;
     const auto say = [&](std::string_view name, double weight) {
       if (weight <= 0) return;
       out.push_back({name, weight});
       total += weight;
     };
-    constexpr std::array<std::string_view, group_count> names{"level", "time of day",  "scatter",
-                                                              "step",  "distribution", "shape"};
-    for (std::size_t g = 0; g < group_count; ++g) say(names[g], f.by_group[g] / verdict.limit);
-    if (f.alone >= 1) say(f.leader == feature_count ? "drift" : features[f.leader].name, f.alone);
+    for (std::size_t g = 0; g < group_count; ++g) say(group_says[g].name, f.by_group[g] / limit);
+    if (f.beyond >= 1) say(f.leader == is_drift ? "drift" : alone[f.leader].name, f.beyond);
     for (auto& c : out) c.share /= total;
     std::sort(out.begin(), out.end(),
               [](const auto& a, const auto& b) { return a.share > b.share; });
@@ -398,6 +434,7 @@ struct Composite {
     seen.has_frame = false;
     seen.verdict = {};
     seen.reading = {};
+    seen.by_reading = false;
     seen.kind = kind;
     if (!is_fast(s)) {
       judge(p, s, {sample.time, sample.value, 0}, seen);
@@ -407,7 +444,7 @@ struct Composite {
       const double variance = s.in_frame > 1 ? s.frame_square / (s.in_frame - 1) : 0;
       judge(p, s, {s.opened, s.frame_mean, std::sqrt(variance)}, seen);
     } else {
-      seen.verdict.ratio = std::min<double>(s.held, just_below * p.alarm_at);
+      seen.verdict.ratio = std::min<double>(s.held, just_below_limit * p.alarm_at);
     }
     if (!after_silence(p, s, sample.time)) judge_reading(p, s, sample.value, seen);
   }
@@ -419,7 +456,7 @@ struct Composite {
     seen.has_frame = true;
     describe_frame(s, closed, seen.frame);
     seen.verdict = control(p, s, seen.frame);
-    seen.kind = kind_of(seen.frame);
+    seen.kind = seen.verdict.over ? AlertKind::spike : kind_of(seen.frame);
   }
 
   // A single reading of a fast sensor against the records of single readings.
@@ -427,23 +464,46 @@ struct Composite {
     if (s.near_count < 24) return;
     const double last3 = s.newest[0] + s.newest[1] + s.newest[2];
     seen.reading = {std::abs(x - s.near.mean), std::abs(x - median_of_5(s.newest)),
-                    std::abs((x + last3) / 4 - s.near.mean)};
+                    std::abs((x + last3) / 4 - s.near.mean), bump(x, s.newest, 1).size,
+                    bump(x, s.newest, burst_width).size};
     for (auto& u : seen.reading) u = u < rounding * std::abs(x) ? 0 : u;
-    constexpr std::array<std::string_view, 3> names{"level", "spike", "burst"};
     double most = 0;
-    for (std::size_t i = 0; i < 3; ++i) {
-      const double ratio = beyond_record(s, s.reading_tails[i], seen.reading[i], usual_margin,
-                                         to_seconds(s.age) / static_cast<double>(s.readings),
-                                         s.reading_tails[i].record_of_late());
+    for (std::size_t i = 0; i < reading_alone.size(); ++i) {
+      const auto& record = s.reading_records[i];
+      const double ratio =
+          beyond_record(s, record, reading_alone[i], seen.reading[i], reading_alone[i].margin,
+                        reading_spacing(s), record.record_of_late());
       if (ratio > most) {
         most = ratio;
-        seen.reading_leader = names[i];
+        seen.reading_leader = i;
       }
     }
     if (most < 1 || most <= seen.verdict.ratio) return;
-    seen.verdict = controlled(p, s, most);
+    const bool over = reading_alone[seen.reading_leader].over;
+    seen.verdict = controlled(p, s, over ? s.spiked : s.alarmed, most);
+    seen.verdict.over = over;
+    seen.by_reading = true;
     seen.kind = AlertKind::spike;
   }
+  static double reading_spacing(const State& s) {
+    return to_seconds(s.age) / static_cast<double>(s.readings);
+  }
+  // What `width` readings, followed by two more of which the newest is x, stand out from: both the
+  // two before and the two after them. A level that changes is no bump.
+  struct Bump {
+    double mean = 0, beside = 0;  // the nearer of the two neighbourhoods
+    double size = 0;              // their distance; 0 where the readings lie between
+  };
+  static Bump bump(double x, const auto& ring, std::size_t width) {
+    const double after = (x + ring[0]) / 2, before = (ring[width + 1] + ring[width + 2]) / 2;
+    double sum = 0;
+    for (std::size_t i = 1; i <= width; ++i) sum += ring[i];
+    const double mean = sum / static_cast<double>(width);
+    if ((mean > after) != (mean > before)) return {mean, mean, 0};
+    const double beside = std::abs(mean - after) < std::abs(mean - before) ? after : before;
+    return {mean, beside, std::abs(mean - beside)};
+  }
+  static std::size_t width_of(bool is_burst) { return is_burst ? burst_width : 1; }
 
   // After a silence longer than all that the windows hold they say nothing, and the machine may be
   // in another state than before.
@@ -464,9 +524,10 @@ struct Composite {
     f.time = closed.time;
     f.value = closed.value;
     f.u.fill(-1);
+    f.far.fill(-1);
     f.residual = s.residual;
     const double x = closed.value;
-    f.bin = Distribution<30>::bin(s.shape.spread > 0 ? (x - s.shape.mean) / s.shape.spread : 0);
+    f.bin = bin_of(s, x);
     if (is_stale(s, closed.time)) return;
 
     // Over the newest k values, relative to this one.
@@ -477,7 +538,7 @@ struct Composite {
       sum[k] = sum[k - 1] + d;
       square[k] = square[k - 1] + d * d;
     }
-    const auto sided = [&](F above, double difference) {
+    const auto sided = [&](Feature above, double difference) {
       f.u[above] = std::max(0.0, difference);
       f.u[above + 1] = std::max(0.0, -difference);
     };
@@ -504,16 +565,26 @@ struct Composite {
       if (known >= 144) f.u[step_72] = std::abs(2 * sum[72] - sum[144]) / 72;
     }
     if (s.frames >= 90 && s.values.full()) f.u[distribution] = s.values.divergence(f.bin);
+    f.far[far_above] = f.u[above_fast];
+    f.far[far_below] = f.u[below_fast];
     if (known >= 6) {
-      f.u[spike] = std::abs(x - median_of_5(s.ring));
-      f.u[burst] = std::abs(x + sum[4] / 4 - s.fast.mean);
+      f.far[spike] = std::abs(x - median_of_5(s.ring));
+      f.far[burst] = std::abs(x + sum[4] / 4 - s.fast.mean);
+    }
+    if (known >= burst_width + 4) {
+      f.far[spike_over] = bump(x, s.ring, 1).size;
+      f.far[burst_over] = bump(x, s.ring, burst_width).size;
     }
     // What is within the rounding of sums is no deviation.
+    const double no_more = rounding * std::abs(x);
     for (std::size_t i = 0; i < feature_count; ++i) {
-      if (f.u[i] > 0 && i != distribution && f.u[i] < rounding * std::abs(x)) f.u[i] = 0;
+      if (f.u[i] > 0 && i != distribution && f.u[i] < no_more) f.u[i] = 0;
+    }
+    for (auto& u : f.far) {
+      if (u > 0 && u < no_more) u = 0;
     }
     f.roughness = is_fast(s) ? closed.roughness : known >= 2 ? std::abs(x - s.ring[0]) : 0;
-    if (f.roughness < rounding * std::abs(x)) f.roughness = 0;
+    if (f.roughness < no_more) f.roughness = 0;
     judge_roughness(s, f);
     if constexpr (precise) {
       if (s.frames >= 300 && s.more.values.full()) {
@@ -531,15 +602,19 @@ struct Composite {
     double newest = f.roughness, older = 0;
     for (std::size_t i = 0; i < rough_window - 1; ++i) newest += s.roughness[i];
     for (std::size_t i = rough_window - 1; i < window - 1; ++i) older += s.roughness[i];
-    f.u[rough] = newest / rough_window;
-    if (newest + older > 0) f.u[smooth] = static_cast<double>(window) / (newest + older);
+    f.far[rougher] = newest / rough_window;
+    if (newest + older > 0) f.far[smoother] = static_cast<double>(window) / (newest + older);
   }
 
+  // Does the part of the week explain the sensor better than the hour of the day?
+  static bool week_explains(const State& s, int part) {
+    return s.by_week.knows(part, 12) && s.compared > 50 && s.week_error < 0.9F * s.day_error;
+  }
   static void judge_clock(const State& s, Frame& f) {
     const double local = f.value - s.origin;
     const int hour = s.by_hour.phase(f.time), half = s.by_half_hour.phase(f.time),
               part = s.by_week.phase(f.time);
-    f.by_week = s.by_week.knows(part, 12) && s.compared > 50 && s.week_error < 0.9F * s.day_error;
+    f.by_week = week_explains(s, part);
     if (f.by_week) {
       f.u[at_hour] = std::abs(local - s.by_week.mean(part));
     } else if (s.by_hour.knows(hour)) {
@@ -564,29 +639,37 @@ struct Composite {
   static void weigh(const State& s, Frame& f) {
     constexpr auto sizes = [] {
       std::array<double, group_count> out{};
-      for (const auto& t : features) out[static_cast<std::size_t>(t.group)] += t.fused ? 1 : 0;
+      for (std::size_t i = 0; i < feature_count; ++i) ++out[static_cast<std::size_t>(groups[i])];
       return out;
     }();
     for (std::size_t i = 0; i < feature_count; ++i) {
       if (f.u[i] < 0) continue;
-      const auto& t = features[i];
-      if (t.fused) {
-        f.logarithm[i] = Tail::logarithm(f.u[i]);
-        f.by_group[static_cast<std::size_t>(t.group)] += s.tails[i].evidence(f.logarithm[i]);
-      }
-      if (t.margin <= 0) continue;
-      // A frame of a fast sensor measures its scatter better than single readings do.
-      const double margin = i == rough && is_fast(s) ? usual_margin : t.margin;
-      const double ratio =
-          beyond_record(s, s.tails[i], f.u[i], margin, spacing(s), record_for(s, i));
-      // A reading far from its neighbours is a spike, whatever else it is.
-      const bool is_spike = i == spike && ratio >= 1;
-      if (ratio > f.alone || is_spike) f.leader = i;
-      f.alone = std::max(f.alone, ratio);
+      f.logarithm[i] = log2_of(f.u[i]);
+      f.by_group[static_cast<std::size_t>(groups[i])] += s.tails[i].evidence(f.logarithm[i]);
     }
     for (std::size_t g = 0; g < group_count; ++g) {
-      if (sizes[g] > 0) f.by_group[g] /= sizes[g];
+      f.by_group[g] /= sizes[g];
       f.evidence += f.by_group[g];
+    }
+    f.score = f.evidence - habituation * usual_evidence(s, f.time);
+    for (std::size_t i = 0; i < alone_count; ++i) {
+      if (f.far[i] < 0) continue;
+      // A frame of a fast sensor measures its scatter better than single readings do.
+      const double margin = i == rougher && is_fast(s) ? usual_margin : alone[i].margin;
+      const double ratio =
+          beyond_record(s, s.records[i], alone[i], f.far[i], margin, spacing(s), record_for(s, i));
+      if (alone[i].over) {
+        const bool is_burst = i == burst_over;
+        const bool tiny = f.far[i] < least_bump * s.shape.spread;
+        if (ratio <= f.over || tiny || visits(s, f.value, is_burst)) continue;
+        f.over = ratio;
+        f.over_leader = i;
+        continue;
+      }
+      // A reading far from its neighbours is a spike, whatever else it is.
+      const bool is_spike = i == spike && ratio >= 1;
+      if (ratio > f.beyond || is_spike) f.leader = i;
+      f.beyond = std::max(f.beyond, ratio);
     }
     if (!reference_known(s)) return;
     const double least = drift_limit(s);
@@ -594,55 +677,56 @@ struct Composite {
     const double size = std::abs(f.drift);
     // A drift under way is told once.
     const bool news = s.drift_peak <= 0;
-    if (news && size > f.alone) {
-      f.alone = size;
-      f.leader = feature_count;
+    if (news && size > f.beyond) {
+      f.beyond = size;
+      f.leader = is_drift;
     }
+  }
+  // Is the bump a short visit to where the sensor is often? A machine that idles for a moment.
+  static bool visits(const State& s, double x, bool is_burst) {
+    if (s.shape.spread <= 0) return false;
+    const auto it = bump(x, s.ring, width_of(is_burst));
+    const int there = bin_of(s, it.mean);
+    return there != bin_of(s, it.beside) &&
+           s.values.share_of(there) > (is_burst ? often_in_bursts : often);
+  }
+  static int bin_of(const State& s, double x) {
+    return Distribution<30>::bin(s.shape.spread > 0 ? (x - s.shape.mean) / s.shape.spread : 0);
   }
   // As a ratio to the limit beyond the record; 0 within it. In `chance_time` a statistic may pass
   // that limit once by chance, in more time where values come fast.
-  static double beyond_record(const State& s, const Tail& tail, double u, double margin,
-                              double spacing, double record) {
-    if (u <= margin * record) return 0;
+  static double beyond_record(const State& s, const Record& record, const Recorded& what, double u,
+                              double margin, double spacing, double reached) {
+    if (u <= margin * reached) return 0;
     const double fast = decades(s);
-    const double values = to_seconds(chance_time) * (1 + 5 * fast) / spacing;
-    const double limit = tail.limit(
-        values, margin * (1 + margin_per_decade * fast + margin_of_youth * youth(s)), record);
+    const double wider =
+        1 + (what.over ? 0 : margin_per_decade * fast) + margin_of_youth * inexperience(s);
+    const double values = what.over
+                              ? std::max(chance_values, to_seconds(chance_time_over) / spacing)
+                              : to_seconds(chance_time) * (1 + 5 * fast) / spacing;
+    const double limit = record.limit(values, margin * wider, reached);
     return limit > 0 ? ratio_of(u, limit) : 0;
   }
   // A sensor that only rose so far knows little of falling: half of the other side's record counts.
   static double record_for(const State& s, std::size_t i) {
-    const auto& tail = s.tails[i];
-    if (features[i].windowed) return tail.record();
-    const double own = tail.record_of_late();
-    if (decades(s) < 0.5) return own;
-    if (i == above_fast) return std::max(own, s.tails[below_fast].record_of_late() / 2);
-    if (i == below_fast) return std::max(own, s.tails[above_fast].record_of_late() / 2);
-    return own;
+    const auto& record = s.records[i];
+    if (alone[i].windowed) return record.record();
+    const double own = record.record_of_late();
+    if ((i != far_above && i != far_below) || decades(s) < 0.5) return own;
+    const auto other = i == far_above ? far_below : far_above;
+    return std::max(own, s.records[other].record_of_late() / 2);
   }
   static bool reference_known(const State& s) {
     return s.age >= reference_complete && s.frames >= least_reference_frames;
   }
 
   static AlertKind kind_of(const Frame& f) {
-    if (f.alone >= 1) {
-      return f.leader == feature_count ? AlertKind::drift : features[f.leader].kind;
-    }
+    if (f.beyond >= 1) return f.leader == is_drift ? AlertKind::drift : alone[f.leader].kind;
     // Whatever deviates is also unusual for the time of day: that alone tells little.
     auto weights = f.by_group;
     weights[static_cast<std::size_t>(Group::clock)] /= 2;
-    const auto loudest = std::max_element(weights.begin(), weights.end());
-    switch (static_cast<Group>(loudest - weights.begin())) {
-      case Group::clock:
-        return AlertKind::seasonal;
-      case Group::spread:
-        return AlertKind::spread;
-      case Group::distribution:
-      case Group::shape:
-        return AlertKind::pattern;
-      default:
-        return AlertKind::shift;
-    }
+    const auto loudest = std::max_element(weights.begin(), weights.end()) - weights.begin();
+    return at(group_says, static_cast<int>(loudest)).kind;
   }
 
   // --- alarm control ---
@@ -663,42 +747,49 @@ struct Composite {
   static double youth(const State& s) {
     return std::max(0.0, std::log10(86400 / std::max(to_seconds(s.age), 1.0)));
   }
+  // Likewise, as long as few readings are known: tails are drawn through them.
+  static double inexperience(const State& s) {
+    const double few = std::log10(many_readings / static_cast<double>(s.readings + 1));
+    return std::min(youth(s), std::max(0.0, few));
+  }
   // What an alarm adds to the limit: where many frames come in a month, more, and it stays longer.
   static double step_of(const State& s) { return control_step * (1 + 3 * decades(s)); }
   static double limit_of(const State& s) {
     return std::max(least_limit, usual_limit + s.control + per_decade * decades(s) + youth(s));
   }
   static Verdict control(const Params& p, const State& s, const Frame& f) {
-    double score = f.evidence - habituation * usual_evidence(s, f.time);
+    double score = f.score;
     // Where frames come fast, one of them is no evidence; what a single one can say, records say.
     if (decades(s) > 0.5) score = std::min<double>(score, s.score_before);
-    const double alone = f.alone >= 1 ? f.alone : 0;
-    if (score <= 0 && alone <= 0) return {};
-    const double limit = limit_of(s);
-    auto verdict = controlled(p, s, std::max(ratio_of(score, limit), alone));
-    verdict.limit = limit;
-    return verdict;
+    const double beyond = f.beyond >= 1 ? f.beyond : 0;
+    auto verdict = Verdict{};
+    if (score > 0 || beyond > 0) {
+      verdict = controlled(p, s, s.alarmed, std::max(ratio_of(score, limit_of(s)), beyond));
+    }
+    if (f.over < 1) return verdict;
+    auto past = controlled(p, s, s.spiked, f.over);
+    past.over = true;
+    return past.ratio > verdict.ratio ? past : verdict;
   }
   // A ratio becomes an alarm when the newest alarm is long enough ago, or when it exceeds that one
   // by a factor which falls from 8 to 1 meanwhile.
-  static Verdict controlled(const Params& p, const State& s, double ratio) {
+  static Verdict controlled(const Params& p, const State& s, const LastAlarm& last, double ratio) {
     Verdict v{.ratio = std::min(ratio, largest_ratio), .open = ratio};
     if (ratio < p.alarm_at) return v;
     const double wait =
         std::clamp(wait_share * to_seconds(s.age), least_wait * spacing(s),
                    std::max(most_wait * spacing(s), most_wait * to_seconds(usual_spacing)));
-    const double waited = to_seconds(s.since_alarm) / wait;
-    v.alarm = s.alarm_peak <= 0 || waited > 1;
-    v.escalates = !v.alarm && ratio > std::pow(escalation, 1 - waited) * s.alarm_peak;
-    if (!v.alarm && !v.escalates) v.ratio = std::min(v.ratio, just_below * p.alarm_at);
+    const double waited = to_seconds(last.since) / wait;
+    v.alarm = last.peak <= 0 || waited > 1;
+    v.escalates = !v.alarm && ratio > std::pow(escalation, 1 - waited) * last.peak;
+    if (!v.alarm && !v.escalates) v.ratio = std::min(v.ratio, just_below_limit * p.alarm_at);
     return v;
   }
   static void raise(State& s, const Verdict& v) {
-    if (v.alarm) {
-      s.control = static_cast<float>(s.control + step_of(s));
-      s.since_alarm = Duration{0};
-    }
-    if (v.alarm || v.escalates) s.alarm_peak = static_cast<float>(as_float(v.open));
+    auto& last = v.over ? s.spiked : s.alarmed;
+    if (v.alarm) last.since = Duration{0};
+    if (v.alarm && !v.over) s.control = static_cast<float>(s.control + step_of(s));
+    if (v.alarm || v.escalates) last.peak = as_float(v.open);
   }
 
   // --- learning ---
@@ -712,19 +803,22 @@ struct Composite {
     if (is_stale(s, f.time)) {
       s.ring.clear();
       s.roughness.clear();
-      s.residual = 0;
     }
     s.age = std::min(s.age + known, most_age);
-    s.since_alarm = std::min(s.since_alarm + known, most_age);
+    for (auto* last : {&s.alarmed, &s.spiked})
+      last->since = std::min(last->since + known, most_age);
     s.closed = f.time;
     const double share =
         forgotten(elapsed, control_time, 3000) / (1 + 2 * std::min(1.0, decades(s)));
     s.control = static_cast<float>(std::max(lowest_control, s.control - step_of(s) * share));
     if (ready) raise(s, v);
     s.held = as_float(v.ratio);
-    s.score_before = as_float(std::max(0.0, f.evidence - habituation * usual_evidence(s, f.time)));
+    s.score_before = as_float(std::max(0.0, f.score));
     learn_habit(s, f);
-    learn_tails(s, f, v, doubtful, elapsed);
+    for (std::size_t i = 0; i < feature_count; ++i) {
+      if (f.u[i] >= 0) s.tails[i].learn(f.logarithm[i]);
+    }
+    learn_records(s, f, v, doubtful, elapsed);
     const auto learned = learn_reference(p, s, f, v, elapsed, known);
 
     const double n = ++s.frames;
@@ -756,32 +850,37 @@ struct Composite {
   }
   // A record is raised by half at most at a time: a gross fault does not blind the sensor to
   // smaller ones, and what recurs becomes normal in a few steps.
-  static void learn_tails(State& s, const Frame& f, const Verdict& v, bool doubtful,
-                          Duration elapsed) {
+  static void learn_records(State& s, const Frame& f, const Verdict& v, bool doubtful,
+                            Duration elapsed) {
     const double share = forgotten(elapsed, std::chrono::hours{24 * 49}, 14000);
     const double doubt_share = forgotten(elapsed, doubt_memory, 14000);
     const bool settles = s.frames % record_block == record_block - 1;
     const double growth = s.frames > settled_frames ? record_growth : 1e30;
-    for (std::size_t i = 0; i < feature_count; ++i) {
-      const auto& t = features[i];
-      auto& tail = s.tails[i];
-      if (f.u[i] >= 0) {
-        tail.learn(t.fused ? f.logarithm[i] : Tail::logarithm(f.u[i]));
-        if (t.margin > 0 && t.windowed) tail.reach(f.u[i]);
-        if (t.margin > 0 && !t.windowed) {
-          tail.forget_doubtful(doubt_share);
-          if (doubtful) {
-            tail.raise_for_a_while(f.u[i], growth);
-          } else {
-            tail.raise_record(f.u[i], growth, share);
-          }
-        }
+    for (std::size_t i = 0; i < alone_count; ++i) {
+      auto& record = s.records[i];
+      if (!alone[i].windowed) {
+        if (f.far[i] >= 0) learn_record(record, f.far[i], doubtful, growth, share, doubt_share);
+        continue;
       }
-      if (t.windowed && settles) tail.settle_record(growth, share * record_block);
+      if (f.far[i] >= 0) {
+        record.learn(f.far[i]);
+        record.reach(f.far[i]);
+      }
+      if (settles) record.settle(growth, share * record_block);
       // What was told is known.
-      if (t.windowed && f.alone >= 1 && f.leader == i && (v.alarm || v.escalates)) {
-        tail.raise_record(f.u[i], growth * growth, 0);
+      if (f.beyond >= 1 && f.leader == i && (v.alarm || v.escalates)) {
+        record.raise(f.far[i], growth * growth, 0);
       }
+    }
+  }
+  static void learn_record(Record& record, double u, bool doubtful, double growth, double share,
+                           double doubt_share) {
+    record.learn(u);
+    record.forget_doubtful(doubt_share);
+    if (doubtful) {
+      record.raise_for_a_while(u, growth);
+    } else {
+      record.raise(u, growth, share);
     }
   }
   // The mean of the first days, then how far the mean of a day strays from it, then frozen.
@@ -802,7 +901,7 @@ struct Composite {
       if (s.adrift == Duration{0}) s.drift_peak = 0;
       return Learned::as_usual;
     }
-    const bool told = f.leader == feature_count && f.alone >= 1 && (v.alarm || v.escalates);
+    const bool told = f.leader == is_drift && f.beyond >= 1 && (v.alarm || v.escalates);
     if (told) s.drift_peak = as_float(size);
     s.adrift += std::max(known, Duration{1});
     if (s.adrift < p.accept_after) return Learned::as_usual;
@@ -846,18 +945,12 @@ struct Composite {
     s.frame_square =
         std::min(largest_square, s.frame_square + difference * (sample.value - s.frame_mean));
     if (s.near_count < 24 || s.readings < p.warmup / 2) return;
-    const double doubt_share =
-        to_seconds(s.age) / static_cast<double>(s.readings) / to_seconds(doubt_memory);
-    for (std::size_t i = 0; i < 3; ++i) {
-      s.reading_tails[i].learn(Tail::logarithm(seen.reading[i]));
-      auto& tail = s.reading_tails[i];
-      const double growth = s.readings > p.warmup ? record_growth : 1e30;
-      tail.forget_doubtful(doubt_share);
-      if (seen.verdict.open >= p.alarm_at && s.readings > p.warmup) {
-        tail.raise_for_a_while(seen.reading[i], growth);
-      } else {
-        tail.raise_record(seen.reading[i], growth, 1e-7);
-      }
+    const double doubt_share = reading_spacing(s) / to_seconds(doubt_memory);
+    const bool settled = s.readings > p.warmup;
+    const bool doubtful = settled && seen.verdict.open >= p.alarm_at;
+    const double growth = settled ? record_growth : 1e30;
+    for (std::size_t i = 0; i < reading_alone.size(); ++i) {
+      learn_record(s.reading_records[i], seen.reading[i], doubtful, growth, 1e-7, doubt_share);
     }
   }
 
@@ -867,18 +960,18 @@ struct Composite {
   // drift, the neighbours for a spike, the calendar where it knows better, else the moving level.
   static void tell_band(const State& s, Sample sample, Score& out) {
     const double usual = 4 * s.fast.spread;
-    double below = std::max(usual, usual_margin * s.tails[below_fast].record()),
-           above = std::max(usual, usual_margin * s.tails[above_fast].record());
+    double below = std::max(usual, usual_margin * s.records[far_below].record()),
+           above = std::max(usual, usual_margin * s.records[far_above].record());
     out.expected = s.fast.mean;
     if (out.kind == AlertKind::drift) {
       out.expected = s.reference;
       below = above = drift_limit(s);
     } else if (out.kind == AlertKind::spike && is_fast(s)) {
       out.expected = s.near.mean;
-      below = above = std::max(4 * s.near.spread, usual_margin * s.reading_tails[0].record());
+      below = above = std::max(4 * s.near.spread, usual_margin * s.reading_records[0].record());
     } else if (out.kind == AlertKind::spike && s.ring.count() >= 5) {
       out.expected = median_of_5(s.ring);
-      below = above = std::max(usual, usual_margin * s.tails[spike].record());
+      below = above = std::max(usual, usual_margin * s.records[spike].record());
     } else if (!out.kind || out.kind == AlertKind::seasonal) {
       if (const auto known = by_calendar(s, sample.time)) {
         out.expected = *known;
@@ -888,11 +981,27 @@ struct Composite {
     out.low = out.expected - below;
     out.high = out.expected + above;
   }
+  // A spike that is over: when it was, and what was around it.
+  static void tell_bump(const State& s, Sample sample, const Memo& seen, Score& out) {
+    const std::size_t leader = seen.by_reading ? seen.reading_leader : seen.frame.over_leader;
+    const bool is_burst = leader == (seen.by_reading ? reading_alone.size() - 1 : burst_over);
+    const auto width = width_of(is_burst);
+    const auto it = seen.by_reading ? bump(sample.value, s.newest, width)
+                                    : bump(seen.frame.value, s.ring, width);
+    const auto& record = seen.by_reading ? s.reading_records[leader] : s.records[leader];
+    const double since =
+        static_cast<double>(width) * (seen.by_reading ? reading_spacing(s) : spacing(s));
+    out.onset = (seen.by_reading ? s.last : s.closed) - from_seconds(since);
+    out.value = it.mean;
+    out.expected = it.beside;
+    out.low = it.beside - usual_margin * record.record();
+    out.high = it.beside + usual_margin * record.record();
+  }
   // Where the time of day or of the week explains more than the moving level.
   static std::optional<double> by_calendar(const State& s, Timestamp time) {
     const int hour = s.by_hour.phase(time), part = s.by_week.phase(time);
-    if (s.compared < 50 || !s.by_hour.knows(hour)) return std::nullopt;
-    const bool week = s.by_week.knows(part, 12) && s.week_error < 0.9F * s.day_error;
+    if (s.compared <= 50 || !s.by_hour.knows(hour)) return std::nullopt;
+    const bool week = week_explains(s, part);
     if ((week ? s.week_error : s.day_error) >= s.fast.spread) return std::nullopt;
     return s.origin + (week ? s.by_week.mean(part) : s.by_hour.mean(hour));
   }
@@ -931,14 +1040,18 @@ struct Composite {
   static constexpr std::uint32_t least_frames = 60, least_evidence = 30, settled_frames = 100;
   static constexpr std::size_t least_ring = 24;
   static constexpr int most_votes = 32;
+  static constexpr double fast_share = 0.35;  // of a frame: no usual period is near it
   static constexpr double slow_rate = 0.002, fast_rate = 0.02, window_rate = 0.001,
                           shape_rate = 0.0005;  // *
   static constexpr double doubtful_rate = 0.3;  // of levels, in alarm
   static constexpr double record_growth = 1.5;  // *
-  static constexpr double usual_limit = precise ? 1.2 : 1.6,
-                          least_limit = 0.3;                          // * digits of evidence
-  static constexpr double per_decade = 1;                             // digits, of frames faster
-  static constexpr double margin_of_youth = 0.1;                      // per power of ten
+  static constexpr double usual_limit = precise ? 1.2 : 1.65,
+                          least_limit = 0.3;    // * digits of evidence
+  static constexpr double per_decade = 1;       // digits, of frames faster
+  static constexpr double margin_of_youth = 2;  // per power of ten
+  static constexpr double many_readings = 20000;
+  static constexpr double least_bump = 0.02;  // of the spread: the top of a smooth curve is none
+  static constexpr double often = 0.1, often_in_bursts = 0.01;        // of the values
   static constexpr double margin_per_decade = 0.06;                   // likewise
   static constexpr double habituation = 0.75, habit_rate = 0.3;       // *
   static constexpr double control_step = 0.1, lowest_control = -0.5;  // * digits
@@ -947,16 +1060,17 @@ struct Composite {
   static constexpr double escalation = 8;                             // *
   static constexpr Duration doubt_memory = std::chrono::hours{24 * 28};
   static constexpr std::uint32_t record_block = 16;  // values
-  static constexpr Duration chance_time = std::chrono::hours{24 * 10};
+  static constexpr Duration chance_time = std::chrono::hours{24 * 10},
+                            chance_time_over = std::chrono::hours{24 * 30};
+  static constexpr double chance_values = 5e6;  // *
   static constexpr double drift_margin = 2.5;
   static constexpr std::uint64_t enough_in_frame = 50;  // readings
   static constexpr double rounding = 1e-12;             // of the value
   static constexpr double doubt = 0.8;
-  static constexpr double just_below = 0.99;
   static constexpr Duration usual_spacing = std::chrono::minutes{5};
   static constexpr Duration control_time = 3000 * usual_spacing;  // *
   static constexpr Duration longest_step = std::chrono::hours{1};
-  static constexpr Duration most_age = std::chrono::hours{24 * 36500};
+  static constexpr Duration most_age = LastAlarm::most_age;
   static constexpr Duration reference_taken = std::chrono::hours{24 * 3};
   static constexpr Duration reference_complete = std::chrono::hours{24 * 8};
   static constexpr double least_reference_frames = 1200;

@@ -39,6 +39,8 @@ class Distribution {
     return std::max(0.0,
                     sum + weight * std::log((older_ + prior * bins) / (recent + prior * bins)));
   }
+  // Of all values before the newest, how many fell into this bin: 0..1.
+  double share_of(int bin) const { return older_ > 0 ? at(older_count_, bin) / older_ : 0; }
   void learn(int bin) {
     if (full()) {
       const int oldest = newest_[next_];

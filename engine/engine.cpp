@@ -21,7 +21,6 @@ constexpr std::uint32_t engine_magic = 0x3145574d;   // "MWE1"
 constexpr std::uint16_t format_version = 2;          // docs/formats/state.md
 constexpr std::size_t longest_name = 200;
 constexpr std::size_t longest_wait = 256;  // readings in one sensor's reorder buffer
-constexpr double just_below_limit = 0.99;
 constexpr Duration minute_patience = std::chrono::seconds{90};
 
 static_assert(static_cast<int>(AlertKind::count_) == 16 && static_cast<int>(Outcome::count_) == 13,
@@ -596,6 +595,7 @@ struct Engine::Impl {
     auto alert = alert_frame(sensor, types[watch.type].name, watch.alarm, watch.baseline, event,
                              time, position);
     name_detector(alert, watch);
+    alert.value = score.value.value_or(alert.value);
     alert.expected = score.expected;
     alert.low = score.low;
     alert.high = score.high;

@@ -85,53 +85,30 @@ const Speed speeds[] = {{"5 min", five_minutes, 3000, 400},
                         {"1 s", std::chrono::seconds{1}, 20000, 900},
                         {"0.1 s", std::chrono::milliseconds{100}, 36000, 3000}};
 
-// About 50, of deviation 1; `z` is standard normal noise, `k` how much larger the fault is.
+// About 50, of deviation 1; `z` is standard normal noise.
 struct Fault {
   const char* name;
-  double (*value)(int i, double z, double k);
-  int lasts;                     // readings; 0: as the speed says
-  std::array<double, 3> larger;  // by speed
-  std::array<double, 3> share;   // that must be found, by speed
+  double (*value)(int i, double z);
+  int lasts;                    // readings; 0: as the speed says
+  std::array<double, 3> share;  // that must be found, by speed
 };
-// At 0.1 s the sensor is an hour old, and what is not a day old is held to wider limits: there the
-// faults of single readings, of scatter and of rhythm are larger.
-const Fault faults[] = {{"step of 3 sigma",
-                         [](int, double z, double k) { return 50 + 3 * k + z; },
-                         0,
-                         {1, 1, 1},
-                         {0.9, 0.9, 0.9}},
-                        {"step of -3 sigma",
-                         [](int, double z, double k) { return 50 - 3 * k + z; },
-                         0,
-                         {1, 1, 1},
-                         {0.9, 0.9, 0.9}},
-                        {"noise of 2 sigma",
-                         [](int, double z, double k) { return 50 + 2 * k * z; },
-                         0,
-                         {1, 1, 1.5},
-                         {0.9, 0.75, 0.9}},
-                        {"oscillation of 3 sigma",
-                         [](int i, double z, double k) {
-                           return 50 + 3 * k * std::sin(2 * std::numbers::pi * i / 12) + z;
-                         },
-                         0,
-                         {1, 1, 1.5},
-                         {0.9, 0.9, 0.9}},
-                        {"a tenth of the noise",
-                         [](int, double z, double k) { return 50 + 0.1 * k * z; },
-                         0,
-                         {1, 1, 1},
-                         {0.85, 0.9, 0.9}},
-                        {"burst of 6 sigma",
-                         [](int i, double z, double k) { return 50 + (i < 5 ? 6 * k : 0) + z; },
-                         10,
-                         {1, 1, 1.5},
-                         {0.9, 0.75, 0.8}},
-                        {"spike of 8 sigma",
-                         [](int i, double z, double k) { return 50 + (i == 0 ? 8 * k : 0) + z; },
-                         10,
-                         {1, 1, 1.5},
-                         {0.9, 0.75, 0.8}}};
+const Fault faults[] = {
+    {"step of 3 sigma", [](int, double z) { return 50 + 3 + z; }, 0, {0.9, 0.9, 0.9}},
+    {"step of -3 sigma", [](int, double z) { return 50 - 3 + z; }, 0, {0.9, 0.9, 0.9}},
+    {"noise of 2 sigma", [](int, double z) { return 50 + 2 * z; }, 0, {0.9, 0.75, 0.9}},
+    {"oscillation of 3 sigma",
+     [](int i, double z) { return 50 + 3 * std::sin(2 * std::numbers::pi * i / 12) + z; },
+     0,
+     {0.9, 0.9, 0.9}},
+    {"a tenth of the noise", [](int, double z) { return 50 + 0.1 * z; }, 0, {0.85, 0.9, 0.9}},
+    {"burst of 6 sigma",
+     [](int i, double z) { return 50 + (i < 5 ? 6 : 0) + z; },
+     10,
+     {0.9, 0.75, 0.8}},
+    {"spike of 8 sigma",
+     [](int i, double z) { return 50 + (i == 0 ? 8 : 0) + z; },
+     10,
+     {0.9, 0.75, 0.8}}};
 
 TEST_CASE_TEMPLATE("auto finds faults in white noise at every speed", D, Auto, Precise) {
   const int seeds = test::scaled(20, 200);
@@ -147,15 +124,14 @@ TEST_CASE_TEMPLATE("auto finds faults in white noise at every speed", D, Auto, P
         double most = 0;
         const int lasts = faults[f].lasts > 0 ? faults[f].lasts : s.lasts;
         for (int i = 0; i < lasts && most < 1; ++i) {
-          most = std::max(
-              most, sensor.feed(faults[f].value(i, random.normal(), faults[f].larger[speed])));
+          most = std::max(most, sensor.feed(faults[f].value(i, random.normal())));
         }
         found[f] += most >= 1 ? 1 : 0;
       }
     }
     for (std::size_t f = 0; f < std::size(faults); ++f) {
-      const auto what = fmt::format("{}, {}, {} x {}: {} of {} found", D::name, s.name,
-                                    faults[f].name, faults[f].larger[speed], found[f], seeds);
+      const auto what = fmt::format("{}, {}, {}: {} of {} found", D::name, s.name, faults[f].name,
+                                    found[f], seeds);
       MESSAGE(what);
       CHECK_MESSAGE(found[f] >= faults[f].share[speed] * seeds, what);
     }
@@ -483,7 +459,7 @@ Told told(const Speed& speed, const Fault& fault, int seeds) {
     const auto begin = sensor.time;
     const int lasts = fault.lasts > 0 ? fault.lasts : speed.lasts;
     for (int i = 0; i < lasts; ++i) {
-      if (sensor.feed(fault.value(i, random.normal(), 1)) < 1) continue;
+      if (sensor.feed(fault.value(i, random.normal())) < 1) continue;
       REQUIRE(sensor.last->kind);
       REQUIRE(sensor.last->onset);
       ++out.found;
@@ -520,6 +496,73 @@ TEST_CASE("auto: a spike among fast readings is a spike, and begins with itself"
   }
 }
 
+// A machine that runs at 80 and rests at 50, for 8 to 40 readings each.
+template <class D>
+Sensor<D> run_and_rest(Random& random) {
+  Sensor<D> sensor;
+  sensor.spacing = five_minutes;
+  for (int turn = 0; turn < 126; ++turn) {
+    const double level = turn % 2 == 0 ? 50 : 80;
+    const double readings = random.uniform(8, 40);
+    for (int i = 0; i < readings; ++i) sensor.feed(level + random.normal());
+  }
+  return sensor;
+}
+
+TEST_CASE_TEMPLATE("auto tells a spike of 8 sigma between two programs when it is over", D, Auto,
+                   Precise) {
+  const int seeds = test::scaled(20, 200);
+  int found = 0;
+  for (int k = 0; k < seeds; ++k) {
+    Random random{940 + static_cast<std::uint64_t>(k)};
+    auto sensor = run_and_rest<D>(random);
+    for (int i = 0; i < 8; ++i) sensor.feed(80 + random.normal());
+    const auto when = sensor.time;
+    sensor.feed(88 + random.normal());
+    double most = 0;
+    for (int i = 0; i < 2; ++i) {
+      most = std::max(most, sensor.feed(80 + random.normal()));
+      if (most >= 1) break;
+    }
+    if (most < 1) continue;
+    ++found;
+    REQUIRE(sensor.last->value);
+    CHECK(sensor.last->kind == AlertKind::spike);
+    CHECK(std::abs(*sensor.last->value - 88) < 5);
+    CHECK(std::abs(sensor.last->expected - 80) < 5);
+    CHECK(to_seconds(*sensor.last->onset - when) == doctest::Approx(0).epsilon(1).scale(30));
+  }
+  const auto what = fmt::format("{}: {} of {} found", D::name, found, seeds);
+  MESSAGE(what);
+  CHECK_MESSAGE(found >= 0.7 * seeds, what);
+}
+
+TEST_CASE_TEMPLATE("auto: a machine that rests for a moment is no spike", D, Auto, Precise) {
+  const int seeds = test::scaled(20, 200);
+  int told = 0;
+  for (int k = 0; k < seeds; ++k) {
+    Random random{960 + static_cast<std::uint64_t>(k)};
+    auto sensor = run_and_rest<D>(random);
+    double most = 0;
+    for (int i = 0; i < 18; ++i) {
+      most = std::max(most, sensor.feed((i / 5 == 1 ? 50 : 80) + random.normal()));
+    }
+    told += most >= 1 ? 1 : 0;
+  }
+  CHECK_MESSAGE(told <= 0.1 * seeds, fmt::format("{}: {} of {}", D::name, told, seeds));
+}
+
+TEST_CASE("auto: readings as far apart as a frame is long are frames of their own") {
+  Sensor<Auto> sensor;
+  Random random{980};
+  for (int i = 0; i < 2000; ++i) {
+    sensor.spacing = std::chrono::milliseconds{static_cast<int>(10000 + 500 * random.normal())};
+    sensor.feed(50 + random.normal());
+  }
+  CHECK(sensor.state.frames == 2000);
+  CHECK(sensor.state.votes < 0);
+}
+
 TEST_CASE("auto: a spike at 5 min is told as a spike") {
   const auto spike = told<Auto>(speeds[0], faults[6], 20);
   CHECK(spike.of(AlertKind::spike) >= 0.8 * spike.found);
@@ -531,11 +574,14 @@ TEST_CASE("auto: a change of variance at 5 min is told as spread" * doctest::sho
 }
 
 TEST_CASE("auto: noise that is gone is told as spread at every speed") {
-  const int seeds = test::scaled(10, 100);
+  const int seeds = test::scaled(20, 100);
   for (const auto& speed : speeds) {
     const auto quiet = told<Auto>(speed, faults[4], seeds);
+    const auto what =
+        fmt::format("{}: {} of {}", speed.name, quiet.of(AlertKind::spread), quiet.found);
+    MESSAGE(what);
     REQUIRE(quiet.found > 0);
-    CHECK(quiet.of(AlertKind::spread) >= 0.9 * quiet.found);
+    CHECK_MESSAGE(quiet.of(AlertKind::spread) >= 0.8 * quiet.found, what);
   }
 }
 

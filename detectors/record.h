@@ -1,0 +1,75 @@
+// How far a statistic has gone, and how far it may go before that alone is an alarm.
+//
+// The limit beyond the record is where the tail, drawn through the upper twentieth and the record
+// as exp(-c u^tau) (a Weibull tail), would be reached once in a given number of values.
+// The record of a statistic over a window waits: what is on its way up teaches it only when it is
+// over, or it would carry its own limit upwards.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include "detectors/upper.h"
+
+namespace millwright::detectors {
+
+class Record {
+ public:
+  double record() const { return record_; }
+  // With what doubtful readings reached lately; for statistics whose record does not wait.
+  double record_of_late() const { return std::max(record_, waiting_); }
+
+  // The value that is reached once in `values` more, as the tail goes, above `record`; 0 when
+  // nothing is known. At least `margin` times the record, at most 4 times.
+  double limit(double values, double margin, double record) const {
+    if (record <= 0 || upper_.count() < least) return 0;
+    const double seen = std::log(std::max(upper_.count(), 100.0F));
+    const double spread = std::log2(record) - upper_.begins();  // octaves
+    if (spread <= 0) return margin * record;
+    const double tau = std::log2(seen / std::log(1 / UpperShare::share)) / spread;
+    const double ratio = std::pow(std::log(values) / seen, 1 / std::max(tau, 0.2));
+    return std::clamp(ratio, margin, std::max(margin, most_reach)) * record;
+  }
+
+  // How often it goes how far.
+  void learn(double u) { upper_.learn(log2_of(u)); }
+  // How far it has gone. A record is raised by `growth` at most, and `share` of it is forgotten.
+  void raise(double u, double growth, double share) {
+    const double fresh = record_ > 0 ? std::min(u, growth * record_) : u;
+    record_ = static_cast<float>(
+        std::min<double>(std::max(record_ * (1 - share), fresh), largest_record));
+  }
+  // What a doubtful reading reached counts for a while: what recurs becomes normal, and what does
+  // not is forgotten.
+  void raise_for_a_while(double u, double growth) {
+    waiting_ = static_cast<float>(std::min<double>(
+        std::max<double>(waiting_, std::min(u, growth * record_of_late())), largest_record));
+  }
+  void forget_doubtful(double share) { waiting_ *= static_cast<float>(1 - share); }
+  // Of a statistic over a window: it counts when `settle` has been called twice.
+  void reach(double u) {
+    newest_ = std::max(newest_, static_cast<float>(std::clamp(u, 0.0, double{largest_record})));
+  }
+  // What was reached before the last call counts now.
+  void settle(double growth, double share) {
+    raise(waiting_, growth, share);
+    waiting_ = newest_;
+    newest_ = 0;
+  }
+
+  static void fields(auto& io, auto& self) {
+    io(self.upper_, self.record_, self.waiting_, self.newest_);
+    for (const float v : {self.record_, self.waiting_, self.newest_}) {
+      refuse_unless(io, v >= 0 && v <= largest_record);
+    }
+  }
+
+ private:
+  static constexpr float least = 30, largest_record = 1e37F;
+  static constexpr double most_reach = 4;
+
+  UpperShare upper_;
+  float record_ = 0, waiting_ = 0, newest_ = 0;
+};
+
+}  // namespace millwright::detectors

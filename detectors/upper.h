@@ -1,0 +1,69 @@
+// Where the upper twentieth of a statistic begins, followed one value at a time.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include "detectors/numbers.h"
+
+namespace millwright::detectors {
+
+// The logarithm to base 2 of a statistic u >= 0; what is not above zero has none.
+inline constexpr float largest_log2 = 1000, no_log2 = -4 * largest_log2;
+inline float log2_of(double u) {
+  if (!(u > 0)) return no_log2;
+  int exponent = 0;
+  const auto mantissa = static_cast<float>(std::frexp(u, &exponent));  // in [0.5, 1)
+  return std::clamp(static_cast<float>(exponent) + std::log2(mantissa), -largest_log2,
+                    largest_log2);
+}
+
+// Stochastic approximation of the 95 % quantile of log2 u, in octaves: steps in proportion to the
+// spread of the values around it, at last 1/16000 of it (Robbins and Monro 1951, Ann. Math. Stat.
+// 22:400).
+class UpperShare {
+ public:
+  static constexpr double share = 0.05;
+
+  float begins() const { return begins_; }  // octaves
+  float count() const { return count_; }    // values known
+  // Octaves by which the value lies beyond where the share began; not above 0: within.
+  float learn(float log2u) {
+    count_ = std::min(count_ + 1, most_count);
+    if (log2u == no_log2) {
+      lower(3 * spread_ * step() * share);
+      return 0;
+    }
+    if (count_ <= 1) begins_ = log2u;
+    const float difference = log2u - begins_;
+    const double rate = std::max(1.0 / count_, 0.002);
+    spread_ += static_cast<float>(rate * (std::min(std::abs(difference), 8.0F) - spread_));
+    const double move = 3 * spread_ * step();
+    if (difference <= 0) {
+      lower(move * share);
+    } else {
+      begins_ = static_cast<float>(std::min(begins_ + move * (1 - share), double{largest_log2}));
+    }
+    return difference;
+  }
+
+  static void fields(auto& io, auto& self) {
+    io(self.count_, self.begins_, self.spread_);
+    refuse_unless(io, self.count_ >= 0 && self.count_ <= most_count &&
+                          std::abs(self.begins_) <= 2 * largest_log2 && self.spread_ >= 0 &&
+                          self.spread_ <= 4 * largest_log2);
+  }
+
+ private:
+  static constexpr float most_count = 1e6F;
+  static constexpr double slowest_step = 1 / 16000.0;
+
+  double step() const { return std::max(1.0 / std::max(count_, 1.0F), slowest_step); }
+  void lower(double by) {
+    begins_ = static_cast<float>(std::max(begins_ - by, -double{largest_log2}));
+  }
+
+  float count_ = 0, begins_ = 0, spread_ = 1;
+};
+
+}  // namespace millwright::detectors

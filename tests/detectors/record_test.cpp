@@ -1,0 +1,172 @@
+#include "detectors/record.h"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string_view>
+
+#include "core/codec.h"
+#include "core/random.h"
+#include "tests/detectors/sources.h"
+
+namespace millwright::detectors {
+namespace {
+
+Record taught(const Source& source, int values, std::uint64_t seed) {
+  Record record;
+  Random random{seed};
+  for (int i = 0; i < values; ++i) {
+    const double u = source.draw(random);
+    record.learn(u);
+    record.raise(u, 1e30, 0);
+  }
+  return record;
+}
+
+TEST_CASE("fewer than 30 values are no limit") {
+  Record record;
+  Random random{42};
+  for (int i = 0; i < 29; ++i) {
+    const double u = exponential.draw(random);
+    record.learn(u);
+    record.raise(u, 1e30, 0);
+  }
+  CHECK(record.limit(1e6, 1.25, record.record()) == 0);
+  record.learn(1);
+  CHECK(record.limit(1e6, 1.25, record.record()) > record.record());
+}
+
+TEST_CASE("the limit beyond the record is about where the tail goes") {
+  for (const auto& source : {exponential, normal}) {
+    for (const double values : {1e6, 1e8}) {
+      double sum = 0;
+      constexpr int seeds = 30;
+      for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+        const Record record = taught(source, 20000, 80 + seed);
+        const double limit = record.limit(values, 1, record.record());
+        REQUIRE(limit >= record.record());
+        REQUIRE(limit <= 4 * record.record());
+        CHECK(limit > 0.7 * source.reached(values));
+        CHECK(limit < 2 * source.reached(values));
+        sum += limit;
+      }
+      const auto what = fmt::format("{}: {:.2f}, in truth {:.2f}", source.name, sum / seeds,
+                                    source.reached(values));
+      CHECK_MESSAGE(sum / seeds == doctest::Approx(source.reached(values)).epsilon(0.2), what);
+    }
+  }
+}
+
+TEST_CASE("the limit is at least the margin times the record and at most four times the record") {
+  const Record record = taught(normal, 20000, 91);
+  double before = 0;
+  for (const double values : {10.0, 1e3, 1e5, 1e8, 1e12}) {
+    const double limit = record.limit(values, 1.25, record.record());
+    CHECK(limit >= 1.25 * record.record());
+    CHECK(limit >= before);
+    before = limit;
+  }
+  // A tail that falls slowly has no end in sight.
+  Record heavy;
+  Random random{92};
+  for (int i = 0; i < 20000; ++i) {
+    const double u = 1 / (1 - random.uniform());  // Pareto of index 1
+    heavy.learn(u);
+    heavy.raise(u, 1e30, 0);
+  }
+  CHECK(heavy.limit(1e30, 1.25, heavy.record()) <= doctest::Approx(4 * heavy.record()));
+}
+
+TEST_CASE("a record is raised by its growth at most, and fades by its share") {
+  Record record;
+  record.raise(2, 1.5, 0);
+  CHECK(record.record() == doctest::Approx(2));
+  record.raise(100, 1.5, 0);
+  CHECK(record.record() == doctest::Approx(3));
+  record.raise(3.3, 1.5, 0);
+  CHECK(record.record() == doctest::Approx(3.3));
+  record.raise(0, 1.5, 0.1);
+  CHECK(record.record() == doctest::Approx(2.97));
+  record.raise(1e300, 1e300, 0);
+  CHECK(std::isfinite(record.record()));
+}
+
+TEST_CASE("a record that waits counts when two blocks are over") {
+  Record record;
+  record.reach(5);
+  record.reach(4);
+  CHECK(record.record() == 0);
+  record.settle(1e30, 0);
+  CHECK(record.record() == 0);
+  record.reach(7);
+  record.settle(1e30, 0);
+  CHECK(record.record() == 5);
+  record.settle(1e30, 0);
+  CHECK(record.record() == 7);
+}
+
+TEST_CASE("what was reached in doubt counts for a while") {
+  Record record;
+  record.raise(2, 1.5, 0);
+  record.raise_for_a_while(100, 1.5);
+  CHECK(record.record() == 2);
+  CHECK(record.record_of_late() == doctest::Approx(3));
+  record.raise_for_a_while(100, 1.5);
+  CHECK(record.record_of_late() == doctest::Approx(4.5));
+  for (int i = 0; i < 10; ++i) record.forget_doubtful(0.1);
+  CHECK(record.record_of_late() == 2);
+}
+
+TEST_CASE("a restored record has the same bytes and goes on as the original") {
+  for (const int values : {0, 1, 29, 1000}) {
+    CAPTURE(values);
+    Record original = taught(normal, values, 97);
+    original.reach(3);
+    original.settle(1.5, 0.01);
+    original.reach(9);
+    const auto bytes = bytes_of(original);
+    Record copy;
+    Reader reader{bytes};
+    reader(copy);
+    REQUIRE(reader.ok());
+    REQUIRE(reader.at_end());
+    CHECK(bytes_of(copy) == bytes);
+    Random random{98};
+    for (int i = 0; i < 500; ++i) {
+      const double u = 2 * normal.draw(random);
+      REQUIRE(copy.limit(1e6, 1.25, copy.record()) == original.limit(1e6, 1.25, original.record()));
+      for (auto* record : {&original, &copy}) {
+        record->learn(u);
+        record->raise(u, 1.5, 1e-4);
+        if (i % 16 == 15) record->settle(1.5, 1e-3);
+      }
+    }
+    CHECK(bytes_of(copy) == bytes_of(original));
+  }
+}
+
+TEST_CASE("bytes that are no record are refused: cut short, or with figures that are none") {
+  const auto bytes = bytes_of(taught(normal, 1000, 99));
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    Record record;
+    Reader reader{std::string_view{bytes}.substr(0, size)};
+    reader(record);
+    REQUIRE(!reader.ok());
+  }
+  for (std::size_t back = 1; back <= 6; ++back) {
+    CAPTURE(back);
+    auto wrong = bytes;
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    std::memcpy(wrong.data() + wrong.size() - 4 * back, &nan, 4);
+    Record record;
+    Reader reader{wrong};
+    reader(record);
+    CHECK(!reader.ok());
+  }
+}
+
+}  // namespace
+}  // namespace millwright::detectors
