@@ -269,6 +269,11 @@ std::string check_match(const std::string& text) {
   return {};
 }
 
+std::string check_machine_match(const std::string& text) {
+  if (text.empty()) return "must not be empty; expected a pattern over machines such as R*";
+  return {};
+}
+
 std::string check_sensor(const std::string& text) {
   const auto slash = text.find('/');
   if (slash == std::string::npos || slash == 0 || slash + 1 == text.size()) {

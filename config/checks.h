@@ -17,6 +17,7 @@ std::string check_topic(const std::string& text);
 std::string check_value_pointer(const std::string& text);
 std::string check_name_template(const std::string& text);
 std::string check_match(const std::string& text);
+std::string check_machine_match(const std::string& text);
 std::string check_sensor(const std::string& text);
 std::string check_expression(const std::string& text);
 std::string check_budget(const std::string& text);

@@ -125,6 +125,7 @@ Configuration configuration_of(Draft&& draft, std::vector<engine::Profile>&& pro
   Configuration out;
   out.plan.site = draft.site;
   out.plan.profiles = std::move(profiles);
+  out.plan.machines = std::move(draft.machines);
   out.plan.max_sensors = draft.limits.sensors;
   out.plan.reorder = draft.reorder;
   out.plan.future_tolerance = draft.future_tolerance;
@@ -250,11 +251,13 @@ json values_of(const engine::Profile& profile) {
   out.erase("limits");  // they are parameters of the detector by now
   for (const auto& choice : profile.detectors) {
     ParameterValues parameters = choice.parameters;
-    out["detectors"][choice.name] =
-        values_of(describe(detectors::types()[detectors::find_type(choice.name)], parameters));
+    out["detectors"][choice.name] = values_of(
+        describe(detectors::types()[detectors::find_type(choice.name)].parameters(), parameters));
   }
   return out;
 }
+
+json values_of(engine::MachineProfile machine) { return values_of(describe_machine(machine)); }
 
 }  // namespace
 
@@ -319,6 +322,10 @@ std::string fingerprint(const Configuration& configuration) {
   for (auto input : configuration.inputs) values["inputs"].push_back(values_of(describe(input)));
   for (const auto& profile : configuration.plan.profiles)
     values["profiles"].push_back(values_of(profile));
+  // No entry and one that changes nothing mean the same.
+  auto machines = configuration.plan.machines;
+  if (machines.empty()) machines.emplace_back();
+  for (const auto& machine : machines) values["machines"].push_back(values_of(machine));
   return fmt::format("{:016x}", hash64(values.dump()));
 }
 

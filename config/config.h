@@ -19,7 +19,8 @@ struct Configuration {
   std::string state_directory;  // empty: $STATE_DIRECTORY, else /var/lib/millwright
   BrokerSettings broker;
   std::vector<InputSettings> inputs;
-  engine::Plan plan;  // profiles (with overrides in front), reorder, tolerances, site, max_sensors
+  // Profiles (with overrides in front), machines, reorder, tolerances, site, max_sensors.
+  engine::Plan plan;
   ProcessingSettings processing;
   LimitSettings limits;
   ArchiveSettings archive;
@@ -43,8 +44,8 @@ struct Loaded {
 };
 
 // FILE merged with every *.json of the folder conf.d beside it, in name order: objects merge, later
-// scalars win, `inputs` and `overrides` are appended, `profiles` of later files stand before
-// earlier ones.
+// scalars win, `inputs` and `overrides` are appended, `profiles` and `machines` of later files
+// stand before earlier ones.
 Loaded load(const std::filesystem::path& file);
 // One text, as from a file called `name`.
 Loaded parse(std::string_view text, const std::string& name);

@@ -9,6 +9,7 @@
 
 #include "config/checks.h"
 #include "detectors/all.h"
+#include "detectors/machine.h"
 
 namespace millwright::config {
 namespace {
@@ -248,6 +249,27 @@ std::vector<Field> describe(ArchiveSettings& s) {
   };
 }
 
+Field advice(std::string& v) {
+  return text("advice", "What to do about an alert; it is sent along.", v);
+}
+
+// When there is an alert: of a sensor and of a machine as a whole.
+void add_alarm(std::vector<Field>& fields, engine::AlarmRule& alarm) {
+  fields.push_back(
+      choice("sensitivity",
+             "How far from normal is an alarm: `low` 1.5 times the detectors' limits, `normal` 1, "
+             "`high` 0.7.",
+             sensitivities, alarm.limit));
+  fields.push_back(
+      object("alarm", "When a deviation becomes an alert and when the alert is over.",
+             {duration("on_delay_s", {0, 604800},
+                       "A deviation must last this long to become an alert.", alarm.on_delay),
+              duration("off_delay_s", {0, 604800},
+                       "It must be gone for this long before the alert is over.", alarm.off_delay),
+              number("clear_ratio", "", {0, 1}, "Gone means below this part of the alarm limit.",
+                     alarm.clear_ratio)}));
+}
+
 // What profiles and overrides have in common.
 void add_treatment(std::vector<Field>& fields, ProfileDraft& draft) {
   auto& profile = draft.profile;
@@ -256,7 +278,7 @@ void add_treatment(std::vector<Field>& fields, ProfileDraft& draft) {
   fields.push_back(text("label", "What a mechanic calls the sensor, such as `Joint 3 temperature`.",
                         profile.label)
                        .otherwise("the sensor's name"));
-  fields.push_back(text("advice", "What to do about an alert; it is sent along.", profile.advice));
+  fields.push_back(advice(profile.advice));
 
   Field chosen = make(
       "detectors", Type::detectors,
@@ -272,20 +294,8 @@ void add_treatment(std::vector<Field>& fields, ProfileDraft& draft) {
   const auto types = detectors::types();
   fields.push_back(object(
       "limits", "Fixed limits: the parameters of the detector `limit`, added to `detectors`.",
-      config::describe(types[detectors::find_type("limit")], draft.limits)));
-  fields.push_back(
-      choice("sensitivity",
-             "How far from normal is an alarm: `low` 1.5 times the detectors' limits, `normal` 1, "
-             "`high` 0.7.",
-             sensitivities, profile.alarm.limit));
-  fields.push_back(object(
-      "alarm", "When a deviation becomes an alert and when the alert is over.",
-      {duration("on_delay_s", {0, 604800}, "A deviation must last this long to become an alert.",
-                profile.alarm.on_delay),
-       duration("off_delay_s", {0, 604800},
-                "It must be gone for this long before the alert is over.", profile.alarm.off_delay),
-       number("clear_ratio", "", {0, 1}, "Gone means below this part of the alarm limit.",
-              profile.alarm.clear_ratio)}));
+      config::describe(types[detectors::find_type("limit")].parameters(), draft.limits)));
+  add_alarm(fields, profile.alarm);
 }
 
 }  // namespace
@@ -377,9 +387,31 @@ std::vector<Field> describe_override(ProfileDraft& draft) {
   return fields;
 }
 
-std::vector<Field> describe(const detectors::DetectorType& type, ParameterValues& values) {
+std::vector<Field> describe_machine(engine::MachineProfile& machine) {
+  std::vector<Field> fields{
+      text("match",
+           "Pattern over the machine's name: `*` any run of characters, `?` one, `[abc]` one of. "
+           "The first entry that matches counts.",
+           machine.match)
+          .checked(check_machine_match, "."),
+      boolean("watched", "Watch all sensors of the machine together, from two sensors on.",
+              machine.watched),
+      text("label", "What a mechanic calls the machine, such as `Press beside the furnace`.",
+           machine.label)
+          .otherwise("the machine's name"),
+      advice(machine.advice),
+  };
+  for (Field& field :
+       describe(describe_parameters<detectors::MachineLevel::Params>(), machine.parameters)) {
+    fields.push_back(std::move(field));
+  }
+  add_alarm(fields, machine.alarm);
+  return fields;
+}
+
+std::vector<Field> describe(const std::vector<Parameter>& parameters, ParameterValues& values) {
   std::vector<Field> fields;
-  for (const auto& parameter : type.parameters()) {
+  for (const auto& parameter : parameters) {
     const bool is_boolean = parameter.type == Parameter::Type::boolean;
     const auto kind = is_boolean                                   ? Type::boolean
                       : parameter.type == Parameter::Type::integer ? Type::whole
@@ -417,6 +449,13 @@ std::vector<Field> describe(Draft& draft) {
            "Single sensors. An override starts from the profile that its sensor has otherwise.");
   overrides.merge = Merge::append;
   overrides.add = [&draft] { return describe_override(draft.overrides.emplace_back()); };
+  Field machines =
+      make("machines", Type::list,
+           "How machines are watched as a whole. A frame is the newest values of a machine's "
+           "sensors at one time. The first entry that matches counts; a machine that none matches "
+           "is watched with the defaults.");
+  machines.merge = Merge::prepend;
+  machines.add = [&draft] { return describe_machine(draft.machines.emplace_back()); };
   return {
       text("$schema", "For editors only: where the JSON Schema of this file is.", draft.schema_uri),
       text("site", "Name of the plant or hall; part of topics and alerts.", draft.site)
@@ -430,6 +469,7 @@ std::vector<Field> describe(Draft& draft) {
       std::move(inputs),
       std::move(profiles),
       std::move(overrides),
+      std::move(machines),
       object(
           "alerts", "Alerts as a whole.",
           {text("budget", "Most alerts that people can attend to, such as `6/hour`. No effect yet.",

@@ -92,6 +92,7 @@ struct Draft {
   BrokerSettings broker;
   std::vector<InputSettings> inputs;
   std::vector<ProfileDraft> profiles, overrides;
+  std::vector<engine::MachineProfile> machines;
   std::string budget;
   ProcessingSettings processing;
   Duration reorder{}, future_tolerance{};
@@ -104,8 +105,9 @@ std::vector<Field> describe(Draft& draft);
 std::vector<Field> describe(InputSettings& input);
 std::vector<Field> describe_profile(ProfileDraft& draft);
 std::vector<Field> describe_override(ProfileDraft& draft);
+std::vector<Field> describe_machine(engine::MachineProfile& machine);
 // The parameters of a detector, read into `values`.
-std::vector<Field> describe(const detectors::DetectorType& type, ParameterValues& values);
+std::vector<Field> describe(const std::vector<Parameter>& parameters, ParameterValues& values);
 
 // `a whole number from 1 to 64`, `"low", "normal" or "high"`: what a value must be.
 std::string expectation(const Field& field);

@@ -4,12 +4,16 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "config/checks.h"
 #include "config/read.h"
+#include "engine/plan.h"
 
 namespace millwright::config {
 namespace {
@@ -25,6 +29,17 @@ Member member(const Node& parent, const std::string& pointer, std::string_view n
   return {parent.find(name), pointer_to(pointer, name)};
 }
 
+// A list whose first matching item counts.
+struct MatchList {
+  std::string_view pointer, item, subjects;
+  std::vector<std::string_view> takes_all;  // patterns that do
+  std::optional<std::string> otherwise;     // the pattern of an item without one
+};
+
+const MatchList of_profiles{"/profiles", "profile", "sensors", {"*", "**", "*/*"}, {}};
+const MatchList of_machines{
+    "/machines", "entry", "machines", {"*", "**"}, engine::MachineProfile{}.match};
+
 class Meaning {
  public:
   Meaning(const Draft& draft, Report& report) : draft_(draft), report_(report) {}
@@ -32,8 +47,9 @@ class Meaning {
   void check(const Node& root) {
     if (const auto m = member(root, "", "broker")) broker(*m.node, m.pointer);
     if (const auto m = member(root, "", "inputs")) inputs(*m.node);
-    if (const auto m = member(root, "", "profiles")) profiles(*m.node);
+    if (const auto m = member(root, "", "profiles")) never_used(*m.node, of_profiles);
     if (const auto m = member(root, "", "overrides")) overrides(*m.node);
+    if (const auto m = member(root, "", "machines")) never_used(*m.node, of_machines);
     if (const auto m = member(root, "", "alerts")) alerts(*m.node, m.pointer);
     journal(root);
   }
@@ -236,25 +252,32 @@ class Meaning {
                        fmt::join(names, "}, {"));
   }
 
-  void profiles(const Node& list) {
-    const Node* catch_all = nullptr;
-    std::unordered_map<std::string, const Node*> seen;
+  // Items behind one that takes all there is, or the same.
+  void never_used(const Node& list, const MatchList& kind) {
+    struct Seen {
+      std::string pattern;
+      Place place;
+    };
+    std::optional<Seen> catch_all;
+    std::unordered_map<std::string, Seen> seen;
     for (const Node& item : list.children) {
-      const auto match = member(item, pointer_to("/profiles", item), "match");
-      const auto pattern = item.text("match");
+      if (item.type != Node::Type::object) continue;
+      const auto pointer = pointer_to(std::string{kind.pointer}, item);
+      const auto match = member(item, pointer, "match");
+      const auto pattern = match ? item.text("match") : kind.otherwise;
       if (!pattern) continue;
-      const auto [it, is_new] = seen.emplace(*pattern, match.node);
-      const Node* before = catch_all != nullptr ? catch_all : is_new ? nullptr : it->second;
-      if (before != nullptr) {
-        warning(
-            match,
-            fmt::format(
-                "never used: the profile \"{}\" at {} stands before it and takes the same sensors",
-                before->value.get_ref<const std::string&>(),
-                report_.describe(before->place, match.node->place)));
+      const auto at = match ? match : Member{&item, pointer};
+      const auto [it, is_new] = seen.emplace(*pattern, Seen{*pattern, at.node->place});
+      if (catch_all || !is_new) {
+        const Seen& before = catch_all ? *catch_all : it->second;
+        warning(at, fmt::format(
+                        "never used: the {} \"{}\" at {} stands before it and takes the same {}",
+                        kind.item, before.pattern, report_.describe(before.place, at.node->place),
+                        kind.subjects));
       }
-      const bool takes_all = *pattern == "*" || *pattern == "**" || *pattern == "*/*";
-      if (takes_all && catch_all == nullptr) catch_all = match.node;
+      const bool takes_all =
+          std::find(kind.takes_all.begin(), kind.takes_all.end(), *pattern) != kind.takes_all.end();
+      if (takes_all && !catch_all) catch_all = it->second;
     }
   }
 

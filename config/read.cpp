@@ -215,7 +215,7 @@ class Reader {
     for (const Node& child : node.children) {
       const auto child_pointer = pointer_to(pointer, child);
       if (const auto* type = add_detector(child.key, child.key_place, child_pointer, chosen)) {
-        auto fields = describe(*type, chosen.back().parameters);
+        auto fields = describe(type->parameters(), chosen.back().parameters);
         members(child, child_pointer, fields);
       }
     }

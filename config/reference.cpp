@@ -26,7 +26,7 @@ of a configuration at once, with line and column, and changes nothing.
 
 - sections (`broker`, `processing`, ...) are joined key by key; a later file's value goes before an earlier one's,
 - `inputs` and `overrides` are appended,
-- `profiles` of a later file stand *before* those of an earlier one, as the first match counts.
+- `profiles` and `machines` of a later file stand *before* those of an earlier one, as the first match counts.
 
 All files together have at most 4 MiB and are nested at most 32 levels deep. A key stands once in its object. Durations
 name their unit at the end of the key: `_s` seconds, `_ms` milliseconds.
@@ -181,7 +181,7 @@ std::string reference_page() {
   for (const auto& type : detectors::types()) {
     ParameterValues values;
     page += fmt::format("### `{}`\n\n", type.name);
-    add_table(page, describe(type, values), ".");
+    add_table(page, describe(type.parameters(), values), ".");
   }
   page.pop_back();
   return page;

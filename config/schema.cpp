@@ -82,7 +82,7 @@ ordered_json detectors_schema() {
   for (const auto& type : detectors::types()) {
     ParameterValues values;
     names.push_back(type.name);
-    properties[std::string{type.name}] = object_of(describe(type, values));
+    properties[std::string{type.name}] = object_of(describe(type.parameters(), values));
   }
   const ordered_json parameters{
       {"type", "object"}, {"additionalProperties", false}, {"properties", properties}};

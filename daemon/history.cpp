@@ -40,7 +40,11 @@ void History::step() {
   effects_.clear();
   feed_.step(engine_, effects_);
   if (handlers_.verdict) {
-    for (const auto& verdict : effects_.verdicts) {
+    auto whole = effects_.machine_verdicts.begin();
+    for (std::size_t i = 0; i < effects_.verdicts.size(); ++i) {
+      for (; whole != effects_.machine_verdicts.end() && whole->after <= i; ++whole)
+        handlers_.machine_verdict(engine_.machine_name(whole->machine), *whole);
+      const auto& verdict = effects_.verdicts[i];
       const auto who = engine_.info(verdict.sensor);
       handlers_.verdict(who.machine, who.sensor, verdict);
     }

@@ -21,6 +21,8 @@ struct HistoryHandlers {
   // onboarded has no ids, so names come with it.
   std::function<void(std::string_view machine, std::string_view sensor, const engine::Verdict&)>
       verdict;
+  // Likewise, of a machine as a whole.
+  std::function<void(std::string_view machine, const engine::MachineVerdict&)> machine_verdict;
 };
 
 class History {

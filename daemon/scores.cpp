@@ -17,9 +17,7 @@ ScoresFile::ScoresFile(std::string file) : file_(std::move(file)), out_(file_, s
 
 void ScoresFile::add(std::string_view machine, std::string_view sensor,
                      const engine::Verdict& verdict) {
-  auto found = machines_.find(machine);
-  if (found == machines_.end()) found = machines_.emplace(std::string{machine}, Instant{}).first;
-  auto& instant = found->second;
+  auto& instant = instant_of(machine);
   if (instant.open && instant.time != verdict.sample.time) end_instant(machine, instant);
   instant.open = true;
   instant.time = verdict.sample.time;
@@ -34,7 +32,22 @@ void ScoresFile::add(std::string_view machine, std::string_view sensor,
   row(verdict.sample.time, machine, sensor, verdict.sample.value, score, verdict.alert);
 }
 
+void ScoresFile::add(std::string_view machine, const engine::MachineVerdict& verdict) {
+  instant_of(machine).whole = verdict;
+}
+
+ScoresFile::Instant& ScoresFile::instant_of(std::string_view machine) {
+  auto found = machines_.find(machine);
+  if (found == machines_.end()) found = machines_.emplace(std::string{machine}, Instant{}).first;
+  return found->second;
+}
+
 void ScoresFile::end_instant(std::string_view machine, Instant& instant) {
+  if (instant.whole) {
+    row(instant.time, machine, "*", std::nullopt, instant.whole->ratio, instant.whole->alert);
+    instant.open = false;
+    return;
+  }
   const bool alert = std::any_of(instant.alerts.begin(), instant.alerts.end(),
                                  [](const auto& entry) { return entry.second; });
   row(instant.time, machine, "*", std::nullopt, instant.worst, alert);

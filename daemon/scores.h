@@ -5,8 +5,9 @@
 //
 // `time` ISO 8601 UTC; `score` the highest ratio to an alarm limit, empty while warming up and for
 // readings that were not judged (late, repeated, refused); `alert` 1 while an alert on the sensor
-// is active. The row `*` is the machine: its worst sensor at that instant, and 1 while any of them
-// has an alert; its value is empty.
+// is active. The row `*` is the machine as a whole: the newest ratio of the detector `machine`, and
+// 1 while that has an alert. Where it does not watch (a single sensor, or `watched` false): the
+// worst sensor at that instant, and 1 while any of them has an alert. Its value is empty.
 #pragma once
 
 #include <fstream>
@@ -25,6 +26,8 @@ class ScoresFile {
   explicit ScoresFile(std::string file);
 
   void add(std::string_view machine, std::string_view sensor, const engine::Verdict& verdict);
+  // Of the instants since the machine's last one; before the reading that follows them.
+  void add(std::string_view machine, const engine::MachineVerdict& verdict);
   void close();
 
  private:
@@ -32,8 +35,10 @@ class ScoresFile {
     Timestamp time;
     std::optional<double> worst;
     std::map<std::string, bool, std::less<>> alerts;  // sensor -> active; kept over instants
+    std::optional<engine::MachineVerdict> whole;      // likewise kept
     bool open = false;
   };
+  Instant& instant_of(std::string_view machine);
   void end_instant(std::string_view machine, Instant& instant);
   void row(Timestamp time, std::string_view machine, std::string_view sensor,
            std::optional<double> value, std::optional<double> score, bool alert);

@@ -12,16 +12,19 @@
 #include "engine/alarm.h"
 #include "engine/message.h"
 #include "engine/sensor.h"
+#include "engine/whole.h"
 
 namespace millwright::engine {
 namespace {
 
 constexpr std::uint32_t machine_magic = 0x314d574d;  // "MWM1"
 constexpr std::uint32_t engine_magic = 0x3145574d;   // "MWE1"
-constexpr std::uint16_t format_version = 2;          // docs/formats/state.md
+constexpr std::uint16_t format_version = 3;          // docs/formats/state.md
 constexpr std::size_t longest_name = 200;
 constexpr std::size_t longest_wait = 256;  // readings in one sensor's reorder buffer
 constexpr Duration minute_patience = std::chrono::seconds{90};
+constexpr double least_share = 0.05;  // of a contributor that is told
+constexpr std::size_t most_contributors = 8;
 
 static_assert(static_cast<int>(AlertKind::count_) == 16 && static_cast<int>(Outcome::count_) == 13,
               "kinds and outcomes stand in the state as numbers: new ones, a new format_version");
@@ -106,9 +109,17 @@ BaselineEnd end_of(Event::Kind kind) {
   return kind == Event::Kind::serviced ? BaselineEnd::serviced : BaselineEnd::rebaseline;
 }
 
+using detectors::MachineLevel;
+
 struct Machine {
   std::string name;
   std::vector<SensorId> sensors;
+  const MachineProfile* profile = nullptr;
+  MachineLevel::Params parameters;
+  std::uint64_t fingerprint = 0;  // of the parameters
+  Whole whole;
+
+  bool watched() const { return profile->watched && sensors.size() >= 2; }
 };
 
 // A state block as read back, before anything is changed.
@@ -131,7 +142,13 @@ struct SavedSensor {
 struct SavedMachine {
   std::string name;
   std::vector<SavedSensor> sensors;
-  static void fields(auto& io, auto& m) { io(m.name, m.sensors); }
+  Whole whole;
+  std::uint16_t version = 0;      // of the detector `machine`
+  std::uint64_t fingerprint = 0;  // of its parameters
+  std::string state;
+  static void fields(auto& io, auto& m) {
+    io(m.name, m.sensors, m.whole, m.version, m.fingerprint, m.state);
+  }
 };
 
 }  // namespace
@@ -178,6 +195,8 @@ struct Engine::Impl {
   std::vector<Worth> worth;                               // entry
   std::vector<std::size_t> told;                          // entry -> alerts after it
   std::vector<std::optional<Score>> silence;
+  std::vector<double> frame_values;
+  MachineLevel::Memo machine_memo;
 
   // Lasting changes that were taken as normal in this round.
   struct Accepted {
@@ -201,7 +220,13 @@ struct Engine::Impl {
     auto found = machine_ids.find(machine);
     if (found == machine_ids.end()) {
       const auto id = static_cast<MachineId>(machines.size());
-      machines.push_back({std::string{machine}, {}});
+      Machine fresh;
+      fresh.name = machine;
+      fresh.profile = &machine_profile_for(*plan, machine);
+      fresh.parameters = apply_parameters<MachineLevel::Params>(fresh.profile->parameters);
+      fresh.fingerprint =
+          fingerprint_of(fresh.parameters, MachineLevel::name, MachineLevel::state_version);
+      machines.push_back(std::move(fresh));
       found = machine_ids.emplace(std::string{machine}, id).first;
     }
     const auto id = static_cast<SensorId>(sensors.size());
@@ -218,7 +243,9 @@ struct Engine::Impl {
       }
       sensor.watches.push_back({type, columns[type]->add(parameters), {}, {}});
     }
-    machines[index(found->second)].sensors.push_back(id);
+    auto& members = machines[index(found->second)].sensors;
+    sensor.place = members.size();
+    members.push_back(id);
     sensors.push_back(std::move(sensor));
     set_key(machine, name);
     sensor_ids.emplace(key, id);
@@ -401,6 +428,10 @@ struct Engine::Impl {
     auto& sensor = sensors[index(entry.sensor)];
     if (entry.kind != Entry::Kind::released) sensor.last_arrival = entry.arrival;
     if (is_scored(entry)) {
+      auto& machine = machines[index(sensor.machine)];
+      if (machine.whole.frames.is_over(sensor.place, entry.sample.time)) {
+        close_frame(machine, entry.position, effects);
+      }
       sensor.recent.add(entry.sample);
       sensor.last_value = entry.sample.value;
     }
@@ -411,6 +442,9 @@ struct Engine::Impl {
                                                 : Worth::normal;
     Outcome outcome = entry.outcome;
     if (is_scored(entry)) {
+      auto& frames = machines[index(sensor.machine)].whole.frames;
+      frames.take(sensor.place, entry.sample);
+      if (faulty) frames.distrust(sensor.place);
       sensor.warming = opinion.warming;
       outcome = faulty               ? Outcome::faulty
                 : opinion.suspicious ? Outcome::held
@@ -455,6 +489,121 @@ struct Engine::Impl {
     }
     opinion.warming = learning && !scored_by_learner;
     return opinion;
+  }
+
+  // --- the machine as a whole ---
+
+  // What its sensors say together since the frame began: judged, told, learned.
+  void close_frame(Machine& machine, Position position, Effects& effects) {
+    auto& whole = machine.whole;
+    const auto time = whole.frames.newest();
+    whole.frames.read(frame_values);
+    whole.frames.clear();
+    if (!machine.watched()) return;
+    const detectors::MachineFrame frame{time, frame_values};
+    const auto score = MachineLevel::score(machine.parameters, whole.state, frame, machine_memo);
+    if (score) judge_whole(machine, frame, *score, position, effects);
+    MachineLevel::learn(machine.parameters, whole.state, frame, Trust::normal, machine_memo);
+    if (!whole.baseline.since) whole.baseline.since = time;
+    ++whole.baseline.learned;
+    if (effects.want_verdicts) {
+      const auto id = static_cast<MachineId>(&machine - machines.data());
+      effects.machine_verdicts.push_back(
+          {id, time, score ? std::optional{score->ratio} : std::nullopt,
+           whole.alarm.phase == Phase::active, effects.verdicts.size()});
+    }
+  }
+
+  void judge_whole(Machine& machine, const detectors::MachineFrame& frame,
+                   const detectors::MachineScore& said, Position position, Effects& effects) {
+    auto& whole = machine.whole;
+    Score score{.ratio = said.ratio / machine.profile->alarm.limit, .onset = said.onset};
+    const auto event =
+        advance(whole.alarm, machine.profile->alarm, MachineLevel::kind, frame.time, score);
+    if (!event) return;
+    if (*event == AlertEvent::raised)
+      whole.alarm.onset_ms = whole.issued.issue(MachineLevel::kind, whole.alarm.onset);
+    auto alert = whole_alert(machine, *event, frame.time, position);
+    alert.value = alert.score = score.ratio;
+    alert.high = 1;
+    alert.priority = priority_of(alert.severity, score.ratio);
+    alert.confidence = MachineLevel::confidence(machine.parameters, whole.state);
+    alert.features.push_back({std::string{said.head}, 1});
+    alert.contributors = contributors(machine, frame);
+    alert.message = alert_message(alert, label_of(machine));
+    effects.alerts.push_back(std::move(alert));
+  }
+
+  std::vector<Contributor> contributors(const Machine& machine,
+                                        const detectors::MachineFrame& frame) const {
+    const auto shares = MachineLevel::shares(machine.parameters, machine.whole.state, frame);
+    std::vector<Contributor> out;
+    for (std::size_t i = 0; i < std::min(shares.size(), machine.sensors.size()); ++i) {
+      if (shares[i] >= least_share)
+        out.push_back({sensors[index(machine.sensors[i])].name, shares[i]});
+    }
+    std::stable_sort(out.begin(), out.end(),
+                     [](const auto& a, const auto& b) { return a.share > b.share; });
+    if (out.size() > most_contributors) out.resize(most_contributors);
+    return out;
+  }
+
+  Alert whole_alert(const Machine& machine, AlertEvent event, Timestamp time,
+                    Position position) const {
+    const auto& whole = machine.whole;
+    auto alert = alert_of(machine, whole_machine, whole.alarm, event, time, position);
+    alert.advice = machine.profile->advice;
+    alert.detector = MachineLevel::name;
+    alert.detector_version = MachineLevel::state_version;
+    alert.configuration = machine.fingerprint;
+    alert.baseline = whole.baseline.version;
+    alert.learned_readings = whole.baseline.learned;
+    return alert;
+  }
+
+  // An alarm that ends by anything but its score.
+  void end_whole(Machine& machine, Timestamp time, Position position,
+                 std::optional<BaselineEnd> why, Effects& effects) {
+    auto& alarm = machine.whole.alarm;
+    if (alarm.phase == Phase::active) {
+      close(alarm, time);
+      auto alert = whole_alert(machine, AlertEvent::closed, time, position);
+      alert.priority = priority_of(alert.severity, 1);
+      alert.message = closing_message(alert, label_of(machine), why);
+      effects.alerts.push_back(std::move(alert));
+    }
+    interrupt(alarm);
+  }
+
+  void renew_whole(Machine& machine, const Event& event, Effects& effects) {
+    auto& whole = machine.whole;
+    if (whole.baseline.learned == 0) return;  // there is nothing to forget
+    // Of several clocks: a frame may be older than the one before.
+    const auto time = std::max(whole.frames.newest(), whole.baseline.since.value_or(Timestamp{}));
+    const auto why = end_of(event.kind);
+    PastBaseline past;
+    past.machine = machine.name;
+    past.sensor = whole_machine;
+    past.detector = MachineLevel::name;
+    past.detector_version = MachineLevel::state_version;
+    past.configuration = machine.fingerprint;
+    past.version = whole.baseline.version;
+    past.why = why;
+    past.since = whole.baseline.since;
+    past.until = time;
+    past.learned = whole.baseline.learned;
+    past.confidence = MachineLevel::confidence(machine.parameters, whole.state);
+    past.position = event.position;
+    Writer{past.state}(whole.state);
+    end_whole(machine, time, event.position, why, effects);
+    effects.baselines.push_back(std::move(past));
+    whole.state = {};
+    whole.baseline = whole.baseline.next();
+  }
+
+  static std::string_view label_of(const Machine& machine) {
+    return machine.profile->label.empty() ? std::string_view{machine.name}
+                                          : std::string_view{machine.profile->label};
   }
 
   // Whether the sensor can be believed comes first: of the machine, a faulty one says nothing,
@@ -639,10 +788,25 @@ struct Engine::Impl {
   Alert alert_frame(const Sensor& sensor, std::string_view detector, const Alarm& alarm,
                     const Baseline& baseline, AlertEvent event, Timestamp time,
                     Position position) const {
+    const auto& machine = machines[index(sensor.machine)];
+    auto alert = alert_of(machine, sensor.name, alarm, event, time, position);
+    alert.unit = sensor.profile->unit;
+    alert.advice = sensor.profile->advice;
+    alert.value = sensor.last_value;
+    alert.detector = detector;
+    alert.baseline = baseline.version;
+    alert.learned_readings = baseline.learned;
+    alert.evidence = sensor.recent.evidence();
+    return alert;
+  }
+
+  // What every event of an alarm has, whoever raised it.
+  static Alert alert_of(const Machine& machine, std::string_view sensor, const Alarm& alarm,
+                        AlertEvent event, Timestamp time, Position position) {
     Alert alert;
-    const auto& machine = machines[index(sensor.machine)].name;
-    alert.id = machine + "/" + sensor.name + "/" + std::string{name_of(alarm.kind)} + "/" +
-               std::to_string(alarm.onset_ms);
+    alert.id = machine.name;
+    alert.id.append("/").append(sensor).append("/").append(name_of(alarm.kind)).append("/");
+    alert.id.append(std::to_string(alarm.onset_ms));
     alert.revision = alarm.revision;
     alert.event = event;
     const bool over = event == AlertEvent::cleared || event == AlertEvent::closed;
@@ -650,17 +814,10 @@ struct Engine::Impl {
     if (over) alert.cleared = time;
     alert.kind = alarm.kind;
     alert.severity = alarm.severity;
-    alert.machine = machine;
-    alert.sensor = sensor.name;
-    alert.unit = sensor.profile->unit;
-    alert.advice = sensor.profile->advice;
+    alert.machine = machine.name;
+    alert.sensor = sensor;
     alert.onset = alarm.onset;
     alert.time = time;
-    alert.value = sensor.last_value;
-    alert.detector = detector;
-    alert.baseline = baseline.version;
-    alert.learned_readings = baseline.learned;
-    alert.evidence = sensor.recent.evidence();
     alert.position = position;
     return alert;
   }
@@ -727,6 +884,10 @@ struct Engine::Impl {
       if (over) close_minute(sensor, event.position, effects);
       close_leftovers(sensor, event.position, effects);
     });
+    for (auto& machine : machines) {
+      if (!machine.profile->watched)
+        end_whole(machine, machine.whole.frames.newest(), event.position, std::nullopt, effects);
+    }
   }
 
   // By machine and sensor, not by id: a restored engine has other ids and must say the same in the
@@ -790,6 +951,7 @@ struct Engine::Impl {
     });
     flush(effects);
     each([&](SensorId id) { renew(sensors[index(id)], event, effects); });
+    if (!event.sensor) renew_whole(machines[index(event.machine)], event, effects);
   }
 
   void renew(Sensor& sensor, const Event& event, Effects& effects) {
@@ -856,6 +1018,10 @@ struct Engine::Impl {
       }
       saved.sensors.push_back(std::move(out));
     }
+    saved.whole = machine.whole;
+    saved.version = MachineLevel::state_version;
+    saved.fingerprint = machine.fingerprint;
+    Writer{saved.state}(machine.whole.state);
     std::string body, bytes;
     Writer{body}(saved);
     Writer{bytes}(machine_magic, format_version);
@@ -880,13 +1046,30 @@ struct Engine::Impl {
     if (!reader.ok() || !reader.at_end() || machine_ids.contains(saved.name))
       return RestoreResult::damaged;
     for (auto& sensor : saved.sensors) adopt(saved.name, sensor);
+    if (const auto found = machine_ids.find(saved.name); found != machine_ids.end())
+      adopt(machines[index(found->second)], saved);
     return RestoreResult::ok;
+  }
+
+  void adopt(Machine& machine, SavedMachine& saved) {
+    machine.whole = std::move(saved.whole);
+    const bool same =
+        saved.version == MachineLevel::state_version && saved.fingerprint == machine.fingerprint;
+    auto& state = machine.whole.state;
+    Reader reader{saved.state};
+    if (same) reader(state);
+    const bool kept = same && reader.ok() && reader.at_end();
+    if (kept) return;
+    state = {};
+    machine.whole.baseline = machine.whole.baseline.next();
+    unreadable_states += same;
   }
 
   void adopt(const std::string& machine, SavedSensor& saved) {
     const auto id = add_sensor(machine, saved.sensor.name);
     auto& sensor = sensors[index(id)];
     saved.sensor.machine = sensor.machine;
+    saved.sensor.place = sensor.place;
     saved.sensor.profile = sensor.profile;
     saved.sensor.watches = std::move(sensor.watches);
     sensor = std::move(saved.sensor);
@@ -926,7 +1109,7 @@ std::optional<SensorId> Engine::sensor(std::string_view machine, std::string_vie
   auto& m = *impl_;
   m.set_key(machine, sensor);
   if (const auto it = m.sensor_ids.find(m.key); it != m.sensor_ids.end()) return it->second;
-  if (!good_name(machine) || !good_name(sensor)) {
+  if (!good_name(machine) || !good_name(sensor) || sensor == whole_machine) {
     refused = Outcome::bad_name;
     return std::nullopt;
   }
@@ -1001,6 +1184,7 @@ std::size_t Engine::active_alerts() const {
   for (const auto& sensor : impl_->sensors) {
     for (const auto& watch : sensor.watches) count += watch.alarm.phase == Phase::active;
   }
+  for (const auto& machine : impl_->machines) count += machine.whole.alarm.phase == Phase::active;
   return count;
 }
 

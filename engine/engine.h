@@ -58,17 +58,28 @@ struct Verdict {
   bool alert = false;         // an alert on the sensor is active after this reading
 };
 
+// One look at a machine as a whole.
+struct MachineVerdict {
+  MachineId machine{};
+  Timestamp time;               // of the newest reading it rests on
+  std::optional<double> ratio;  // nothing while warming up
+  bool alert = false;
+  std::size_t after = 0;  // so many of the verdicts on readings stand before it
+};
+
 struct Effects {
   std::vector<Alert> alerts;
   std::vector<Summary> summaries;
   std::vector<PastBaseline> baselines;  // that were replaced
   bool want_verdicts = false;
   std::vector<Verdict> verdicts;  // in the order in which readings were scored, if wanted
+  std::vector<MachineVerdict> machine_verdicts;  // likewise
   void clear() {
     alerts.clear();
     summaries.clear();
     baselines.clear();
     verdicts.clear();
+    machine_verdicts.clear();
   }
 };
 

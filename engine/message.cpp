@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace millwright::engine {
@@ -57,6 +58,18 @@ std::string outlook(const Alert& alert) {
                      with_unit(alert.forecast->limit, alert.unit), when);
 }
 
+// `most of it in j3_current (61 %), j3_torque (20 %)`
+std::string who_stands_out(const Alert& alert) {
+  if (alert.contributors.empty()) return "many sensors a little";
+  std::string out = "most of it in ";
+  for (std::size_t i = 0; i < std::min<std::size_t>(alert.contributors.size(), 3); ++i) {
+    const auto& [sensor, share] = alert.contributors[i];
+    if (i > 0) out += ", ";
+    out += fmt::format("{} ({:.0f} %)", sensor, 100 * share);
+  }
+  return out;
+}
+
 std::string what_is_wrong(const Alert& alert, std::string_view label) {
   const auto value = with_unit(alert.value, alert.unit);
   const auto off = with_unit(std::abs(alert.value - alert.expected), alert.unit);
@@ -103,6 +116,9 @@ std::string what_is_wrong(const Alert& alert, std::string_view label) {
       return fmt::format(
           "{} is {} {} what is usual at this time of its cycle ({} instead of {}) {}", label, off,
           direction(alert), value, with_unit(alert.expected, alert.unit), since_when(alert));
+    case AlertKind::machine:
+      return fmt::format("{} as a whole is not as usual {}: {}", label, since_when(alert),
+                         who_stands_out(alert));
     case AlertKind::model:
       return fmt::format("{} does not follow its usual dynamics {}: {} where {} was expected",
                          label, since_when(alert), value, with_unit(alert.expected, alert.unit));
@@ -125,6 +141,10 @@ std::string alert_message(const Alert& alert, std::string_view label) {
   if (alert.event == AlertEvent::cleared) {
     if (alert.kind == AlertKind::gap) {
       return fmt::format("{} reports again, after {}", label,
+                         describe_duration(alert.time - alert.onset));
+    }
+    if (alert.kind == AlertKind::machine) {
+      return fmt::format("{} as a whole is as usual again, after {}", label,
                          describe_duration(alert.time - alert.onset));
     }
     return fmt::format("{} is back to normal at {}, after {}", label,

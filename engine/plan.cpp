@@ -52,6 +52,14 @@ const Profile& profile_for(const Plan& plan, std::string_view machine, std::stri
   return fallback;
 }
 
+const MachineProfile& machine_profile_for(const Plan& plan, std::string_view machine) {
+  static const MachineProfile fallback;
+  for (const auto& profile : plan.machines) {
+    if (glob_matches(profile.match, machine)) return profile;
+  }
+  return fallback;
+}
+
 bool glob_matches(std::string_view glob, std::string_view text) {
   // Where the last `*` stood and what it had swallowed: going back there is the only backtracking a
   // glob needs.

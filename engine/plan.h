@@ -40,9 +40,22 @@ struct Profile {
   friend bool operator==(const Profile&, const Profile&) = default;
 };
 
+// How machines whose name matches are watched as a whole. First match counts.
+struct MachineProfile {
+  std::string match = "*";     // glob over the machine's name
+  bool watched = true;         // by the detector `machine`, from two sensors on
+  ParameterValues parameters;  // overlaid on that detector's defaults
+  std::string advice;
+  std::string label;  // what a mechanic calls it; empty: the machine's name
+  // Many sensors: a passing change is none, and one quiet minute is no recovery.
+  AlarmRule alarm{.on_delay = std::chrono::seconds{60}, .off_delay = std::chrono::minutes{10}};
+  friend bool operator==(const MachineProfile&, const MachineProfile&) = default;
+};
+
 struct Plan {
   std::string site = "site";
   std::vector<Profile> profiles;  // overrides of single sensors stand first
+  std::vector<MachineProfile> machines;
   std::uint32_t max_sensors = 20000;
   Duration reorder{0};  // readings are held back this long to be put in order; 0: not at all
   Duration future_tolerance = std::chrono::minutes{5};
@@ -57,6 +70,8 @@ std::vector<DetectorChoice> auto_detectors();
 
 // The profile for a sensor: the first match, else `auto` alone.
 const Profile& profile_for(const Plan& plan, std::string_view machine, std::string_view sensor);
+// The profile for a machine as a whole: the first match, else the defaults.
+const MachineProfile& machine_profile_for(const Plan& plan, std::string_view machine);
 
 // Does the glob match the whole text? `*` any run of characters, `?` one, `[abc]` and `[a-z]` one
 // of.

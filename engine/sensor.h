@@ -92,6 +92,7 @@ struct Sensor {
   Summary open;  // the minute being filled; count 0: none
   Recent recent;
   std::vector<Waiting> waiting;  // sorted by event time
+  std::size_t place = 0;         // not state: among its machine's sensors
   std::uint64_t round = 0;       // not state: the round that holds a reading of this sensor
 
   static void fields(auto& io, auto& s) {

@@ -111,6 +111,15 @@ void print_profiles(const engine::Plan& plan) {
   }
 }
 
+void print_machines(const engine::Plan& plan) {
+  if (plan.machines.empty()) return print_row("machines", "all watched as a whole");
+  print_row("machines", "the first that matches applies, all others are watched as a whole");
+  for (const auto& machine : plan.machines) {
+    const auto what = machine.watched ? "watched as a whole" : "only sensor by sensor";
+    print_row("", fmt::format("{}: {}", machine.match, what));
+  }
+}
+
 void print_plan(const config::Configuration& configuration) {
   const auto& broker = configuration.broker;
   const auto& processing = configuration.processing;
@@ -121,6 +130,7 @@ void print_plan(const config::Configuration& configuration) {
             fmt::format("{}, MQTT {}", broker.url, broker.mqtt_version == 5 ? "5" : "3.1.1"));
   print_inputs(configuration);
   print_profiles(configuration.plan);
+  print_machines(configuration.plan);
   print_row(
       "processing",
       fmt::format("{}, {}", processing.mode == ProcessingMode::native ? "native" : "micro_batch",

@@ -32,7 +32,8 @@ int filter(const std::string& config_file) {
                        [&](const Alert& alert) {
                          std::cout << alert_document(alert, configuration.site) << '\n';
                        },
-                   .verdict = {}}};
+                   .verdict = {},
+                   .machine_verdict = {}}};
   std::string line;
   std::uint64_t number = 0, bad = 0;
   while (std::getline(std::cin, line)) {

@@ -84,6 +84,10 @@ class Replay {
                                 const engine::Verdict& verdict) {
         scores_->add(machine, sensor, verdict);
       };
+      handlers.machine_verdict = [this](std::string_view machine,
+                                        const engine::MachineVerdict& verdict) {
+        scores_->add(machine, verdict);
+      };
     }
     return handlers;
   }

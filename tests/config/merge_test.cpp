@@ -35,12 +35,13 @@ TEST_CASE("conf.d is merged in name order: objects join, later values win, lists
   files.main(
       R"({ "site": "a", "broker": { "url": "tcp://one", "username": "u" }, "inputs": [)" +
       input("t1") +
-      R"(], "profiles": [ { "match": "*_1/*" } ], "overrides": [ { "sensor": "m/s", "unit": "A" } ] })");
+      R"(], "profiles": [ { "match": "*_1/*" } ], "machines": [ { "match": "*_1" } ], "overrides": [ { "sensor": "m/s", "unit": "A" } ] })");
   files.more("20.json", R"({ "site": "c", "inputs": [)" + input("t3") +
-                            R"(], "profiles": [ { "match": "*_3/*" } ] })");
-  files.more("10.json", R"({ "site": "b", "broker": { "url": "tcp://two" }, "inputs": [)" +
-                            input("t2") +
-                            R"(], "profiles": [ { "match": "*_2/*" } ],
+                            R"(], "profiles": [ { "match": "*_3/*" } ],
+                            "machines": [ { "match": "*_3" }, { "match": "*_4" } ] })");
+  files.more("10.json",
+             R"({ "site": "b", "broker": { "url": "tcp://two" }, "inputs": [)" + input("t2") +
+                 R"(], "profiles": [ { "match": "*_2/*" } ], "machines": [ { "match": "*_2" } ],
                             "overrides": [ { "sensor": "m/s", "label": "L" } ], "archive": { "enabled": false } })");
   files.more("99.txt", "not for us");
   const auto loaded = files.load();
@@ -63,6 +64,11 @@ TEST_CASE("conf.d is merged in name order: objects join, later values win, lists
   CHECK(c.plan.profiles[1].match == "*_3/*");
   CHECK(c.plan.profiles[2].match == "*_2/*");
   CHECK(c.plan.profiles[3].match == "*_1/*");
+  REQUIRE(c.plan.machines.size() == 4);
+  CHECK(c.plan.machines[0].match == "*_3");
+  CHECK(c.plan.machines[1].match == "*_4");
+  CHECK(c.plan.machines[2].match == "*_2");
+  CHECK(c.plan.machines[3].match == "*_1");
 
   const auto again = config::parse(loaded.text, "journal");
   REQUIRE(again.configuration);
@@ -125,6 +131,19 @@ TEST_CASE("a profile that a later file's catch-all hides is a warning with both 
         files.path("millwright.json") +
             ":1:28: warning: /profiles/0/match: never used: the profile \"*\" at " +
             files.path("conf.d/10.json") + ":1 stands before it and takes the same sensors\n");
+}
+
+TEST_CASE("an entry of machines that a later file's catch-all hides is a warning, too") {
+  Files files;
+  files.main(R"({ "machines": [ { "match": "R1" } ] })");
+  files.more("10.json", R"({ "machines": [ { "watched": false } ] })");
+  const auto loaded = files.load();
+  REQUIRE(loaded.configuration);
+  CHECK(test::problems_of(loaded) ==
+        files.path("millwright.json") +
+            ":1:28: warning: /machines/0/match: never used: the entry \"*\" at " +
+            files.path("conf.d/10.json") + ":1 stands before it and takes the same machines\n");
+  CHECK_FALSE(engine::machine_profile_for(loaded.configuration->plan, "R1").watched);
 }
 
 TEST_CASE("a file that is not there or cannot be read is an error of the whole file") {

@@ -379,6 +379,55 @@ TEST_CASE("profiles and overrides are checked together") {
   check_all(std::begin(cases), std::end(cases));
 }
 
+TEST_CASE("machines are checked as profiles are") {
+  static constexpr Case cases[] = {
+      {R"({ "machines": {} })", "1:15: error: /machines: expected a list, found an object"},
+      {R"({ "machines": [ "R*" ] })",
+       "1:17: error: /machines/0: expected an object, found the text \"R*\""},
+      {R"({ "machines": [ { "mach": "R*" } ] })",
+       "1:19: error: /machines/0/mach: unknown key \"mach\"; did you mean \"match\"?"},
+      {R"({ "machines": [ { "learning": 60 } ] })",
+       "1:19: error: /machines/0/learning: unknown key \"learning\"; did you mean "
+       "\"learning_s\"?"},
+      {R"({ "machines": [ { "match": "" } ] })",
+       "1:28: error: /machines/0/match: must not be empty; expected a pattern over machines such "
+       "as R*"},
+      {R"({ "machines": [ { "watched": "no" } ] })",
+       "1:30: error: /machines/0/watched: expected true or false, found the text \"no\""},
+      {R"({ "machines": [ { "warmup": 15 } ] })",
+       "1:29: error: /machines/0/warmup: expected a whole number from 16 to 1000000, found the "
+       "number 15"},
+      {R"({ "machines": [ { "learning_s": "1h" } ] })",
+       "1:33: error: /machines/0/learning_s: expected a number from 0 to 315360000, found the text "
+       "\"1h\""},
+      {R"({ "machines": [ { "sensitivity": "medium" } ] })",
+       "1:34: error: /machines/0/sensitivity: expected \"low\", \"normal\" or \"high\", found "
+       "the text \"medium\""},
+      {R"({ "machines": [ { "alarm": { "clear_ratio": 2 } } ] })",
+       "1:45: error: /machines/0/alarm/clear_ratio: expected a number from 0 to 1, found the "
+       "number "
+       "2"},
+      {"{ \"machines\": [ { \"match\": \"*\" },\n  { \"match\": \"R*\" } ] }",
+       "2:14: warning: /machines/1/match: never used: the entry \"*\" at line 1 stands before it "
+       "and takes the same machines"},
+      {"{ \"machines\": [ { \"match\": \"R*\" },\n  { \"match\": \"R*\" } ] }",
+       "2:14: warning: /machines/1/match: never used: the entry \"R*\" at line 1 stands before it "
+       "and takes the same machines"},
+      // Without a pattern an entry takes all.
+      {"{ \"machines\": [ { \"watched\": false },\n  { \"match\": \"R*\" } ] }",
+       "2:14: warning: /machines/1/match: never used: the entry \"*\" at line 1 stands before it "
+       "and takes the same machines"},
+      {"{ \"machines\": [ {},\n  {} ] }",
+       "2:3: warning: /machines/1: never used: the entry \"*\" at line 1 stands before it and "
+       "takes "
+       "the same machines"},
+  };
+  check_all(std::begin(cases), std::end(cases));
+  // Not every machine has a slash in its name.
+  CHECK(
+      parsed(R"({ "machines": [ { "match": "*/*" }, { "match": "R*" }, {} ] })").problems.empty());
+}
+
 TEST_CASE("all problems of a file are reported at once, in its order") {
   const auto loaded = parsed(R"(// line 1
 {

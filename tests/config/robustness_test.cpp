@@ -22,6 +22,7 @@ TEST_CASE("a configuration cut off at any byte is an error with a place") {
   const auto text = example("fleet.json");
   const auto end = text.find_last_of('}');
   REQUIRE(parsed(text).configuration);
+  REQUIRE_FALSE(parsed(text).configuration->plan.machines.empty());  // the example has all lists
   for (std::size_t length = 0; length <= end; ++length) {
     const auto loaded = parsed(std::string_view{text}.substr(0, length));
     CAPTURE(length);
@@ -95,6 +96,18 @@ TEST_CASE("a regular expression cannot take the stack or the memory") {
   CHECK_FALSE(with(std::string(500, '(')).configuration);
   CHECK_FALSE(with("((((a{999}){999}){999}){999})").configuration);
   CHECK(with("R[0-9]{3}").configuration);
+}
+
+TEST_CASE("a large fleet of machines with an entry each loads") {
+  std::string text = "{ \"machines\": [";
+  for (int i = 0; i < 20'000; ++i) {
+    text += (i == 0 ? "" : ",") + std::string{"{\"match\":\"R"} + std::to_string(i) +
+            "\",\"warmup\":400}";
+  }
+  const auto loaded = parsed(text + "] }");
+  REQUIRE(loaded.configuration);
+  CHECK(loaded.problems.empty());
+  CHECK(loaded.configuration->plan.machines.size() == 20'000);
 }
 
 TEST_CASE("a large fleet of overrides loads") {

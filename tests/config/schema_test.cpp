@@ -7,7 +7,9 @@
 #include <string>
 
 #include "config/config.h"
+#include "core/parameters.h"
 #include "detectors/all.h"
+#include "detectors/machine.h"
 #include "tests/config/support.h"
 #include "tests/support/schema.h"
 #include "tests/support/temporary.h"
@@ -94,6 +96,25 @@ TEST_CASE("parser and schema agree on what is right and what is wrong") {
       {R"({ "profiles": [ { "match": "*", "alarm": { "clear_ratio": 2 } } ] })", false},
       {R"({ "overrides": [ { "sensor": "a/b", "unit": "A" } ] })", true},
       {R"({ "overrides": [ { "sensor": "a", "unit": "A" } ] })", false},
+      {R"({ "machines": [] })", true},
+      {R"({ "machines": {} })", false},
+      {R"({ "machines": [ 3 ] })", false},
+      {R"({ "machines": [ {} ] })", true},
+      {R"({ "machines": [ { "match": "R[0-9]*", "watched": false, "label": "L", "advice": "A" } ] })",
+       true},
+      {R"({ "machines": [ { "match": "" } ] })", false},
+      {R"({ "machines": [ { "match": 1 } ] })", false},
+      {R"({ "machines": [ { "watched": 1 } ] })", false},
+      {R"({ "machines": [ { "warmup": 16, "learning_s": 0 } ] })", true},
+      {R"({ "machines": [ { "warmup": 15 } ] })", false},
+      {R"({ "machines": [ { "warmup": 20.5 } ] })", false},
+      {R"({ "machines": [ { "learning_s": -1 } ] })", false},
+      {R"({ "machines": [ { "learning": 60 } ] })", false},
+      {R"({ "machines": [ { "sensitivity": "high", "alarm": { "on_delay_s": 1 } } ] })", true},
+      {R"({ "machines": [ { "sensitivity": "medium" } ] })", false},
+      {R"({ "machines": [ { "alarm": { "clear_ratio": 2 } } ] })", false},
+      {R"({ "machines": [ { "on_delay_s": 1 } ] })", false},
+      {R"({ "machines": [ { "detectors": "auto" } ] })", false},
       {R"({ "processing": { "lanes": 65 } })", false},
       {R"({ "alerts": { "budget": "6/hour" } })", true},
       {R"({ "alerts": { "budget": "6/week" } })", false},
@@ -135,6 +156,38 @@ TEST_CASE(
       }
       CHECK(page.find(std::string{parameter.help}) != std::string::npos);
     }
+  }
+}
+
+TEST_CASE("the keys of machines take range, default and help from the detector") {
+  const auto schema = json::parse(config::schema());
+  const auto& item = schema["properties"]["machines"]["items"];
+  CHECK(item["additionalProperties"] == false);
+  CHECK_FALSE(item.contains("required"));
+  CHECK(item["properties"]["match"]["default"] == "*");
+  CHECK(item["properties"]["watched"]["default"] == true);
+  const auto& of_profiles = schema["properties"]["profiles"]["items"]["properties"];
+  for (const auto* name : {"sensitivity", "advice"}) {
+    CAPTURE(name);
+    CHECK(item["properties"][name] == of_profiles[name]);
+  }
+  // The alarm too, but for how long a change of many sensors must last or be gone.
+  auto alarm = of_profiles["alarm"];
+  alarm["properties"]["on_delay_s"]["default"] = 60;
+  alarm["properties"]["off_delay_s"]["default"] = 600;
+  CHECK(item["properties"]["alarm"] == alarm);
+  const auto parameters = describe_parameters<detectors::MachineLevel::Params>();
+  REQUIRE_FALSE(parameters.empty());
+  const auto page = config::reference_page();
+  const auto section = page.substr(page.find("## `machines`\n"));
+  for (const auto& parameter : parameters) {
+    CAPTURE(parameter.name);
+    const auto& described = item["properties"][std::string{parameter.name}];
+    CHECK(described["minimum"].get<double>() == parameter.range.low);
+    CHECK(described["maximum"].get<double>() == parameter.range.high);
+    CHECK(described["default"].get<double>() == parameter.initial);
+    CHECK(described["description"].get<std::string>().find(parameter.help) != std::string::npos);
+    CHECK(section.find(std::string{parameter.help}) != std::string::npos);
   }
 }
 

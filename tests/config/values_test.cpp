@@ -5,6 +5,8 @@
 #include <string>
 
 #include "config/config.h"
+#include "core/parameters.h"
+#include "detectors/machine.h"
 #include "engine/plan.h"
 #include "tests/config/support.h"
 
@@ -29,6 +31,9 @@ constexpr std::string_view everything = R"({
   "profiles": [ { "match": "*/x", "unit": "A", "label": "L", "advice": "do", "detectors": { "spike": { "threshold": 8 } },
     "limits": { "high": 5, "low": -5, "hysteresis": 1 }, "sensitivity": "high",
     "alarm": { "on_delay_s": 1.5, "off_delay_s": 30, "clear_ratio": 0.5 } } ],
+  "machines": [ { "match": "R[0-9]?", "watched": false, "label": "Robot", "advice": "look", "warmup": 64,
+    "learning_s": 0.5, "sensitivity": "low",
+    "alarm": { "on_delay_s": 2.5, "off_delay_s": 0, "clear_ratio": 1 } }, {} ],
   "processing": { "mode": "micro_batch", "max_delay_ms": 0.25e3, "max_readings": 5, "clock": "event", "lanes": 3,
     "journal_bytes": 4194304, "journal_directory": "/j", "checkpoint_interval_s": 10, "reorder_ms": 20,
     "future_tolerance_s": 2 },
@@ -82,6 +87,20 @@ TEST_CASE("every key arrives where it belongs") {
                        {"spike", {{"threshold", 8}}}};
   profile.alarm = {1500ms, 30s, 0.7, 0.5};
   CHECK(c.plan.profiles[0] == profile);
+  engine::MachineProfile machine;
+  machine.match = "R[0-9]?";
+  machine.watched = false;
+  machine.parameters = {{"learning_s", 0.5}, {"warmup", 64}};
+  machine.advice = "look";
+  machine.label = "Robot";
+  machine.alarm = {2500ms, 0s, 1.5, 1};
+  REQUIRE(c.plan.machines.size() == 2);
+  CHECK(c.plan.machines[0] == machine);
+  CHECK(c.plan.machines[1] == engine::MachineProfile{});
+  const auto params =
+      apply_parameters<detectors::MachineLevel::Params>(c.plan.machines[0].parameters);
+  CHECK(params.warmup == 64);
+  CHECK(params.learning == 500ms);
   CHECK(c.plan.site == "berlin");
   CHECK(c.plan.max_sensors == 9);
   CHECK(c.plan.reorder == 20ms);
@@ -114,6 +133,7 @@ TEST_CASE("an empty configuration is the defaults: auto for every sensor") {
   CHECK(d.plan.profiles[0].match == "*");
   CHECK(d.plan.profiles[0].detectors == engine::auto_detectors());
   CHECK(d.plan.profiles[0].alarm == engine::AlarmRule{});
+  CHECK(d.plan.machines.empty());
   engine::Plan plan;
   plan.profiles = d.plan.profiles;
   CHECK(d.plan == plan);
@@ -192,6 +212,44 @@ TEST_CASE("sensitivity sets the alarm limit") {
   CHECK(profile(R"("sensitivity": "high")").alarm.limit == 0.7);
 }
 
+engine::MachineProfile machine(std::string_view keys) {
+  return good(R"({ "machines": [ { )" + std::string{keys} + " } ] }").plan.machines.at(0);
+}
+
+TEST_CASE("an entry of machines holds what is written, and is else as without it") {
+  CHECK(machine("") == engine::MachineProfile{});
+  CHECK(machine("").match == "*");
+  CHECK(machine("").watched);
+  CHECK(machine(R"("match": "R1")").match == "R1");
+  // A parameter that is not written is not fixed to the default of today.
+  CHECK(machine("").parameters.empty());
+  CHECK(machine(R"("warmup": 500)").parameters == ParameterValues{{"warmup", 500}});
+  CHECK(machine(R"("learning_s": 60)").parameters == ParameterValues{{"learning_s", 60}});
+}
+
+TEST_CASE("alarms of machines are written and mean the same as those of profiles") {
+  for (const auto* keys : {R"("sensitivity": "low")", R"("sensitivity": "normal")",
+                           R"("sensitivity": "high")", R"("alarm": { "on_delay_s": 3 })",
+                           R"("alarm": { "off_delay_s": 4, "clear_ratio": 0.25 })"}) {
+    CAPTURE(keys);
+    auto alarm = profile(keys).alarm;
+    if (alarm.on_delay == Duration{0}) alarm.on_delay = 60s;  // the defaults of machines
+    if (alarm.off_delay == 60s) alarm.off_delay = 600s;
+    CHECK(machine(keys).alarm == alarm);
+  }
+  CHECK(machine(R"("sensitivity": "high")").alarm.limit == 0.7);
+  CHECK(machine(R"("alarm": { "on_delay_s": 3 })").alarm.on_delay == 3s);
+}
+
+TEST_CASE("the first entry of machines that matches the machine's name counts") {
+  const auto c = good(R"({ "machines": [ { "match": "R1*", "label": "first" },
+    { "match": "R*", "watched": false }, { "match": "a/b", "label": "slash" } ] })");
+  CHECK(engine::machine_profile_for(c.plan, "R17").label == "first");
+  CHECK_FALSE(engine::machine_profile_for(c.plan, "R2").watched);
+  CHECK(engine::machine_profile_for(c.plan, "a/b").label == "slash");
+  CHECK(engine::machine_profile_for(c.plan, "press") == engine::MachineProfile{});
+}
+
 TEST_CASE("an override changes one sensor and keeps the rest of its profile") {
   const auto c = good(R"({
     "profiles": [
@@ -246,7 +304,8 @@ TEST_CASE("the text for the journal gives the same configuration again, without 
        std::string{
            R"({ "broker": { "username": "u", "password": "open sesame" }, "alerts": { "budget": "6/hour" } })"},
        std::string{R"({ "profiles": [ { "match": "*/\u00e9\"\\*", "limits": { "high": 0.1 } } ],
-                         "overrides": [ { "sensor": "a/b", "limits": { "high": 1e-7 } } ] })"}}) {
+                         "overrides": [ { "sensor": "a/b", "limits": { "high": 1e-7 } } ] })"},
+       std::string{R"({ "machines": [ { "match": "R*", "learning_s": 1e-9 }, {} ] })"}}) {
     CAPTURE(text);
     const auto loaded = parsed(text);
     REQUIRE(loaded.configuration);
@@ -267,15 +326,23 @@ TEST_CASE("the fingerprint follows the meaning, not the writing") {
       plain ==
       of(R"({ "site": "site", "broker": { "keep_alive_s": 15.0 }, "profiles": [ { "match": "*" } ] })"));
   CHECK(plain == of(R"({ "$schema": "elsewhere" })"));
+  CHECK(plain == of(R"({ "machines": [] })"));
+  CHECK(plain == of(R"({ "machines": [ {} ] })"));
+  CHECK(plain ==
+        of(R"({ "machines": [ { "match": "*", "watched": true, "warmup": 300, "learning_s": 86400.0,
+            "sensitivity": "normal", "alarm": { "off_delay_s": 600 } } ] })"));
   CHECK(
       plain ==
       of(R"({ "profiles": [ { "match": "*", "detectors": ["auto", { "gap": { "factor": 10 } }] } ] })"));
   for (
       const auto* other :
-      {R"({ "site": "b" })", R"({ "broker": { "keep_alive_s": 16 } })",
+      {R"({ "site": "b" })",
+       R"({ "broker": { "keep_alive_s": 16 } })",
        R"({ "processing": { "reorder_ms": 1 } })",
-       R"({ "processing": { "future_tolerance_s": 1 } })", R"({ "limits": { "sensors": 1 } })",
-       R"({ "archive": { "enabled": false } })", R"({ "profiles": [ { "match": "*/*" } ] })",
+       R"({ "processing": { "future_tolerance_s": 1 } })",
+       R"({ "limits": { "sensors": 1 } })",
+       R"({ "archive": { "enabled": false } })",
+       R"({ "profiles": [ { "match": "*/*" } ] })",
        R"({ "profiles": [ { "match": "*", "detectors": ["auto", { "gap": { "factor": 11 } }] } ] })",
        R"({ "profiles": [ { "match": "*", "detectors": ["auto", "trend"] } ] })",
        R"({ "profiles": [ { "match": "*", "detectors": "precise" } ] })",
@@ -284,6 +351,14 @@ TEST_CASE("the fingerprint follows the meaning, not the writing") {
        R"({ "profiles": [ { "match": "*", "limits": { "high": 1 } } ] })",
        R"({ "profiles": [ { "match": "*", "sensitivity": "high" } ] })",
        R"({ "profiles": [ { "match": "*", "alarm": { "clear_ratio": 0.7 } } ] })",
+       R"({ "machines": [ { "match": "R*" } ] })",
+       R"({ "machines": [ { "watched": false } ] })",
+       R"({ "machines": [ { "warmup": 301 } ] })",
+       R"({ "machines": [ { "learning_s": 1 } ] })",
+       R"({ "machines": [ { "sensitivity": "high" } ] })",
+       R"({ "machines": [ { "alarm": { "on_delay_s": 1 } } ] })",
+       R"({ "machines": [ { "label": "L" } ] })",
+       R"({ "machines": [ { "advice": "A" } ] })",
        R"({ "inputs": [ { "topic": "t", "format": "text", "machine": "m", "sensor": "s" } ] })"}) {
     CAPTURE(other);
     CHECK(of(other) != plain);

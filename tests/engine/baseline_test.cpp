@@ -204,10 +204,12 @@ TEST_CASE("after a service every detector of the machine that learns begins anew
   CHECK(rig.engine.active_alerts() == 4);
 
   const auto& past = rig.effects.baselines;
-  REQUIRE(past.size() == 4);
   const char* const expected[][2] = {
-      {"x", "alpha"}, {"x", "fault"}, {"y", "alpha"}, {"y", "fault"}};
-  for (std::size_t i = 0; i < past.size(); ++i) {
+      {"x", "alpha"}, {"x", "fault"}, {"y", "alpha"}, {"y", "fault"}, {"_machine", "machine"}};
+  REQUIRE(past.size() == 5);
+  CHECK(past[4].sensor == expected[4][0]);
+  CHECK(past[4].detector == expected[4][1]);
+  for (std::size_t i = 0; i < 4; ++i) {
     CAPTURE(i);
     CHECK(past[i].machine == "R1");
     CHECK(past[i].sensor == expected[i][0]);
@@ -229,9 +231,9 @@ TEST_CASE("after a service every detector of the machine that learns begins anew
   CHECK(rig.effects.alerts.back().baseline == 2);
   CHECK(rig.effects.alerts.back().learned_readings == 1);
   rig.renew(Kind::serviced, 50, "R1");
-  CHECK(state_of(past[4]).renewals == 1);
-  CHECK(past[4].version == 2);
-  CHECK(past[4].since == at(40));
+  CHECK(state_of(past[5]).renewals == 1);
+  CHECK(past[5].version == 2);
+  CHECK(past[5].since == at(40));
 }
 
 TEST_CASE("a new baseline for one sensor leaves the others alone") {

@@ -26,6 +26,7 @@ inline std::string describe(const Alert& a) {
   std::string features;
   for (const auto& feature : a.features)
     features += fmt::format("{} {:a} ", feature.name, feature.share);
+  for (const auto& one : a.contributors) features += fmt::format("{} {:a} ", one.sensor, one.share);
   const auto reaches = a.forecast ? to_microseconds(a.forecast->reaches) : 0;
   return fmt::format(
       "{} r{} {} {} {} {} @{} onset {} v {:a} e {:a} [{:a},{:a}] s {:a} p{} b{} n{} c {:a} f {} "

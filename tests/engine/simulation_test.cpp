@@ -27,6 +27,14 @@ struct Op {
 
 using Types = std::span<const detectors::DetectorType>;
 
+MachineProfile machine_profile(Random& random) {
+  MachineProfile profile;
+  profile.watched = random.chance(0.8);
+  profile.parameters = {{"warmup", random.uniform(20, 100)}, {"learning_s", 0}};
+  profile.alarm.off_delay = 20s;
+  return profile;
+}
+
 // With scripted detectors much happens that real ones do seldom: changes are accepted, kinds
 // differ from score to score, two detectors see the same.
 Plan scripted_plan(Random& random) {
@@ -38,6 +46,7 @@ Plan scripted_plan(Random& random) {
                                         {"fault", {{"from", 10}}},
                                         {"silent", {}}}));
   if (random.chance(0.3)) plan.profiles.back().alarm.on_delay = 15s;
+  plan.machines.push_back(machine_profile(random));
   return plan;
 }
 
@@ -45,6 +54,7 @@ Plan random_plan(Random& random) {
   Plan plan;
   plan.max_sensors = random.chance(0.1) ? 4 : 1000;
   plan.reorder = random.chance(0.3) ? Duration{5s} : Duration{0};
+  plan.machines.push_back(machine_profile(random));
   if (random.chance(0.5)) {
     plan.profiles.push_back(
         profile("R0/*", {{"limit", {{"high", 3.5}}}, {"spike", {}}, {"gap", {}}}));

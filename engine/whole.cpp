@@ -1,0 +1,71 @@
+#include "engine/whole.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "core/time.h"
+
+namespace millwright::engine {
+namespace {
+
+constexpr Duration shortest = std::chrono::milliseconds{500};
+constexpr float patience = 3;  // usual intervals that a last value counts for
+constexpr double interval_rate = 0.1;
+
+}  // namespace
+
+Frames::Member& Frames::member(std::size_t sensor) {
+  if (members_.size() <= sensor) members_.resize(sensor + 1);
+  return members_[sensor];
+}
+
+bool Frames::is_over(std::size_t sensor, Timestamp time) const {
+  const bool again = sensor < members_.size() && members_[sensor].count > 0;
+  return open_ && again && time > opened_ && time - opened_ >= shortest;
+}
+
+void Frames::take(std::size_t sensor, const Sample& sample) {
+  auto& m = member(sensor);
+  if (m.known && sample.time > m.last) {
+    const double since = to_seconds(sample.time - m.last);
+    // A gap is no interval: the usual one at most doubles at a time.
+    const double fresh = m.interval > 0 ? std::min<double>(since, 2 * m.interval) : since;
+    m.interval += static_cast<float>((m.interval > 0 ? interval_rate : 1) * (fresh - m.interval));
+  }
+  m.known = true;
+  m.faulty = false;
+  m.value = sample.value;
+  m.last = sample.time;
+  ++m.count;
+  m.mean += (sample.value - m.mean) / m.count;
+  newest_ = open_ ? std::max(newest_, sample.time) : sample.time;
+  if (!open_) opened_ = sample.time;
+  open_ = true;
+}
+
+void Frames::distrust(std::size_t sensor) { member(sensor).faulty = true; }
+
+void Frames::read(std::vector<double>& values) const {
+  values.assign(members_.size(), std::numeric_limits<double>::quiet_NaN());
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    const auto& m = members_[i];
+    if (m.faulty || !m.known) continue;
+    const bool fresh = m.interval > 0 &&
+                       to_seconds(newest_ - m.last) <= static_cast<double>(patience * m.interval);
+    if (m.count > 0) {
+      values[i] = m.mean;
+    } else if (fresh) {
+      values[i] = m.value;
+    }
+  }
+}
+
+void Frames::clear() {
+  open_ = false;
+  for (auto& m : members_) {
+    m.count = 0;
+    m.mean = 0;
+  }
+}
+
+}  // namespace millwright::engine
