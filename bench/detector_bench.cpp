@@ -1,6 +1,6 @@
 // What a reading costs in each detector, and what a sensor takes in memory: score and learn through
 // the column, sensors in shuffled order, at 1, 1,000 and 100,000 sensors. The yardstick is an
-// exponentially weighted z-score.
+// exponentially weighted z-score. Likewise a frame of the detector `machine`.
 //
 //   bench_detectors [READINGS_PER_MEASUREMENT]
 #include <fmt/format.h>
@@ -12,10 +12,13 @@
 #include <cstdlib>
 #include <ctime>
 #include <numeric>
+#include <string>
 #include <vector>
 
+#include "core/codec.h"
 #include "core/random.h"
 #include "detectors/all.h"
+#include "detectors/machine.h"
 
 namespace millwright::detectors {
 namespace {
@@ -122,6 +125,47 @@ void report(const DetectorType& type, std::size_t readings,
   fmt::print("\n");
 }
 
+// A frame of a machine with so many independent sensors, and the bytes of its state.
+Cost measure_machine(std::size_t sensors, std::size_t frames) {
+  const MachineLevel::Params params{.warmup = 400, .learning = Duration{0}};
+  MachineLevel::State state;
+  MachineLevel::Memo memo;
+  Random random{5};
+  std::vector<double> values(sensors);
+  Timestamp time{};
+  double sink = 0;
+  const auto run = [&](std::size_t count) {
+    std::chrono::nanoseconds spent{0};
+    for (std::size_t i = 0; i < count; ++i) {
+      for (auto& value : values) value = random.normal();
+      time += std::chrono::seconds{1};
+      const auto begin = processor_time();
+      const auto score = MachineLevel::score(params, state, {time, values}, memo);
+      MachineLevel::learn(params, state, {time, values}, Trust::normal, memo);
+      spent += processor_time() - begin;
+      sink += score ? score->ratio : 0;
+    }
+    return static_cast<double>(spent.count()) / static_cast<double>(count);
+  };
+  run(1000);
+  Cost cost{.nanoseconds = run(frames)};
+  std::string bytes;
+  Writer{bytes}(state);
+  cost.bytes = static_cast<double>(bytes.size());
+  if (!std::isfinite(sink)) cost.nanoseconds = -1;
+  return cost;
+}
+
+void report_machine(std::size_t frames) {
+  fmt::print(
+      "\nns of processor time per frame of the detector `machine`, and bytes of its state\n");
+  fmt::print("{:<16}{:>10}{:>12}\n", "sensors", "bytes", "ns a frame");
+  for (const std::size_t sensors : {2u, 8u, 20u, 50u, 64u}) {
+    const auto cost = measure_machine(sensors, frames);
+    fmt::print("{:<16}{:>10.0f}{:>12.0f}\n", sensors, cost.bytes, cost.nanoseconds);
+  }
+}
+
 }  // namespace
 }  // namespace millwright::detectors
 
@@ -140,5 +184,6 @@ int main(int argc, char** argv) {
     // A composite condenses fast readings; slow ones cost it most.
     if (!type.alarm_parameter.empty()) report(type, readings, std::chrono::minutes{5});
   }
+  report_machine(std::max<std::size_t>(readings / 100, 1000));
   return 0;
 }

@@ -22,7 +22,7 @@ constexpr std::uint32_t most_seen = 4000000000;
 constexpr std::uint32_t least_modelled = 32;  // frames
 constexpr std::uint32_t refresh_every = 256;  // frames, when learned
 
-constexpr double patience = 1.5;  // * learning periods until what stays is normal
+constexpr double lasting = 1.5;  // * learning periods until what stays is normal
 
 // Bands.
 constexpr double usual = 2;                // * z up to which a level is followed
@@ -52,7 +52,7 @@ constexpr double drift_limit = 0.8;  // * squared scales, mean over the sensors
 constexpr double wanders = 3;        // * times the scatter of independent values' means
 
 std::uint32_t patience_of(std::uint32_t learned) {
-  return static_cast<std::uint32_t>(std::min(patience * learned, 4e9));
+  return static_cast<std::uint32_t>(std::min(lasting * learned, 4e9));
 }
 std::size_t slot(std::uint64_t frame) { return static_cast<std::size_t>(frame % Level::kept); }
 

@@ -25,6 +25,7 @@ bool Frames::is_over(std::size_t sensor, Timestamp time) const {
 }
 
 void Frames::take(std::size_t sensor, const Sample& sample) {
+  if (sensor >= detectors::MachineLevel::most_sensors) return;
   auto& m = member(sensor);
   if (m.known && sample.time > m.last) {
     const double since = to_seconds(sample.time - m.last);
@@ -43,7 +44,9 @@ void Frames::take(std::size_t sensor, const Sample& sample) {
   open_ = true;
 }
 
-void Frames::distrust(std::size_t sensor) { member(sensor).faulty = true; }
+void Frames::distrust(std::size_t sensor) {
+  if (sensor < detectors::MachineLevel::most_sensors) member(sensor).faulty = true;
+}
 
 void Frames::read(std::vector<double>& values) const {
   values.assign(members_.size(), std::numeric_limits<double>::quiet_NaN());
