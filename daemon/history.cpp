@@ -42,8 +42,10 @@ void History::step() {
   if (handlers_.verdict) {
     auto whole = effects_.machine_verdicts.begin();
     for (std::size_t i = 0; i < effects_.verdicts.size(); ++i) {
-      for (; whole != effects_.machine_verdicts.end() && whole->after <= i; ++whole)
-        handlers_.machine_verdict(engine_.machine_name(whole->machine), *whole);
+      for (; whole != effects_.machine_verdicts.end() && whole->after <= i; ++whole) {
+        if (handlers_.machine_verdict)
+          handlers_.machine_verdict(engine_.machine_name(whole->machine), *whole);
+      }
       const auto& verdict = effects_.verdicts[i];
       const auto who = engine_.info(verdict.sensor);
       handlers_.verdict(who.machine, who.sensor, verdict);

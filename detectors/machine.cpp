@@ -35,7 +35,7 @@ constexpr double about_followed = 1.5;  // * variance about a followed level, of
 constexpr double least_spread = 0.15;   // * scales
 constexpr double state_limit = 1.5, state_limit_each = 0.06;  // *, see the page
 constexpr double hysteresis = 0.3;  // * of the limit, where the alarm ends
-constexpr double near_limit = 0.8;  // of the ratio, where an excursion begins
+constexpr double near_limit = 0.7;  // of the ratio, where an excursion begins
 constexpr double largest_jump = 20, least_change = 4, change_sigma = 4;  // *
 // Principal components.
 constexpr double kept_variance = 0.8;

@@ -31,10 +31,11 @@ class UpperShare {
   float learn(float log2u) {
     count_ = std::min(count_ + 1, most_count);
     if (log2u == no_log2) {
-      lower(3 * spread_ * step() * share);
+      if (started_) lower(3 * spread_ * step() * share);
       return 0;
     }
-    if (count_ <= 1) begins_ = log2u;
+    if (!started_) begins_ = log2u;
+    started_ = true;
     const float difference = log2u - begins_;
     const double rate = std::max(1.0 / count_, 0.002);
     spread_ += static_cast<float>(rate * (std::min(std::abs(difference), 8.0F) - spread_));
@@ -48,7 +49,7 @@ class UpperShare {
   }
 
   static void fields(auto& io, auto& self) {
-    io(self.count_, self.begins_, self.spread_);
+    io(self.started_, self.count_, self.begins_, self.spread_);
     refuse_unless(io, self.count_ >= 0 && self.count_ <= most_count &&
                           std::abs(self.begins_) <= 2 * largest_log2 && self.spread_ >= 0 &&
                           self.spread_ <= 4 * largest_log2);
@@ -64,6 +65,7 @@ class UpperShare {
   }
 
   float count_ = 0, begins_ = 0, spread_ = 1;
+  bool started_ = false;  // by the first value above zero
 };
 
 }  // namespace millwright::detectors

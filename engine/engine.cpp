@@ -119,7 +119,8 @@ struct Machine {
   std::uint64_t fingerprint = 0;  // of the parameters
   Whole whole;
 
-  bool watched() const { return profile->watched && sensors.size() >= 2; }
+  // By what was taken in, not by who is registered: that does not depend on how input is cut.
+  bool watched() const { return profile->watched && whole.frames.known() >= 2; }
 };
 
 // A state block as read back, before anything is changed.
@@ -443,8 +444,11 @@ struct Engine::Impl {
     Outcome outcome = entry.outcome;
     if (is_scored(entry)) {
       auto& frames = machines[index(sensor.machine)].whole.frames;
-      frames.take(sensor.place, entry.sample);
-      if (faulty) frames.distrust(sensor.place);
+      if (faulty) {
+        frames.distrust(sensor.place);
+      } else {
+        frames.take(sensor.place, entry.sample);
+      }
       sensor.warming = opinion.warming;
       outcome = faulty               ? Outcome::faulty
                 : opinion.suspicious ? Outcome::held
@@ -497,9 +501,10 @@ struct Engine::Impl {
   void close_frame(Machine& machine, Position position, Effects& effects) {
     auto& whole = machine.whole;
     const auto time = whole.frames.newest();
-    whole.frames.read(frame_values);
+    const bool watched = machine.watched();
+    if (watched) whole.frames.read(frame_values);
     whole.frames.clear();
-    if (!machine.watched()) return;
+    if (!watched) return;
     const detectors::MachineFrame frame{time, frame_values};
     const auto score = MachineLevel::score(machine.parameters, whole.state, frame, machine_memo);
     if (score) judge_whole(machine, frame, *score, position, effects);
@@ -577,10 +582,11 @@ struct Engine::Impl {
 
   void renew_whole(Machine& machine, const Event& event, Effects& effects) {
     auto& whole = machine.whole;
-    if (whole.baseline.learned == 0) return;  // there is nothing to forget
-    // Of several clocks: a frame may be older than the one before.
-    const auto time = std::max(whole.frames.newest(), whole.baseline.since.value_or(Timestamp{}));
+    const auto time = whole.frames.newest();
     const auto why = end_of(event.kind);
+    end_whole(machine, time, event.position, why, effects);
+    whole.frames.forget();
+    if (whole.baseline.learned == 0) return;
     PastBaseline past;
     past.machine = machine.name;
     past.sensor = whole_machine;
@@ -595,7 +601,6 @@ struct Engine::Impl {
     past.confidence = MachineLevel::confidence(machine.parameters, whole.state);
     past.position = event.position;
     Writer{past.state}(whole.state);
-    end_whole(machine, time, event.position, why, effects);
     effects.baselines.push_back(std::move(past));
     whole.state = {};
     whole.baseline = whole.baseline.next();

@@ -156,8 +156,10 @@ std::string alert_message(const Alert& alert, std::string_view label) {
 
 std::string closing_message(const Alert& alert, std::string_view label,
                             std::optional<BaselineEnd> why) {
-  if (!why)
-    return fmt::format("{}: the {} detector no longer watches this sensor", label, alert.detector);
+  if (!why) {
+    return fmt::format("{}: the {} detector no longer watches this {}", label, alert.detector,
+                       alert.kind == AlertKind::machine ? "machine" : "sensor");
+  }
   switch (*why) {
     case BaselineEnd::accepted:
       return fmt::format("{} has stayed as it is for {}: this is taken as normal from now on ({})",

@@ -21,14 +21,17 @@ Frames::Member& Frames::member(std::size_t sensor) {
 
 bool Frames::is_over(std::size_t sensor, Timestamp time) const {
   const bool again = sensor < members_.size() && members_[sensor].count > 0;
-  return open_ && again && time > opened_ && time - opened_ >= shortest;
+  // Clocks of sensors may differ either way.
+  const auto since = std::max(detectors::elapsed_between(opened_, time),
+                              detectors::elapsed_between(time, opened_));
+  return open_ && again && since >= shortest;
 }
 
 void Frames::take(std::size_t sensor, const Sample& sample) {
   if (sensor >= detectors::MachineLevel::most_sensors) return;
   auto& m = member(sensor);
   if (m.known && sample.time > m.last) {
-    const double since = to_seconds(sample.time - m.last);
+    const double since = to_seconds(detectors::elapsed_between(m.last, sample.time));
     // A gap is no interval: the usual one at most doubles at a time.
     const double fresh = m.interval > 0 ? std::min<double>(since, 2 * m.interval) : since;
     m.interval += static_cast<float>((m.interval > 0 ? interval_rate : 1) * (fresh - m.interval));
@@ -37,15 +40,24 @@ void Frames::take(std::size_t sensor, const Sample& sample) {
   m.faulty = false;
   m.value = sample.value;
   m.last = sample.time;
-  ++m.count;
+  if (m.count < Member::most_count) ++m.count;
   m.mean += (sample.value - m.mean) / m.count;
-  newest_ = open_ ? std::max(newest_, sample.time) : sample.time;
+  newest_ = newest_ == Timestamp{} ? sample.time : std::max(newest_, sample.time);
   if (!open_) opened_ = sample.time;
   open_ = true;
 }
 
 void Frames::distrust(std::size_t sensor) {
-  if (sensor < detectors::MachineLevel::most_sensors) member(sensor).faulty = true;
+  if (sensor >= detectors::MachineLevel::most_sensors) return;
+  auto& m = member(sensor);
+  m.faulty = true;
+  m.count = 0;
+  m.mean = 0;
+}
+
+std::size_t Frames::known() const {
+  return static_cast<std::size_t>(
+      std::count_if(members_.begin(), members_.end(), [](const Member& m) { return m.known; }));
 }
 
 void Frames::read(std::vector<double>& values) const {
@@ -53,8 +65,8 @@ void Frames::read(std::vector<double>& values) const {
   for (std::size_t i = 0; i < members_.size(); ++i) {
     const auto& m = members_[i];
     if (m.faulty || !m.known) continue;
-    const bool fresh = m.interval > 0 &&
-                       to_seconds(newest_ - m.last) <= static_cast<double>(patience * m.interval);
+    const bool fresh = m.interval > 0 && to_seconds(detectors::elapsed_between(m.last, newest_)) <=
+                                             static_cast<double>(patience * m.interval);
     if (m.count > 0) {
       values[i] = m.mean;
     } else if (fresh) {
@@ -69,6 +81,11 @@ void Frames::clear() {
     m.count = 0;
     m.mean = 0;
   }
+}
+
+void Frames::forget() {
+  clear();
+  for (auto& m : members_) m.known = m.faulty = false;
 }
 
 }  // namespace millwright::engine

@@ -11,6 +11,7 @@
 #include "core/codec.h"
 #include "core/reading.h"
 #include "detectors/machine.h"
+#include "detectors/numbers.h"
 #include "engine/alarm.h"
 #include "engine/sensor.h"
 
@@ -30,14 +31,22 @@ class Frames {
   // The sensor is at fault: it says nothing until it is well again.
   void distrust(std::size_t sensor);
 
-  Timestamp newest() const { return newest_; }  // event time of the newest reading in the frame
+  // How many sensors have had a reading taken in.
+  std::size_t known() const;
+  // Event time of the newest reading ever; does not fall when sensors' clocks differ.
+  Timestamp newest() const { return newest_; }
   // By sensor: the mean of its readings in the frame, or its last value while that is no older than
   // three of its usual intervals; NaN else. Into `values`.
   void read(std::vector<double>& values) const;
   // Forgets the frame's readings; the last values stay.
   void clear();
+  // Forgets all values.
+  void forget();
 
-  static void fields(auto& io, auto& f) { io(f.members_, f.open_, f.opened_, f.newest_); }
+  static void fields(auto& io, auto& f) {
+    io(f.members_, f.open_, f.opened_, f.newest_);
+    detectors::refuse_unless(io, f.members_.size() <= detectors::MachineLevel::most_sensors);
+  }
 
  private:
   struct Member {
@@ -49,7 +58,10 @@ class Frames {
     float interval = 0;  // s, usual
     static void fields(auto& io, auto& m) {
       io(m.mean, m.count, m.known, m.faulty, m.value, m.last, m.interval);
+      detectors::refuse_unless(io, detectors::in_bounds(m.mean, m.value) && m.count <= most_count &&
+                                       detectors::positive_in_bounds(m.interval));
     }
+    static constexpr std::uint32_t most_count = 1U << 30;
   };
   Member& member(std::size_t sensor);
 

@@ -108,6 +108,23 @@ TEST_CASE("a record that waits counts when two blocks are over") {
   CHECK(record.record() == 7);
 }
 
+TEST_CASE("the limit does not depend on the unit, whatever the first value is") {
+  for (const double first : {0.0, 1.0}) {
+    Record small, large;
+    Random random{96};
+    for (int i = 0; i < 5000; ++i) {
+      const double u = i == 0 ? first : normal.draw(random);
+      for (auto* one : {&small, &large}) {
+        const double scaled = std::ldexp(u, one == &small ? -30 : 0);
+        one->learn(scaled);
+        one->raise(scaled, 1e30, 0);
+      }
+    }
+    CHECK(std::ldexp(small.limit(1e6, 1, small.record()), 30) ==
+          doctest::Approx(large.limit(1e6, 1, large.record())).epsilon(1e-3));
+  }
+}
+
 TEST_CASE("what was reached in doubt counts for a while") {
   Record record;
   record.raise(2, 1.5, 0);
