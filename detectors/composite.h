@@ -300,7 +300,7 @@ struct Composite {
     std::array<double, group_count> by_group{};  // evidence
     double evidence = 0;                         // their sum
     double score = 0;                            // less what is usual at this hour; may be < 0
-    double drift = 0;                            // of the frozen reference, as a ratio; signed
+    double drift = 0;                            // from the frozen reference, as a ratio
     double beyond = 0;                           // the furthest beyond its record, as a ratio
     std::size_t leader = is_drift;               // whose that is
     double over = 0;                             // likewise, of spikes and bursts that are over
@@ -673,12 +673,11 @@ struct Composite {
     }
     if (!reference_known(s)) return;
     const double least = drift_limit(s);
-    f.drift = least > 0 ? (s.day_mean - s.reference) / least : 0;
-    const double size = std::abs(f.drift);
+    f.drift = least > 0 ? std::abs(s.day_mean - s.reference) / least : 0;
     // A drift under way is told once.
     const bool news = s.drift_peak <= 0;
-    if (news && size > f.beyond) {
-      f.beyond = size;
+    if (news && f.drift > f.beyond) {
+      f.beyond = f.drift;
       f.leader = is_drift;
     }
   }
@@ -895,14 +894,13 @@ struct Composite {
     } else if (!reference_known(s)) {
       s.drift_record = std::max(s.drift_record, std::abs(s.day_mean - s.reference));
     }
-    const double size = std::abs(f.drift);
-    if (size < 1) {
+    if (f.drift < 1) {
       s.adrift -= std::min(s.adrift, known);
       if (s.adrift == Duration{0}) s.drift_peak = 0;
       return Learned::as_usual;
     }
     const bool told = f.leader == is_drift && f.beyond >= 1 && (v.alarm || v.escalates);
-    if (told) s.drift_peak = as_float(size);
+    if (told) s.drift_peak = as_float(f.drift);
     s.adrift += std::max(known, Duration{1});
     if (s.adrift < p.accept_after) return Learned::as_usual;
     s.adrift = Duration{0};

@@ -587,28 +587,15 @@ struct Engine::Impl {
     end_whole(machine, time, event.position, why, effects);
     whole.frames.forget();
     if (whole.baseline.learned == 0) return;
-    PastBaseline past;
-    past.machine = machine.name;
-    past.sensor = whole_machine;
+    auto past = past_of(machine, whole_machine, whole.baseline, time, event.position, why);
     past.detector = MachineLevel::name;
     past.detector_version = MachineLevel::state_version;
     past.configuration = machine.fingerprint;
-    past.version = whole.baseline.version;
-    past.why = why;
-    past.since = whole.baseline.since;
-    past.until = time;
-    past.learned = whole.baseline.learned;
     past.confidence = MachineLevel::confidence(machine.parameters, whole.state);
-    past.position = event.position;
     Writer{past.state}(whole.state);
     effects.baselines.push_back(std::move(past));
     whole.state = {};
     whole.baseline = whole.baseline.next();
-  }
-
-  static std::string_view label_of(const Machine& machine) {
-    return machine.profile->label.empty() ? std::string_view{machine.name}
-                                          : std::string_view{machine.profile->label};
   }
 
   // Whether the sensor can be believed comes first: of the machine, a faulty one says nothing,
@@ -827,9 +814,10 @@ struct Engine::Impl {
     return alert;
   }
 
-  static std::string_view label_of(const Sensor& sensor) {
-    return sensor.profile->label.empty() ? std::string_view{sensor.name}
-                                         : std::string_view{sensor.profile->label};
+  // What a mechanic calls the sensor or the machine.
+  static std::string_view label_of(const auto& who) {
+    return who.profile->label.empty() ? std::string_view{who.name}
+                                      : std::string_view{who.profile->label};
   }
 
   // --- summaries ---
@@ -984,18 +972,27 @@ struct Engine::Impl {
                              Position position, BaselineEnd why,
                              std::optional<double> confidence) const {
     const auto& type = types[watch.type];
-    PastBaseline past;
-    past.machine = machines[index(sensor.machine)].name;
-    past.sensor = sensor.name;
+    auto past =
+        past_of(machines[index(sensor.machine)], sensor.name, watch.baseline, until, position, why);
     past.detector = type.name;
     past.detector_version = type.state_version;
     past.configuration = columns[watch.type]->fingerprint(watch.slot);
-    past.version = watch.baseline.version;
-    past.why = why;
-    past.since = watch.baseline.since;
-    past.until = until;
-    past.learned = watch.baseline.learned;
     past.confidence = confidence;
+    return past;
+  }
+
+  // What every baseline that ends has, whoever learned it.
+  static PastBaseline past_of(const Machine& machine, std::string_view sensor,
+                              const Baseline& baseline, Timestamp until, Position position,
+                              BaselineEnd why) {
+    PastBaseline past;
+    past.machine = machine.name;
+    past.sensor = sensor;
+    past.version = baseline.version;
+    past.why = why;
+    past.since = baseline.since;
+    past.until = until;
+    past.learned = baseline.learned;
     past.position = position;
     return past;
   }

@@ -21,10 +21,11 @@ Frames::Member& Frames::member(std::size_t sensor) {
 
 bool Frames::is_over(std::size_t sensor, Timestamp time) const {
   const bool again = sensor < members_.size() && members_[sensor].count > 0;
+  if (!open_ || !again) return false;
   // Clocks of sensors may differ either way.
   const auto since = std::max(detectors::elapsed_between(opened_, time),
                               detectors::elapsed_between(time, opened_));
-  return open_ && again && since >= shortest;
+  return since >= shortest;
 }
 
 void Frames::take(std::size_t sensor, const Sample& sample) {
@@ -51,8 +52,7 @@ void Frames::distrust(std::size_t sensor) {
   if (sensor >= detectors::MachineLevel::most_sensors) return;
   auto& m = member(sensor);
   m.faulty = true;
-  m.count = 0;
-  m.mean = 0;
+  m.forget_readings();
 }
 
 std::size_t Frames::known() const {
@@ -77,10 +77,7 @@ void Frames::read(std::vector<double>& values) const {
 
 void Frames::clear() {
   open_ = false;
-  for (auto& m : members_) {
-    m.count = 0;
-    m.mean = 0;
-  }
+  for (auto& m : members_) m.forget_readings();
 }
 
 void Frames::forget() {

@@ -62,6 +62,10 @@ class Frames {
                                        detectors::positive_in_bounds(m.interval));
     }
     static constexpr std::uint32_t most_count = 1U << 30;
+    void forget_readings() {
+      mean = 0;
+      count = 0;
+    }
   };
   Member& member(std::size_t sensor);
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/detectors/bytes.h"
 #include "tests/detectors/one.h"
 #include "tests/detectors/watch.h"
 #include "tests/support/scale.h"
@@ -60,14 +61,6 @@ struct Alerts {
     if (active && now - high >= std::chrono::minutes{1}) active = false;
   }
 };
-
-template <class State>
-std::string bytes_of(const State& state) {
-  std::string out;
-  Writer writer{out};
-  writer(state);
-  return out;
-}
 
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());

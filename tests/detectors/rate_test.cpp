@@ -97,25 +97,5 @@ TEST_CASE("a climb that steepens step by step does not carry its own limit upwar
   CHECK(most > 1);
 }
 
-TEST_CASE("rate: confidence grows with the baseline to 1, and faulty readings teach nothing") {
-  One<Rate> one;
-  one.spacing = std::chrono::minutes{1};
-  Random random{11};
-  double before = 0;
-  for (int i = 0; i < 1500; ++i) {
-    one.feed(random.normal());
-    const double confidence = Rate::confidence(one.params, one.state);
-    REQUIRE(confidence >= before);
-    before = confidence;
-    if (i == 500) CHECK(confidence == doctest::Approx(500.0 / 1440).epsilon(0.02));
-  }
-  CHECK(before == 1);
-  std::string taught, then;
-  Writer{taught}(one.state);
-  Rate::learn(one.params, one.state, {one.time, 500}, Trust::faulty);
-  Writer{then}(one.state);
-  CHECK(taught == then);
-}
-
 }  // namespace
 }  // namespace millwright::detectors

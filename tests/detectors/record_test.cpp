@@ -4,12 +4,9 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <cstring>
-#include <limits>
-#include <string_view>
 
-#include "core/codec.h"
 #include "core/random.h"
+#include "tests/detectors/bytes.h"
 #include "tests/detectors/sources.h"
 
 namespace millwright::detectors {
@@ -144,13 +141,7 @@ TEST_CASE("a restored record has the same bytes and goes on as the original") {
     original.reach(3);
     original.settle(1.5, 0.01);
     original.reach(9);
-    const auto bytes = bytes_of(original);
-    Record copy;
-    Reader reader{bytes};
-    reader(copy);
-    REQUIRE(reader.ok());
-    REQUIRE(reader.at_end());
-    CHECK(bytes_of(copy) == bytes);
+    Record copy = restored(original);
     Random random{98};
     for (int i = 0; i < 500; ++i) {
       const double u = 2 * normal.draw(random);
@@ -166,23 +157,7 @@ TEST_CASE("a restored record has the same bytes and goes on as the original") {
 }
 
 TEST_CASE("bytes that are no record are refused: cut short, or with figures that are none") {
-  const auto bytes = bytes_of(taught(normal, 1000, 99));
-  for (std::size_t size = 0; size < bytes.size(); ++size) {
-    Record record;
-    Reader reader{std::string_view{bytes}.substr(0, size)};
-    reader(record);
-    REQUIRE(!reader.ok());
-  }
-  for (std::size_t back = 1; back <= 6; ++back) {
-    CAPTURE(back);
-    auto wrong = bytes;
-    const float nan = std::numeric_limits<float>::quiet_NaN();
-    std::memcpy(wrong.data() + wrong.size() - 4 * back, &nan, 4);
-    Record record;
-    Reader reader{wrong};
-    reader(record);
-    CHECK(!reader.ok());
-  }
+  check_refusals(taught(normal, 1000, 99), {4, 8, 12, 16, 20, 24});
 }
 
 }  // namespace

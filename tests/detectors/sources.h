@@ -2,9 +2,7 @@
 #pragma once
 
 #include <cmath>
-#include <string>
 
-#include "core/codec.h"
 #include "core/random.h"
 
 namespace millwright::detectors {
@@ -21,13 +19,5 @@ inline const Source exponential{"exponential",
 // Two-sided upper tail 1e-6: 4.8916 (tables of the normal distribution); 1e-8: 5.7307.
 inline const Source normal{"normal", [](Random& random) { return std::abs(random.normal()); },
                            [](double values) { return values < 1e7 ? 4.8916 : 5.7307; }};
-
-template <class T>
-std::string bytes_of(const T& object) {
-  std::string out;
-  Writer writer{out};
-  writer(object);
-  return out;
-}
 
 }  // namespace millwright::detectors
