@@ -387,6 +387,37 @@ std::vector<Field> describe_override(ProfileDraft& draft) {
   return fields;
 }
 
+namespace {
+
+std::vector<Field> describe_regime(engine::RegimeRule& rule) {
+  Field bins =
+      make("bins", Type::numbers,
+           "Edges between regimes, rising, for a quantity such as a speed. Without them every "
+           "value is a regime of its own, such as a program's number.");
+  bins.range = {-largest_magnitude, largest_magnitude};
+  bins.set = [&rule](const json& value) { rule.bins = value.get<std::vector<double>>(); };
+  bins.get = [&rule] { return json(rule.bins); };
+  return {
+      text("sensor",
+           "The sensor of the machine whose value names its regime. Not set: regimes are not told "
+           "apart.",
+           rule.sensor),
+      std::move(bins),
+      duration("settle_s", {0, 86400},
+               "For so long after a change the machine is in transition: nothing is learned, and "
+               "only fixed limits and sensor faults are told.",
+               rule.settle),
+      whole("warmup", "readings", {2, 1000000},
+            "A new regime is learned from so many readings of a sensor before they are scored.",
+            rule.warmup),
+      duration("learning_s", {0, 31536000},
+               "And for so long, all visits added up; more of it makes a steadier baseline.",
+               rule.learning),
+  };
+}
+
+}  // namespace
+
 std::vector<Field> describe_machine(engine::MachineProfile& machine) {
   std::vector<Field> fields{
       text("match",
@@ -400,6 +431,10 @@ std::vector<Field> describe_machine(engine::MachineProfile& machine) {
            machine.label)
           .otherwise("the machine's name"),
       advice(machine.advice),
+      object("regime",
+             "What tells what the machine is doing (docs/regimes.md). Values are then held against "
+             "what is usual of them in that regime.",
+             describe_regime(machine.regime)),
   };
   for (Field& field :
        describe(describe_parameters<detectors::MachineLevel::Params>(), machine.parameters)) {
@@ -505,6 +540,8 @@ std::string expectation(const Field& field) {
       return "true or false";
     case Type::texts:
       return "an object of texts";
+    case Type::numbers:
+      return "a list of rising numbers";
     case Type::object:
       return "an object";
     case Type::list:

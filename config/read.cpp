@@ -94,6 +94,8 @@ class Reader {
         return choice(node, pointer, field);
       case Type::texts:
         return texts(node, pointer, field);
+      case Type::numbers:
+        return numbers(node, pointer, field);
       case Type::detectors:
         return detectors(node, pointer, field);
       case Type::object:
@@ -151,6 +153,26 @@ class Reader {
         report_.error(child.place, child_pointer, std::move(problem));
       } else {
         values[child.key] = child.value;
+      }
+    }
+    field.set(values);
+  }
+
+  void numbers(const Node& node, const std::string& pointer, Field& field) {
+    if (node.type != Node::Type::list) return wrong(node, pointer, field);
+    auto values = nlohmann::json::array();
+    for (const Node& item : node.children) {
+      const bool number = item.value.is_number();
+      const double value = number ? item.value.get<double>() : 0;
+      if (!number || value < field.range.low || value > field.range.high) {
+        report_.error(item.place, pointer_to(pointer, item),
+                      "expected a number, found " + describe_value(item));
+      } else if (!values.empty() && value <= values.back().get<double>()) {
+        report_.error(item.place, pointer_to(pointer, item),
+                      fmt::format("must be above {}, the number before it",
+                                  number_text(values.back().get<double>())));
+      } else {
+        values.push_back(item.value);
       }
     }
     field.set(values);

@@ -69,7 +69,8 @@ struct Alert {
   std::optional<double> confidence;    // 0..1, how much of what the baseline can hold it has
                                        // learned; nothing: it is gone
   std::vector<Feature> features;       // loudest first
-  std::string regime;
+  std::string regime;                  // what the machine was doing; empty: not told apart
+  std::uint64_t regime_readings = 0;   // learned of this sensor in that regime
   Evidence evidence;
   std::string message, advice;
   Position position = 0;  // the journal record that caused it

@@ -168,7 +168,8 @@ Json detector_schema() {
                        "For a detector that looks at several features: which ones spoke, loudest "
                        "first")},
                  {"regime", or_null(text("Operating regime, e.g. the program that runs; null: "
-                                         "regimes are not told apart"))}},
+                                         "regimes are not told apart"))},
+                 {"regime_readings", integer(0, "Readings learned in that regime")}},
                 "What raised the alert");
 }
 
@@ -283,7 +284,8 @@ std::string alert_document(const Alert& alert, std::string_view site) {
                    {"baseline", alert.baseline},
                    {"learned_readings", alert.learned_readings},
                    {"features", features(alert)},
-                   {"regime", regime}}},
+                   {"regime", regime},
+                   {"regime_readings", alert.regime_readings}}},
                  {"evidence", evidence(alert.evidence)},
                  {"message", alert.message},
                  {"advice", alert.advice}});

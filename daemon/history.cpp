@@ -24,8 +24,15 @@ History::History(const config::Configuration& configuration, HistoryHandlers han
 
 void History::reading(std::string_view machine, std::string_view sensor, Timestamp time,
                       double value) {
+  if (position_ == 0 || time != time_ || machine != machine_) {
+    if (feed_.size() >= events_per_step) step();
+    ++position_;
+    time_ = time;
+    machine_ = machine;
+  }
+  ++readings_;
   const auto refused =
-      feed_.reading(engine_, machine, sensor, {time, value}, ++position_, time, time);
+      feed_.reading(engine_, machine, sensor, {time, value}, position_, time, time);
   if (refused && handlers_.verdict) {
     step();  // what came before is told before
     engine::Verdict verdict;
@@ -33,7 +40,6 @@ void History::reading(std::string_view machine, std::string_view sensor, Timesta
     verdict.outcome = *refused;
     handlers_.verdict(machine, sensor, verdict);
   }
-  if (feed_.size() >= events_per_step) step();
 }
 
 void History::step() {

@@ -34,14 +34,18 @@ class History {
   void step();
 
   const engine::Engine& engine() const { return engine_; }
-  std::uint64_t readings() const { return position_; }
+  std::uint64_t readings() const { return readings_; }
 
  private:
   engine::Engine engine_;
   engine::Feed feed_{engine::Clock::event};
   engine::Effects effects_;
   const HistoryHandlers handlers_;
+  // Readings of one machine at one time are one message.
   Position position_ = 0;
+  std::string machine_;
+  Timestamp time_{};
+  std::uint64_t readings_ = 0;
 };
 
 }  // namespace millwright::daemon

@@ -134,6 +134,11 @@ void Shard::step_into(LaneOutput& out) {
   feed_.step(*engine_, effects_);
   for (auto& alert : effects_.alerts) out.alerts.push_back(std::move(alert));
   for (auto& baseline : effects_.baselines) out.baselines.push_back(std::move(baseline));
+  for (auto& notice : effects_.regimes) {
+    out.regimes.push_back({std::string{engine_->machine_name(notice.machine)},
+                           std::move(notice.regime),
+                           notice.what == engine::RegimeNotice::What::learned});
+  }
   for (const auto& summary : effects_.summaries) {
     const auto who = engine_->info(summary.sensor);
     out.summaries.push_back(

@@ -44,13 +44,21 @@ struct NamedSummary {
 };
 
 // What one step brought, with names instead of ids: it outlives the engine.
+struct NamedRegime {
+  std::string machine, regime;
+  bool learned = false;  // else: being learned
+};
+
 struct LaneOutput {
   std::uint32_t lane = 0;
   std::vector<Alert> alerts;
   std::vector<NamedSummary> summaries;
   std::vector<PastBaseline> baselines;
+  std::vector<NamedRegime> regimes;
   Position through = 0;  // effects of every record up to here are in this output or an earlier one
-  bool empty() const { return alerts.empty() && summaries.empty() && baselines.empty(); }
+  bool empty() const {
+    return alerts.empty() && summaries.empty() && baselines.empty() && regimes.empty();
+  }
 };
 
 struct ShardFigures {

@@ -113,6 +113,11 @@ void ArchiveWriter::take(LaneOutput& output) {
     for (auto& row : rows) outbox_.push_back(std::move(row));
   }
   for (auto& baseline : output.baselines) baselines_.push_back({output.lane, std::move(baseline)});
+  for (const auto& [machine, regime, learned] : output.regimes) {
+    log_.info(
+        learned ? "A regime is learned and watched" : "A regime not seen before is being learned",
+        {{"machine", machine}, {"regime", regime}});
+  }
   through_[output.lane] = output.through;
 }
 

@@ -8,6 +8,9 @@
 //     static constexpr AlertKind kind = AlertKind::spike;
 //     static constexpr std::uint16_t state_version = 1;   // rises when State's bytes change
 //     static constexpr Timeline timeline = Timeline::event;
+//     // Optional: parameters speak of the sensor's own values, so those are what it sees, whatever
+//     // regime the machine is in. Others learn from values measured against the regime.
+//     static constexpr bool absolute = true;
 //     struct Params { ...; static void describe(auto& visit, auto& p); };
 //     struct State { ...; static void fields(auto& io, auto& s); };   // save and load in one
 //     // Pure; nothing while warming up.
@@ -153,6 +156,7 @@ struct DetectorType {
   std::uint16_t state_version = 1;
   Timeline timeline{};
   bool hears_silence = false;
+  bool absolute = false;                   // see above
   std::size_t state_bytes = 0;             // in memory, per sensor
   std::string_view alarm_parameter;        // see alarm_parameter_of
   std::vector<Parameter> (*parameters)();  // the descriptions
@@ -329,6 +333,15 @@ class ColumnOf final : public Column {
   mutable Notes<D> notes_;                   // between a score and the learn that follows
 };
 
+template <class D>
+constexpr bool is_absolute() {
+  if constexpr (requires { D::absolute; }) {
+    return D::absolute;
+  } else {
+    return false;
+  }
+}
+
 template <Detector D>
 constexpr DetectorType type_of() {
   return {D::name,
@@ -336,6 +349,7 @@ constexpr DetectorType type_of() {
           D::state_version,
           D::timeline,
           HearsSilence<D>,
+          is_absolute<D>(),
           sizeof(typename D::State),
           alarm_parameter_of<D>(),
           &describe_parameters<typename D::Params>,

@@ -22,6 +22,7 @@ struct Limit {
   static constexpr AlertKind kind = AlertKind::limit;
   static constexpr std::uint16_t state_version = 1;
   static constexpr Timeline timeline = Timeline::event;
+  static constexpr bool absolute = true;
 
   struct Params {
     std::optional<double> high, low;

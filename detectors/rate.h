@@ -28,6 +28,7 @@ struct Rate {
   static constexpr AlertKind kind = AlertKind::rate;
   static constexpr std::uint16_t state_version = 1;
   static constexpr Timeline timeline = Timeline::event;
+  static constexpr bool absolute = true;
 
   struct Params {
     std::optional<double> limit_per_s;

@@ -42,6 +42,7 @@ struct Trend {
   static constexpr AlertKind kind = AlertKind::trend;
   static constexpr std::uint16_t state_version = 1;
   static constexpr Timeline timeline = Timeline::event;
+  static constexpr bool absolute = true;
   static constexpr std::size_t blocks = 28;
 
   struct Params {

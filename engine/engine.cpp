@@ -11,6 +11,7 @@
 #include "detectors/all.h"
 #include "engine/alarm.h"
 #include "engine/message.h"
+#include "engine/regime.h"
 #include "engine/sensor.h"
 #include "engine/whole.h"
 
@@ -19,7 +20,7 @@ namespace {
 
 constexpr std::uint32_t machine_magic = 0x314d574d;  // "MWM1"
 constexpr std::uint32_t engine_magic = 0x3145574d;   // "MWE1"
-constexpr std::uint16_t format_version = 3;          // docs/formats/state.md
+constexpr std::uint16_t format_version = 4;          // docs/formats/state.md
 constexpr std::size_t longest_name = 200;
 constexpr std::size_t longest_wait = 256;  // readings in one sensor's reorder buffer
 constexpr Duration minute_patience = std::chrono::seconds{90};
@@ -72,6 +73,10 @@ struct Entry {
     released,  // came out of the reorder buffer: scored, no sign of life
   } kind = Kind::scored;
   Outcome outcome = Outcome::learned;
+  RegimeId regime = no_regime;
+  std::optional<RegimeId> new_regime{};  // that its machine was never in before
+  // Where the machine has regimes: nothing while this one is being learned, and in a transition.
+  std::optional<Measure> measure{};
 };
 
 // What a reading is worth to the detectors.
@@ -101,6 +106,10 @@ bool watches_sensor(const detectors::DetectorType& type) {
 bool watches_machine(const detectors::DetectorType& type) {
   return !hears_arrivals(type) && class_of(type.kind) == AlertClass::machine;
 }
+// Those that see values held against the machine's regime, where it has any.
+bool goes_by_regime(const detectors::DetectorType& type) {
+  return watches_machine(type) && !type.absolute;
+}
 AlertKind kind_of(const detectors::DetectorType& type, const Score& score) {
   return score.kind.value_or(type.kind);
 }
@@ -118,7 +127,9 @@ struct Machine {
   MachineLevel::Params parameters;
   std::uint64_t fingerprint = 0;  // of the parameters
   Whole whole;
+  Regimes regimes;
 
+  const RegimeRule& rule() const { return profile->regime; }
   // By what was taken in, not by who is registered: that does not depend on how input is cut.
   bool watched() const { return profile->watched && whole.frames.known() >= 2; }
 };
@@ -147,8 +158,10 @@ struct SavedMachine {
   std::uint16_t version = 0;      // of the detector `machine`
   std::uint64_t fingerprint = 0;  // of its parameters
   std::string state;
+  Regimes regimes;
+  std::uint64_t rule = 0;  // fingerprint of what tells them
   static void fields(auto& io, auto& m) {
-    io(m.name, m.sensors, m.whole, m.version, m.fingerprint, m.state);
+    io(m.name, m.sensors, m.whole, m.version, m.fingerprint, m.state, m.regimes, m.rule);
   }
 };
 
@@ -196,7 +209,8 @@ struct Engine::Impl {
   std::vector<Worth> worth;                               // entry
   std::vector<std::size_t> told;                          // entry -> alerts after it
   std::vector<std::optional<Score>> silence;
-  std::vector<double> frame_values;
+  std::vector<double> frame_values, frame_raw;  // as compared; in the sensors' units
+  double frame_caution = 1;
   MachineLevel::Memo machine_memo;
 
   // Lasting changes that were taken as normal in this round.
@@ -244,7 +258,9 @@ struct Engine::Impl {
       }
       sensor.watches.push_back({type, columns[type]->add(parameters), {}, {}});
     }
-    auto& members = machines[index(found->second)].sensors;
+    auto& machine_of_it = machines[index(found->second)];
+    sensor.names_regime = machine_of_it.rule().used() && machine_of_it.rule().sensor == name;
+    auto& members = machine_of_it.sensors;
     sensor.place = members.size();
     members.push_back(id);
     sensors.push_back(std::move(sensor));
@@ -260,11 +276,24 @@ struct Engine::Impl {
 
   // --- taking readings in ---
 
-  void enqueue(const Entry& entry, Effects& effects) {
-    auto* sensor = &sensors[index(entry.sensor)];
-    if (sensor->round == round_number) flush(effects);
-    sensor->round = round_number;
+  void enqueue(Entry entry, Effects& effects) {
+    auto& sensor = sensors[index(entry.sensor)];
+    if (sensor.round == round_number) flush(effects);
+    sensor.round = round_number;
+    if (is_scored(entry)) tell_regime(entry, sensor);
     round.push_back(entry);
+  }
+
+  // Here, in the order of the input, so that it does not matter how that is cut into rounds.
+  void tell_regime(Entry& entry, const Sensor& sensor) {
+    auto& machine = machines[index(sensor.machine)];
+    const auto& rule = machine.rule();
+    if (!rule.used()) return;
+    if (sensor.names_regime && machine.regimes.follow(rule, entry.sample))
+      entry.new_regime = machine.regimes.newest();
+    entry.regime = machine.regimes.at(rule, entry.sample.time);
+    if (!sensor.names_regime && entry.regime != regime_transition)
+      entry.measure = sensor.usual.measure(rule, entry.regime);
   }
 
   void take(const Event& event, Effects& effects) {
@@ -346,14 +375,28 @@ struct Engine::Impl {
   // What a detector sees of the entry.
   static Sample sample_for(const detectors::DetectorType& type, const Sensor& sensor,
                            const Entry& entry) {
+    if (entry.measure && goes_by_regime(type))
+      return {entry.sample.time, entry.measure->from(entry.sample.value)};
     if (!hears_arrivals(type)) return entry.sample;
     // The value of an ignored reading may be no number at all.
     const bool ignored = entry.kind == Entry::Kind::ignored;
     return {entry.arrival, ignored ? sensor.last_value : entry.sample.value};
   }
   // Is the entry handed to the detector?
-  static bool concerns(const detectors::DetectorType& type, const Entry& entry) {
-    return hears_arrivals(type) ? entry.kind != Entry::Kind::released : is_scored(entry);
+  bool concerns(const detectors::DetectorType& type, const Entry& entry) const {
+    if (hears_arrivals(type)) return entry.kind != Entry::Kind::released;
+    return is_scored(entry) && (entry.measure || !goes_by_regime(type) || !has_regimes(entry));
+  }
+  bool has_regimes(const Entry& entry) const {
+    return machines[index(sensors[index(entry.sensor)].machine)].rule().used();
+  }
+  // Back into the sensor's unit.
+  static void unmeasure(const Measure& measure, Score& score) {
+    score.ratio /= measure.caution();
+    score.expected = measure.to(score.expected);
+    score.low = measure.to(score.low);
+    score.high = measure.to(score.high);
+    if (score.value) score.value = measure.to(*score.value);
   }
 
   void score_round() {
@@ -380,7 +423,10 @@ struct Engine::Impl {
       batch.scores.assign(batch.items.size(), std::nullopt);
       columns[type]->score(batch.items, batch.scores);
       for (std::size_t k = 0; k < batch.items.size(); ++k) {
-        scores[batch.entries[k]][batch.watches[k]] = batch.scores[k];
+        auto& score = scores[batch.entries[k]][batch.watches[k]];
+        score = batch.scores[k];
+        const auto& measure = round[batch.entries[k]].measure;
+        if (score && measure && goes_by_regime(types[type])) unmeasure(*measure, *score);
       }
     }
   }
@@ -402,6 +448,24 @@ struct Engine::Impl {
           accepted.push_back({batch.entries[k], batch.watches[k]});
       }
     }
+    for (std::size_t i = 0; i < round.size(); ++i) learn_regime(round[i], worth[i]);
+  }
+
+  // What is usual of the sensor in this regime.
+  void learn_regime(const Entry& entry, Worth worth_of_it) {
+    auto& sensor = sensors[index(entry.sensor)];
+    const auto& rule = machines[index(sensor.machine)].rule();
+    if (!rule.used() || sensor.names_regime || !is_scored(entry)) return;
+    if (entry.regime == regime_transition || worth_of_it == Worth::faulty) return;
+    const bool alert =
+        std::any_of(sensor.watches.begin(), sensor.watches.end(), [&](const Watch& w) {
+          return goes_by_regime(types[w.type]) && w.alarm.phase == Phase::active;
+        });
+    sensor.usual.learn(rule, entry.regime, entry.sample,
+                       lesson_of(worth_of_it == Worth::normal, alert));
+  }
+  static Lesson lesson_of(bool normal, bool alert) {
+    return alert ? Lesson::none : normal ? Lesson::full : Lesson::young;
   }
 
   // Here, and not in the detectors, so that none can learn a machine from a faulty sensor.
@@ -430,8 +494,17 @@ struct Engine::Impl {
     if (entry.kind != Entry::Kind::released) sensor.last_arrival = entry.arrival;
     if (is_scored(entry)) {
       auto& machine = machines[index(sensor.machine)];
-      if (machine.whole.frames.is_over(sensor.place, entry.sample.time)) {
+      auto& whole = machine.whole;
+      const bool changed = whole.regime != entry.regime;
+      if (whole.frames.is_over(sensor.place, entry.sample.time) ||
+          (changed && !whole.frames.is_empty())) {
         close_frame(machine, entry.position, effects);
+      }
+      whole.regime = sensor.regime = entry.regime;
+      if (entry.new_regime) {
+        effects.regimes.push_back({sensor.machine,
+                                   machine.regimes.name(machine.rule(), *entry.new_regime),
+                                   RegimeNotice::What::learning, entry.sample.time});
       }
       sensor.recent.add(entry.sample);
       sensor.last_value = entry.sample.value;
@@ -446,7 +519,7 @@ struct Engine::Impl {
       auto& frames = machines[index(sensor.machine)].whole.frames;
       if (faulty) {
         frames.distrust(sensor.place);
-      } else {
+      } else if (!sensor.names_regime && entry.regime != regime_transition) {
         frames.take(sensor.place, entry.sample);
       }
       sensor.warming = opinion.warming;
@@ -464,7 +537,8 @@ struct Engine::Impl {
       outcomes.add(outcome);
       if (effects.want_verdicts) {
         effects.verdicts.push_back({entry.sensor, entry.sample, outcome, opinion.combined,
-                                    opinion.leader, has_alert(sensor)});
+                                    opinion.leader, has_alert(sensor), entry.regime,
+                                    sensor.usual.learned(entry.regime)});
       }
     }
     return worth_now;
@@ -476,7 +550,7 @@ struct Engine::Impl {
     bool learning = false, scored_by_learner = false;
     for (std::size_t w = 0; w < sensor.watches.size(); ++w) {
       const auto& type = types[sensor.watches[w].type];
-      if (hears_arrivals(type)) continue;
+      if (hears_arrivals(type) || (sensor.names_regime && goes_by_regime(type))) continue;
       auto score = scores[i][w];
       learning |= learns(type);
       if (!score) continue;
@@ -491,7 +565,9 @@ struct Engine::Impl {
         opinion.leader = type.name;
       }
     }
-    opinion.warming = learning && !scored_by_learner;
+    const bool new_here = round[i].regime != regime_transition && !round[i].measure &&
+                          !sensor.names_regime && has_regimes(round[i]);
+    opinion.warming = learning && (!scored_by_learner || new_here);
     return opinion;
   }
 
@@ -505,18 +581,41 @@ struct Engine::Impl {
     if (watched) whole.frames.read(frame_values);
     whole.frames.clear();
     if (!watched) return;
-    const detectors::MachineFrame frame{time, frame_values};
-    const auto score = MachineLevel::score(machine.parameters, whole.state, frame, machine_memo);
-    if (score) judge_whole(machine, frame, *score, position, effects);
-    MachineLevel::learn(machine.parameters, whole.state, frame, Trust::normal, machine_memo);
-    if (!whole.baseline.since) whole.baseline.since = time;
-    ++whole.baseline.learned;
+    const auto id = static_cast<MachineId>(&machine - machines.data());
+    const bool comparable = measure_frame(machine);
+    std::optional<detectors::MachineScore> score;
+    if (comparable) {
+      const detectors::MachineFrame frame{time, frame_values};
+      score = MachineLevel::score(machine.parameters, whole.state, frame, machine_memo);
+      if (score) score->ratio /= frame_caution;
+      if (score) judge_whole(machine, frame, *score, position, effects);
+      MachineLevel::learn(machine.parameters, whole.state, frame, Trust::normal, machine_memo);
+      if (!whole.baseline.since) whole.baseline.since = time;
+      ++whole.baseline.learned;
+    }
+    if (machine.rule().used()) {
+      const bool normal = !score || score->ratio < machine.profile->alarm.limit;
+      const bool learned = whole.learn_regime(
+          machine.rule(), frame_raw, time, lesson_of(normal, whole.alarm.phase == Phase::active));
+      if (learned) {
+        effects.regimes.push_back({id, machine.regimes.name(machine.rule(), whole.regime),
+                                   RegimeNotice::What::learned, time});
+      }
+    }
     if (effects.want_verdicts) {
-      const auto id = static_cast<MachineId>(&machine - machines.data());
       effects.machine_verdicts.push_back(
           {id, time, score ? std::optional{score->ratio} : std::nullopt,
            whole.alarm.phase == Phase::active, effects.verdicts.size()});
     }
+  }
+
+  // Holds the frame's values against the regime, where the machine has any. False: there is nothing
+  // to compare.
+  bool measure_frame(const Machine& machine) {
+    frame_caution = 1;
+    if (!machine.rule().used()) return true;
+    frame_raw = frame_values;
+    return machine.whole.measure(machine.rule(), frame_values, frame_caution);
   }
 
   void judge_whole(Machine& machine, const detectors::MachineFrame& frame,
@@ -541,7 +640,8 @@ struct Engine::Impl {
 
   std::vector<Contributor> contributors(const Machine& machine,
                                         const detectors::MachineFrame& frame) const {
-    const auto shares = MachineLevel::shares(machine.parameters, machine.whole.state, frame);
+    const auto shares = machine.whole.frames.by_sensor(
+        MachineLevel::shares(machine.parameters, machine.whole.state, frame));
     std::vector<Contributor> out;
     for (std::size_t i = 0; i < std::min(shares.size(), machine.sensors.size()); ++i) {
       if (shares[i] >= least_share)
@@ -563,6 +663,8 @@ struct Engine::Impl {
     alert.configuration = machine.fingerprint;
     alert.baseline = whole.baseline.version;
     alert.learned_readings = whole.baseline.learned;
+    alert.regime = machine.regimes.name(machine.rule(), whole.regime);
+    alert.regime_readings = whole.learned(whole.regime);
     return alert;
   }
 
@@ -586,6 +688,7 @@ struct Engine::Impl {
     const auto why = end_of(event.kind);
     end_whole(machine, time, event.position, why, effects);
     whole.frames.forget();
+    whole.forget_regimes();
     if (whole.baseline.learned == 0) return;
     auto past = past_of(machine, whole_machine, whole.baseline, time, event.position, why);
     past.detector = MachineLevel::name;
@@ -724,6 +827,11 @@ struct Engine::Impl {
     const bool arrival = hears_arrivals(types[watch.type]);
     const Sample newest{arrival ? sensor.last_arrival : sensor.newest, sensor.last_value};
     auto why = columns[watch.type]->explain({watch.slot, sample.value_or(newest)});
+    const auto& machine = machines[index(sensor.machine)];
+    if (machine.rule().used() && goes_by_regime(types[watch.type])) {
+      const double known = sensor.usual.confidence(machine.rule(), sensor.regime);
+      why.confidence = std::min(why.confidence, known);
+    }
     if (!sample) {
       why.features.clear();
       why.forecast.reset();
@@ -788,6 +896,8 @@ struct Engine::Impl {
     alert.detector = detector;
     alert.baseline = baseline.version;
     alert.learned_readings = baseline.learned;
+    alert.regime = machine.regimes.name(machine.rule(), sensor.regime);
+    alert.regime_readings = sensor.usual.learned(sensor.regime);
     alert.evidence = sensor.recent.evidence();
     return alert;
   }
@@ -966,6 +1076,7 @@ struct Engine::Impl {
       columns[watch.type]->renew(watch.slot);
       watch.baseline = watch.baseline.next();
     }
+    sensor.usual = {};
   }
 
   PastBaseline past_baseline(const Sensor& sensor, const Watch& watch, Timestamp until,
@@ -1023,6 +1134,8 @@ struct Engine::Impl {
     saved.whole = machine.whole;
     saved.version = MachineLevel::state_version;
     saved.fingerprint = machine.fingerprint;
+    saved.regimes = machine.regimes;
+    saved.rule = rule_fingerprint(machine.rule());
     Writer{saved.state}(machine.whole.state);
     std::string body, bytes;
     Writer{body}(saved);
@@ -1047,7 +1160,9 @@ struct Engine::Impl {
     reader(saved);
     if (!reader.ok() || !reader.at_end() || machine_ids.contains(saved.name))
       return RestoreResult::damaged;
-    for (auto& sensor : saved.sensors) adopt(saved.name, sensor);
+    const bool same_regimes =
+        saved.rule == rule_fingerprint(machine_profile_for(*plan, saved.name).regime);
+    for (auto& sensor : saved.sensors) adopt(saved.name, sensor, same_regimes);
     if (const auto found = machine_ids.find(saved.name); found != machine_ids.end())
       adopt(machines[index(found->second)], saved);
     return RestoreResult::ok;
@@ -1055,8 +1170,14 @@ struct Engine::Impl {
 
   void adopt(Machine& machine, SavedMachine& saved) {
     machine.whole = std::move(saved.whole);
-    const bool same =
-        saved.version == MachineLevel::state_version && saved.fingerprint == machine.fingerprint;
+    const bool same_regimes = saved.rule == rule_fingerprint(machine.rule());
+    if (same_regimes) {
+      machine.regimes = std::move(saved.regimes);
+    } else {
+      machine.whole.forget_regimes();
+    }
+    const bool same = same_regimes && saved.version == MachineLevel::state_version &&
+                      saved.fingerprint == machine.fingerprint;
     auto& state = machine.whole.state;
     Reader reader{saved.state};
     if (same) reader(state);
@@ -1067,19 +1188,22 @@ struct Engine::Impl {
     unreadable_states += same;
   }
 
-  void adopt(const std::string& machine, SavedSensor& saved) {
+  // Under other regimes, values are measured otherwise: what was learned of them does not hold.
+  void adopt(const std::string& machine, SavedSensor& saved, bool same_regimes) {
     const auto id = add_sensor(machine, saved.sensor.name);
     auto& sensor = sensors[index(id)];
     saved.sensor.machine = sensor.machine;
     saved.sensor.place = sensor.place;
+    saved.sensor.names_regime = sensor.names_regime;
+    if (!same_regimes) saved.sensor.usual = {};
     saved.sensor.profile = sensor.profile;
     saved.sensor.watches = std::move(sensor.watches);
     sensor = std::move(saved.sensor);
     sensor.open.sensor = id;
-    for (auto& detector : saved.detectors) adopt(sensor, detector);
+    for (auto& detector : saved.detectors) adopt(sensor, detector, same_regimes);
   }
 
-  void adopt(Sensor& sensor, SavedDetector& saved) {
+  void adopt(Sensor& sensor, SavedDetector& saved, bool same_regimes) {
     const auto type = find_type(saved.name);
     const auto watch = std::find_if(sensor.watches.begin(), sensor.watches.end(),
                                     [&](const Watch& w) { return w.type == type; });
@@ -1092,7 +1216,8 @@ struct Engine::Impl {
     watch->baseline = saved.baseline;
     auto& column = *columns[type];
     const bool same = saved.version == types[type].state_version &&
-                      saved.fingerprint == column.fingerprint(watch->slot);
+                      saved.fingerprint == column.fingerprint(watch->slot) &&
+                      (same_regimes || !goes_by_regime(types[type]));
     const bool kept = same && column.restore(watch->slot, saved.state);
     if (!kept) watch->baseline = watch->baseline.next();
     unreadable_states += same && !kept;
@@ -1173,6 +1298,27 @@ SensorInfo Engine::info(SensorId id) const {
 
 std::string_view Engine::machine_name(MachineId id) const {
   return impl_->machines[index(id)].name;
+}
+bool Engine::names_regime(SensorId id) const { return impl_->sensors[index(id)].names_regime; }
+MachineId Engine::machine_of(SensorId id) const { return impl_->sensors[index(id)].machine; }
+
+std::vector<RegimeInfo> Engine::regimes(MachineId id) const {
+  const auto& machine = impl_->machines[index(id)];
+  const auto& rule = machine.rule();
+  std::vector<RegimeInfo> out;
+  for (std::size_t i = first_regime; rule.used() && i < machine.regimes.size(); ++i) {
+    const auto regime = static_cast<RegimeId>(i);
+    RegimeInfo info{machine.regimes.name(rule, regime), 0, 1};
+    for (const auto sensor : machine.sensors) {
+      const auto& usual = impl_->sensors[index(sensor)].usual;
+      info.readings += usual.learned(regime);
+      if (usual.learned(regime) > 0)
+        info.confidence = std::min(info.confidence, usual.confidence(rule, regime));
+    }
+    if (info.readings == 0) info.confidence = 0;
+    out.push_back(std::move(info));
+  }
+  return out;
 }
 
 std::uint64_t Engine::pending() const {

@@ -23,6 +23,7 @@
 #include "core/summary.h"
 #include "detectors/detector.h"
 #include "engine/plan.h"
+#include "engine/regime.h"
 
 namespace millwright::engine {
 
@@ -54,8 +55,10 @@ struct Verdict {
   Outcome outcome{};
   std::optional<Score>
       score;  // the highest ratio over the sensor's detectors; nothing while warming up
-  std::string_view detector;  // which one led
-  bool alert = false;         // an alert on the sensor is active after this reading
+  std::string_view detector;         // which one led
+  bool alert = false;                // an alert on the sensor is active after this reading
+  RegimeId regime = no_regime;       // of the machine
+  std::uint32_t regime_learned = 0;  // readings of the sensor learned in it
 };
 
 // One look at a machine as a whole.
@@ -67,10 +70,20 @@ struct MachineVerdict {
   std::size_t after = 0;  // so many of the verdicts on readings stand before it
 };
 
+// A machine does what it never did before: its sensors are learned anew meanwhile. Or all of them
+// are learned.
+struct RegimeNotice {
+  MachineId machine{};
+  std::string regime;
+  enum class What : std::uint8_t { learning, learned } what{};
+  Timestamp time;
+};
+
 struct Effects {
   std::vector<Alert> alerts;
   std::vector<Summary> summaries;
   std::vector<PastBaseline> baselines;  // that were replaced
+  std::vector<RegimeNotice> regimes;
   bool want_verdicts = false;
   std::vector<Verdict> verdicts;  // in the order in which readings were scored, if wanted
   std::vector<MachineVerdict> machine_verdicts;  // likewise
@@ -78,9 +91,16 @@ struct Effects {
     alerts.clear();
     summaries.clear();
     baselines.clear();
+    regimes.clear();
     verdicts.clear();
     machine_verdicts.clear();
   }
+};
+
+struct RegimeInfo {
+  std::string name;
+  std::uint64_t readings = 0;  // learned in it, of all sensors
+  double confidence = 0;       // 0..1, of the sensor that is known least
 };
 
 struct SensorInfo {
@@ -126,6 +146,10 @@ class Engine {
   std::size_t machines() const;
   SensorInfo info(SensorId id) const;
   std::string_view machine_name(MachineId id) const;
+  bool names_regime(SensorId id) const;  // its values tell what its machine does
+  MachineId machine_of(SensorId id) const;
+  // The regimes that the machine has been in so far.
+  std::vector<RegimeInfo> regimes(MachineId id) const;
   std::uint64_t received() const;  // readings handed in, refused ones included
   const Counters<Outcome>& outcomes()
       const;                      // sums up to received(), less those held in the reorder buffer

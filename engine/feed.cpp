@@ -26,7 +26,23 @@ std::optional<Outcome> Feed::reading(Engine& engine, std::string_view machine,
   }
   events_.push_back(
       {Event::Kind::reading, position, received, arrival, {*id, sample}, redelivered});
+  if (engine.names_regime(*id)) advance_regime(engine, engine.machine_of(*id));
   return std::nullopt;
+}
+
+// What names the regime comes before the other readings of the same message, wherever it stands in
+// it.
+void Feed::advance_regime(const Engine& engine, MachineId machine) {
+  const auto newest = events_.end() - 1;
+  const auto goes_first = [&](const Event& e) {
+    return e.kind == Event::Kind::reading && e.position == newest->position &&
+           engine.machine_of(e.reading.sensor) == machine &&
+           !engine.names_regime(e.reading.sensor) &&
+           e.reading.sample.time >= newest->reading.sample.time;
+  };
+  auto place = newest;
+  while (place != events_.begin() && goes_first(*(place - 1))) --place;
+  std::rotate(place, newest, events_.end());
 }
 
 void Feed::tick(Position position, Timestamp received, Timestamp arrival) {

@@ -46,6 +46,7 @@ class Feed {
 
  private:
   void follow(Timestamp time, Position position);
+  void advance_regime(const Engine& engine, MachineId machine);
 
   Clock clock_;
   std::optional<Timestamp> now_;  // Clock::event: the newest event time

@@ -151,7 +151,11 @@ std::string alert_message(const Alert& alert, std::string_view label) {
                        with_unit(alert.value, alert.unit),
                        describe_duration(alert.time - alert.onset));
   }
-  return what_is_wrong(alert, label) + outlook(alert);
+  // What a person has set as a limit holds whatever the machine does, and so does a dead sensor.
+  const bool goes_by_regime = !alert.regime.empty() && alert.kind != AlertKind::limit &&
+                              alert.alert_class() == AlertClass::machine;
+  const auto meanwhile = goes_by_regime ? fmt::format(" (in {})", alert.regime) : std::string{};
+  return what_is_wrong(alert, label) + meanwhile + outlook(alert);
 }
 
 std::string closing_message(const Alert& alert, std::string_view label,

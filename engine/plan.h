@@ -40,6 +40,17 @@ struct Profile {
   friend bool operator==(const Profile&, const Profile&) = default;
 };
 
+// What tells what a machine is doing. Values are then held against what is usual in that regime.
+struct RegimeRule {
+  std::string sensor;        // its values name the regimes; empty: they are not told apart
+  std::vector<double> bins;  // rising edges between regimes; none: every value is one
+  Duration settle = std::chrono::seconds{5};    // after a change: the transition
+  std::uint32_t warmup = 50;                    // readings of a sensor in a regime, and
+  Duration learning = std::chrono::minutes{5};  // time in it, before it is compared with
+  bool used() const { return !sensor.empty(); }
+  friend bool operator==(const RegimeRule&, const RegimeRule&) = default;
+};
+
 // How machines whose name matches are watched as a whole. First match counts.
 struct MachineProfile {
   std::string match = "*";     // glob over the machine's name
@@ -47,6 +58,7 @@ struct MachineProfile {
   ParameterValues parameters;  // overlaid on that detector's defaults
   std::string advice;
   std::string label;  // what a mechanic calls it; empty: the machine's name
+  RegimeRule regime;
   // Many sensors: a passing change is none, and one quiet minute is no recovery.
   AlarmRule alarm{.on_delay = std::chrono::seconds{60}, .off_delay = std::chrono::minutes{10}};
   friend bool operator==(const MachineProfile&, const MachineProfile&) = default;

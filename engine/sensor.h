@@ -13,6 +13,7 @@
 #include "detectors/detector.h"
 #include "engine/alarm.h"
 #include "engine/plan.h"
+#include "engine/regime.h"
 
 namespace millwright::engine {
 
@@ -92,12 +93,16 @@ struct Sensor {
   Summary open;  // the minute being filled; count 0: none
   Recent recent;
   std::vector<Waiting> waiting;  // sorted by event time
+  UsualValues usual;             // by regime, where the machine has regimes
+  RegimeId regime = no_regime;   // of the newest reading
   std::size_t place = 0;         // not state: among its machine's sensors
+  bool names_regime = false;     // not state: its values tell what the machine does
   std::uint64_t round = 0;       // not state: the round that holds a reading of this sensor
 
   static void fields(auto& io, auto& s) {
     io(s.seen, s.warming, s.taught, s.newest, s.last_arrival, s.last_value, s.open, s.recent,
-       s.waiting, s.leftovers, s.issued);
+       s.waiting, s.leftovers, s.issued, s.usual, s.regime);
+    detectors::refuse_unless(io, s.regime < Regimes::most + first_regime);
   }
 };
 

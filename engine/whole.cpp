@@ -1,6 +1,7 @@
 #include "engine/whole.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "core/time.h"
@@ -11,12 +12,19 @@ namespace {
 constexpr Duration shortest = std::chrono::milliseconds{500};
 constexpr float patience = 3;  // usual intervals that a last value counts for
 constexpr double interval_rate = 0.1;
+constexpr std::uint32_t many = 8;   // readings of a sensor in one frame have a scatter
+constexpr std::uint8_t often = 16;  // frames of so many, before it becomes a channel
 
 }  // namespace
 
 Frames::Member& Frames::member(std::size_t sensor) {
   if (members_.size() <= sensor) members_.resize(sensor + 1);
   return members_[sensor];
+}
+
+void Frames::add_channel(std::size_t sensor, bool scatter) {
+  if (channels_.size() < detectors::MachineLevel::most_sensors)
+    channels_.push_back({static_cast<std::uint8_t>(sensor), scatter});
 }
 
 bool Frames::is_over(std::size_t sensor, Timestamp time) const {
@@ -37,12 +45,17 @@ void Frames::take(std::size_t sensor, const Sample& sample) {
     const double fresh = m.interval > 0 ? std::min<double>(since, 2 * m.interval) : since;
     m.interval += static_cast<float>((m.interval > 0 ? interval_rate : 1) * (fresh - m.interval));
   }
+  const bool fresh = std::none_of(channels_.begin(), channels_.end(),
+                                  [&](const Channel& c) { return c.sensor == sensor; });
+  if (fresh) add_channel(sensor, false);
   m.known = true;
   m.faulty = false;
   m.value = sample.value;
   m.last = sample.time;
   if (m.count < Member::most_count) ++m.count;
-  m.mean += (sample.value - m.mean) / m.count;
+  const double away = sample.value - m.mean;
+  m.mean += away / m.count;
+  m.square += away * (sample.value - m.mean);
   newest_ = newest_ == Timestamp{} ? sample.time : std::max(newest_, sample.time);
   if (!open_) opened_ = sample.time;
   open_ = true;
@@ -61,10 +74,14 @@ std::size_t Frames::known() const {
 }
 
 void Frames::read(std::vector<double>& values) const {
-  values.assign(members_.size(), std::numeric_limits<double>::quiet_NaN());
-  for (std::size_t i = 0; i < members_.size(); ++i) {
-    const auto& m = members_[i];
+  values.assign(channels_.size(), std::numeric_limits<double>::quiet_NaN());
+  for (std::size_t i = 0; i < channels_.size(); ++i) {
+    const auto& m = members_[channels_[i].sensor];
     if (m.faulty || !m.known) continue;
+    if (channels_[i].scatter) {
+      if (m.count >= many) values[i] = std::sqrt(m.square / m.count);
+      continue;
+    }
     const bool fresh = m.interval > 0 && to_seconds(detectors::elapsed_between(m.last, newest_)) <=
                                              static_cast<double>(patience * m.interval);
     if (m.count > 0) {
@@ -75,14 +92,67 @@ void Frames::read(std::vector<double>& values) const {
   }
 }
 
+std::vector<double> Frames::by_sensor(const std::vector<double>& of_channels) const {
+  std::vector<double> out(members_.size());
+  for (std::size_t i = 0; i < std::min(of_channels.size(), channels_.size()); ++i)
+    out[channels_[i].sensor] += of_channels[i];
+  return out;
+}
+
 void Frames::clear() {
   open_ = false;
-  for (auto& m : members_) m.forget_readings();
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    auto& m = members_[i];
+    if (m.count >= many && m.busy < often && ++m.busy == often) add_channel(i, true);
+    m.forget_readings();
+  }
 }
 
 void Frames::forget() {
   clear();
   for (auto& m : members_) m.known = m.faulty = false;
+}
+
+bool Whole::measure(const RegimeRule& rule, std::vector<double>& values, double& caution) const {
+  bool any = false;
+  caution = 1;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const auto known = i < usual.size() ? usual[i].measure(rule, regime) : std::nullopt;
+    values[i] = known ? known->from(values[i]) : std::numeric_limits<double>::quiet_NaN();
+    if (std::isnan(values[i])) continue;
+    any = true;
+    caution = std::max(caution, known->caution());
+  }
+  return any;
+}
+
+bool Whole::learn_regime(const RegimeRule& rule, const std::vector<double>& values, Timestamp time,
+                         Lesson lesson) {
+  if (usual.size() < values.size()) usual.resize(values.size());
+  bool all_known = true;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (std::isnan(values[i])) continue;
+    usual[i].learn(rule, regime, {time, values[i]}, lesson);
+    all_known = all_known && usual[i].measure(rule, regime);
+  }
+  const auto bit = std::uint64_t{1} << regime;
+  const bool news = all_known && (learned_regimes & bit) == 0;
+  if (news) learned_regimes |= bit;
+  return news;
+}
+
+std::uint32_t Whole::learned(RegimeId of) const {
+  std::uint32_t least = 0;
+  for (const auto& channel : usual) {
+    const auto count = channel.learned(of);
+    if (count > 0) least = least == 0 ? count : std::min(least, count);
+  }
+  return least;
+}
+
+void Whole::forget_regimes() {
+  usual.clear();
+  learned_regimes = 0;
 }
 
 }  // namespace millwright::engine

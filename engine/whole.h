@@ -13,6 +13,7 @@
 #include "detectors/machine.h"
 #include "detectors/numbers.h"
 #include "engine/alarm.h"
+#include "engine/regime.h"
 #include "engine/sensor.h"
 
 namespace millwright::engine {
@@ -25,6 +26,13 @@ inline constexpr std::string_view whole_machine = "_machine";
 // rows, whatever their jitter, and what is faster is averaged.
 class Frames {
  public:
+  // One value of a frame, and its place there: channels come to stay.
+  struct Channel {
+    std::uint8_t sensor = 0;  // its place among the machine's
+    bool scatter = false;     // the standard deviation within the frame; else the level
+    static void fields(auto& io, auto& c) { io(c.sensor, c.scatter); }
+  };
+
   // Would this reading begin a new frame? Then close the old one first.
   bool is_over(std::size_t sensor, Timestamp time) const;
   void take(std::size_t sensor, const Sample& sample);
@@ -35,41 +43,54 @@ class Frames {
   std::size_t known() const;
   // Event time of the newest reading ever; does not fall when sensors' clocks differ.
   Timestamp newest() const { return newest_; }
-  // By sensor: the mean of its readings in the frame, or its last value while that is no older than
-  // three of its usual intervals; NaN else. Into `values`.
+  bool is_empty() const { return !open_; }
+  // By channel: the mean of a sensor's readings in the frame, or its last value while that is no
+  // older than three of its usual intervals; their standard deviation, for sensors that report many
+  // times in a frame; NaN else. Into `values`.
   void read(std::vector<double>& values) const;
+  const std::vector<Channel>& channels() const { return channels_; }
+  // Shares of channels as shares of sensors, by place.
+  std::vector<double> by_sensor(const std::vector<double>& of_channels) const;
   // Forgets the frame's readings; the last values stay.
   void clear();
   // Forgets all values.
   void forget();
 
   static void fields(auto& io, auto& f) {
-    io(f.members_, f.open_, f.opened_, f.newest_);
-    detectors::refuse_unless(io, f.members_.size() <= detectors::MachineLevel::most_sensors);
+    io(f.members_, f.channels_, f.open_, f.opened_, f.newest_);
+    constexpr auto most = detectors::MachineLevel::most_sensors;
+    detectors::refuse_unless(io, f.members_.size() <= most && f.channels_.size() <= most);
+    for (const auto& channel : f.channels_)
+      detectors::refuse_unless(io, channel.sensor < f.members_.size());
   }
 
  private:
   struct Member {
-    double mean = 0;  // of the frame's readings
+    double mean = 0, square = 0;  // of the frame's readings; sum of squared deviations
     std::uint32_t count = 0;
+    std::uint8_t busy = 0;  // frames of many readings so far
     bool known = false, faulty = false;
     double value = 0;  // the newest
     Timestamp last{};
     float interval = 0;  // s, usual
     static void fields(auto& io, auto& m) {
-      io(m.mean, m.count, m.known, m.faulty, m.value, m.last, m.interval);
-      detectors::refuse_unless(io, detectors::in_bounds(m.mean, m.value) && m.count <= most_count &&
+      io(m.mean, m.square, m.count, m.busy, m.known, m.faulty, m.value, m.last, m.interval);
+      detectors::refuse_unless(io, detectors::in_bounds(m.mean, m.value) && m.square >= 0 &&
+                                       m.square <= detectors::largest_square &&
+                                       m.count <= most_count &&
                                        detectors::positive_in_bounds(m.interval));
     }
     static constexpr std::uint32_t most_count = 1U << 30;
     void forget_readings() {
-      mean = 0;
+      mean = square = 0;
       count = 0;
     }
   };
   Member& member(std::size_t sensor);
+  void add_channel(std::size_t sensor, bool scatter);
 
   std::vector<Member> members_;
+  std::vector<Channel> channels_;
   bool open_ = false;
   Timestamp opened_{}, newest_{};
 };
@@ -81,7 +102,25 @@ struct Whole {
   Baseline baseline;
   IssuedOnsets issued;
 
-  static void fields(auto& io, auto& w) { io(w.frames, w.alarm, w.baseline, w.issued); }
+  RegimeId regime = no_regime;        // of the open frame
+  std::vector<UsualValues> usual;     // by channel, where the machine has regimes
+  std::uint64_t learned_regimes = 0;  // one bit each: all channels were known
+
+  // Holds the values of a frame against its regime: NaN where that is not known yet. True when
+  // anything is left to compare; then also how many times wider limits are to be.
+  bool measure(const RegimeRule& rule, std::vector<double>& values, double& caution) const;
+  // True when the regime has just come to be known in all channels.
+  bool learn_regime(const RegimeRule& rule, const std::vector<double>& values, Timestamp time,
+                    Lesson lesson);
+  // Frames that every channel has learned in the regime.
+  std::uint32_t learned(RegimeId of) const;
+  void forget_regimes();
+
+  static void fields(auto& io, auto& w) {
+    io(w.frames, w.alarm, w.baseline, w.issued, w.regime, w.usual, w.learned_regimes);
+    detectors::refuse_unless(io, w.usual.size() <= detectors::MachineLevel::most_sensors &&
+                                     w.regime < Regimes::most + first_regime);
+  }
 };
 
 }  // namespace millwright::engine

@@ -161,6 +161,18 @@ class Replay {
     fmt::print(stderr, "\n");
     for (const auto& [kind, count] : tally_.raised)
       fmt::print(stderr, "  {:<12} {:>10}\n", kind, count);
+    summarise_regimes();
+  }
+
+  void summarise_regimes() const {
+    const auto& engine = history_.engine();
+    for (std::size_t i = 0; i < engine.machines(); ++i) {
+      const auto id = static_cast<MachineId>(i);
+      for (const auto& regime : engine.regimes(id)) {
+        fmt::print(stderr, "  {} in {}: {} readings learned, {:.0f} % known\n",
+                   engine.machine_name(id), regime.name, regime.readings, 100 * regime.confidence);
+      }
+    }
   }
 
   const Options& options_;

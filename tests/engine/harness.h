@@ -30,11 +30,11 @@ inline std::string describe(const Alert& a) {
   const auto reaches = a.forecast ? to_microseconds(a.forecast->reaches) : 0;
   return fmt::format(
       "{} r{} {} {} {} {} @{} onset {} v {:a} e {:a} [{:a},{:a}] s {:a} p{} b{} n{} c {:a} f {} "
-      "pos {} | {} | {}| {}",
+      "pos {} | {} | {} n{} | {}| {}",
       a.id, a.revision, name_of(a.event), name_of(a.state), name_of(a.kind), name_of(a.severity),
       to_microseconds(a.time), to_microseconds(a.onset), a.value, a.expected, a.low, a.high,
       a.score, a.priority, a.baseline, a.learned_readings, a.confidence.value_or(-1), reaches,
-      a.position, a.message, features, evidence);
+      a.position, a.message, a.regime, a.regime_readings, features, evidence);
 }
 
 inline std::string describe(const PastBaseline& b) {
@@ -56,6 +56,11 @@ inline std::vector<std::string> describe(const Engine& engine, const Effects& ef
   std::vector<std::string> out;
   for (const auto& alert : effects.alerts) out.push_back(describe(alert));
   for (const auto& baseline : effects.baselines) out.push_back(describe(baseline));
+  for (const auto& r : effects.regimes) {
+    const bool learned = r.what == RegimeNotice::What::learned;
+    out.push_back(fmt::format("regime {} of {} @{} {}", r.regime, engine.machine_name(r.machine),
+                              to_microseconds(r.time), learned ? "learned" : "learning"));
+  }
   for (const auto& summary : effects.summaries) out.push_back(describe(engine, summary));
   return out;
 }

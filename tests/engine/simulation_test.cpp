@@ -3,6 +3,7 @@
 // split of the input gives the same output; the counters add up.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <limits>
 #include <map>
 
@@ -32,6 +33,13 @@ MachineProfile machine_profile(Random& random) {
   profile.watched = random.chance(0.8);
   profile.parameters = {{"warmup", random.uniform(20, 100)}, {"learning_s", 0}};
   profile.alarm.off_delay = 20s;
+  if (random.chance(0.5)) {
+    profile.regime.sensor = "program";
+    if (random.chance(0.3)) profile.regime.bins = {1.5, 2.5};
+    profile.regime.settle = random.chance(0.5) ? 15s : 0s;
+    profile.regime.warmup = 5 + static_cast<std::uint32_t>(random.below(30));
+    profile.regime.learning = 60s;
+  }
   return profile;
 }
 
@@ -76,6 +84,7 @@ std::vector<Op> random_world(Random& random) {
   std::vector<Op> ops;
   const int machines = 2, sensors = 3, steps = 420;
   double wall_offset = 0, stuck_value = 0;
+  std::array<double, machines> program{1, 1};
   const int stuck_from = 330 + static_cast<int>(random.below(80));
   const int silent_from = 330 + static_cast<int>(random.below(80));
   const int shift_from = 330 + static_cast<int>(random.below(80));
@@ -83,9 +92,19 @@ std::vector<Op> random_world(Random& random) {
     const double now = step * 10.0;
     if (random.chance(0.002)) wall_offset = random.uniform(-1e8, 1e8);
     for (int m = 0; m < machines; ++m) {
+      auto& runs = program[static_cast<std::size_t>(m)];
+      if (random.chance(0.05)) runs = static_cast<double>(random.below(4));
+      if (random.chance(0.5)) {
+        ops.push_back({Event::Kind::reading,
+                       "R" + std::to_string(m),
+                       "program",
+                       {at(now), runs},
+                       at(now + wall_offset),
+                       at(now)});
+      }
       for (int s = 0; s < sensors; ++s) {
         if (random.chance(0.02)) continue;
-        double value = random.normal() + (step > shift_from && m == 0 ? 6 : 0);
+        double value = random.normal() + runs + (step > shift_from && m == 0 ? 6 : 0);
         if (random.chance(0.003)) value *= 40;
         if (m == 1 && s == 0 && step > stuck_from) value = stuck_value;
         if (m == 1 && s == 1 && step > silent_from) continue;
@@ -101,7 +120,7 @@ std::vector<Op> random_world(Random& random) {
     ops.push_back({Event::Kind::tick, {}, {}, {}, at(now + wall_offset), at(now + 1)});
     if (random.chance(0.01)) {
       const auto kind = random.chance(0.5) ? Event::Kind::serviced : Event::Kind::rebaseline;
-      const auto machine = "R" + std::to_string(random.below(machines));
+      const auto machine = "R" + std::to_string(static_cast<int>(random.below(machines)));
       const auto sensor = random.chance(0.5) ? "s" + std::to_string(random.below(sensors)) : "";
       ops.push_back({kind, machine, sensor, {}, at(now + wall_offset), at(now + 1)});
     }
@@ -157,9 +176,11 @@ void append(Lines& out, Lines more) { out.insert(out.end(), more.begin(), more.e
 // list keeps its order.
 bool is_alert(const std::string& line) { return line.find(" onset ") != line.npos; }
 bool is_baseline(const std::string& line) { return line.starts_with("baseline "); }
+bool is_regime(const std::string& line) { return line.starts_with("regime "); }
 Lines sorted_lists(Lines lines) {
   const auto rest = std::stable_partition(lines.begin(), lines.end(), is_alert);
-  std::stable_partition(rest, lines.end(), is_baseline);
+  const auto others = std::stable_partition(rest, lines.end(), is_baseline);
+  std::stable_partition(others, lines.end(), is_regime);
   return lines;
 }
 
@@ -251,6 +272,7 @@ TEST_CASE(
   const int seeds = test::scaled(1000, 20000);
   int crashes = 0, alerts = 0, faulty = 0;
   std::map<std::string, int> ends;  // reason -> baselines
+  int regimes = 0;                  // that came to be known
   for (int seed = 1; seed <= seeds; ++seed) {
     CAPTURE(seed);
     Random random{static_cast<std::uint64_t>(seed)};
@@ -274,6 +296,7 @@ TEST_CASE(
     faulty += whole.engine.outcomes()[Outcome::faulty] > 0;
     for (const auto& line : expected) {
       alerts += is_alert(line) && line.find(" raised ") != line.npos;
+      regimes += line.starts_with("regime ") && line.ends_with(" learned");
       if (!is_baseline(line)) continue;
       for (const auto* why : {"accepted", "serviced", "rebaseline"})
         ends[why] += line.find(std::string{" "} + why + " ") != line.npos;
@@ -283,6 +306,7 @@ TEST_CASE(
   CHECK(crashes > seeds);
   CHECK(alerts > seeds);
   CHECK(faulty > seeds / 10);
+  CHECK(regimes > seeds / 4);
   for (const auto* why : {"accepted", "serviced", "rebaseline"}) {
     CAPTURE(why);
     CHECK(ends[why] > seeds);

@@ -18,6 +18,7 @@ namespace {
 struct Gathered {
   std::vector<std::vector<double>> frames;
   std::vector<double> times;
+  std::vector<double> scatter;  // of the newest frame, of sensors that have it
   Frames open;
 
   void take(std::size_t sensor, double seconds, double value) {
@@ -25,8 +26,15 @@ struct Gathered {
     open.take(sensor, {at(seconds), value});
   }
   void close() {
+    std::vector<double> values;
+    open.read(values);
     frames.emplace_back();
-    open.read(frames.back());
+    for (std::size_t c = 0; c < values.size(); ++c) {
+      const auto& [sensor, is_scatter] = open.channels()[c];
+      auto& row = is_scatter ? scatter : frames.back();
+      if (row.size() <= sensor) row.resize(sensor + std::size_t{1}, std::nan(""));
+      row[sensor] = values[c];
+    }
     times.push_back(to_seconds(open.newest() - at(0)));
     open.clear();
   }
@@ -57,6 +65,25 @@ TEST_CASE("a fast sensor counts with the mean of its frame, a slow one with its 
   const auto& late = g.frames.back();
   CHECK(late[0] == doctest::Approx(0.5).epsilon(0.3));
   CHECK(late[1] == 507);
+}
+
+TEST_CASE("a sensor that reports eight times a frame or more counts with its scatter as well") {
+  Gathered g;
+  for (int i = 0; i < 50 * 60; ++i) {
+    g.take(0, i * 0.02, i % 2 == 0 ? 10 : 14);
+    if (i % 25 == 0) g.take(1, i * 0.02, 7);
+  }
+  REQUIRE(g.scatter.size() == 1);
+  CHECK(g.scatter[0] == doctest::Approx(2).epsilon(0.01));
+  CHECK(g.open.channels().size() == 3);
+  // Shares of both its channels are its own.
+  const auto shares = g.open.by_sensor({0.2, 0.5, 0.3});
+  double sum = 0;
+  for (std::size_t c = 0; c < 3; ++c) {
+    if (g.open.channels()[c].sensor == 0) sum += c == 0 ? 0.2 : c == 1 ? 0.5 : 0.3;
+  }
+  CHECK(shares[0] == doctest::Approx(sum));
+  CHECK(shares[0] + shares[1] == doctest::Approx(1));
 }
 
 TEST_CASE("a sensor that is silent for three of its intervals, or at fault, has no value") {

@@ -1,0 +1,121 @@
+// Regimes: what a machine is doing, told by one of its sensors (a program number, a speed), and how
+// the values of its other sensors usually lie meanwhile. Detectors that learn see values measured
+// against their regime, so that one baseline serves all programs and what is odd in one of them is
+// odd.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/codec.h"
+#include "core/reading.h"
+#include "detectors/numbers.h"
+#include "engine/plan.h"
+
+namespace millwright::engine {
+
+// Index of a regime of one machine, in the order in which they were first seen; for ever.
+using RegimeId = std::uint8_t;
+inline constexpr RegimeId no_regime = 0;          // nothing has named one yet
+inline constexpr RegimeId regime_transition = 1;  // just after a change
+inline constexpr RegimeId other_regimes = 2;      // all beyond the most
+inline constexpr RegimeId first_regime = 3;
+
+// Which regime a machine is in.
+class Regimes {
+ public:
+  static constexpr std::size_t most = 48;  // named ones
+
+  // A reading of the sensor that names them. True when its regime was never seen before.
+  bool follow(const RegimeRule& rule, const Sample& named);
+  // The regime at this time, as far as the newest changes tell.
+  RegimeId at(const RegimeRule& rule, Timestamp time) const;
+  // Such as `program-2`, `speed-20-to-40`, `transition`; empty for no_regime.
+  std::string name(const RegimeRule& rule, RegimeId id) const;
+  // The one named last.
+  RegimeId newest() const { return changes_.front().to; }
+  std::size_t size() const { return keys_.size() + first_regime; }
+
+  static void fields(auto& io, auto& r) {
+    io(r.keys_, r.changes_, r.known_);
+    detectors::refuse_unless(io, r.keys_.size() <= most && r.known_ <= r.changes_.size());
+    for (const auto& change : r.changes_)
+      detectors::refuse_unless(io, change.to < r.keys_.size() + first_regime);
+  }
+
+ private:
+  struct Change {
+    Timestamp time{};
+    RegimeId to = no_regime;
+    static void fields(auto& io, auto& c) { io(c.time, c.to); }
+  };
+  std::vector<double> keys_;         // value, or number of the bin
+  std::array<Change, 8> changes_{};  // newest first
+  std::uint8_t known_ = 0;           // so many of them
+};
+
+// Where the middle of the usual values lies, and how far they scatter, in the sensor's unit.
+struct Measure {
+  double mean = 0, scale = 1;
+  double confidence = 1;  // 0..1: how much of what can be known of them is
+  // What was learned from little is not known well: limits are so many times wider.
+  double caution() const { return 1 + most_caution * (1 - confidence); }
+  double from(double value) const { return (value - mean) / scale; }
+  double to(double measured) const { return mean + measured * scale; }
+
+ private:
+  static constexpr double most_caution = 0.5;
+};
+
+// Of everything that shapes what is learned by regime.
+std::uint64_t rule_fingerprint(const RegimeRule& rule);
+
+// What a value teaches.
+enum class Lesson : std::uint8_t {
+  full,   // no detector finds it suspicious
+  young,  // suspicious: only regimes that are hardly known learn it, as their own limits are not
+          // yet to be believed
+  none    // there is an alert
+};
+
+// How the values of one sensor lie in each regime.
+class UsualValues {
+ public:
+  // Nothing while the regime is being learned.
+  std::optional<Measure> measure(const RegimeRule& rule, RegimeId regime) const;
+  // Readings learned in the regime.
+  std::uint32_t learned(RegimeId regime) const;
+  // 0..1: how much of what its baseline can hold it has learned.
+  double confidence(const RegimeRule& rule, RegimeId regime) const;
+  void learn(const RegimeRule& rule, RegimeId regime, const Sample& sample, Lesson lesson);
+
+  static void fields(auto& io, auto& u) {
+    io(u.regimes_, u.last_, u.last_time_);
+    detectors::refuse_unless(io, u.regimes_.size() <= Regimes::most + first_regime);
+  }
+
+ private:
+  struct Usual {
+    std::uint32_t count = 0;
+    double mean = 0, variance = 0;
+    Duration lasted{0};  // time in the regime, visits added up
+
+    static void fields(auto& io, auto& u) {
+      io(u.count, u.mean, u.variance, u.lasted);
+      detectors::refuse_unless(io, detectors::in_bounds(u.mean) && u.variance >= 0 &&
+                                       u.variance <= detectors::largest_square &&
+                                       u.lasted >= Duration{0});
+    }
+  };
+  static bool is_known(const RegimeRule& rule, const Usual& usual);
+  static bool is_young(const RegimeRule& rule, const Usual& usual);
+
+  std::vector<Usual> regimes_;
+  RegimeId last_ = no_regime;  // of the reading before
+  Timestamp last_time_{};
+};
+
+}  // namespace millwright::engine
