@@ -282,6 +282,17 @@ std::string check_sensor(const std::string& text) {
   return {};
 }
 
+std::string check_single_pointer(const std::string& text) {
+  if (text.empty()) return "must not be empty; expected a JSON Pointer such as /program";
+  if (auto problem = check_value_pointer(text); !problem.empty()) return problem;
+  std::string problem;
+  for_each_level(std::string_view{text}.substr(1), [&](std::string_view step, bool) {
+    if (step == "*" || !captures_of(step).names.empty())
+      problem = "points to one value of the message, so without * and {captures}";
+  });
+  return problem;
+}
+
 std::string check_expression(const std::string& text) {
   // libstdc++ compiles by recursion: a limit on the length is one on its stack.
   if (text.size() > 500) return "longer than 500 bytes";

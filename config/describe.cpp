@@ -319,6 +319,18 @@ std::vector<Field> describe(InputSettings& s) {
     s.where = value.get<std::map<std::string, std::string>>();
   };
   where.get = [&s] { return json(s.where); };
+  Field also = make("also", Type::texts,
+                    "`json`: further sensors, each with a JSON Pointer to a value that the message "
+                    "has once, such as `{ \"program\": \"/program\" }`.");
+  also.check = check_single_pointer;
+  also.set = [&s](const json& value) { s.also = value.get<std::map<std::string, std::string>>(); };
+  also.get = [&s] { return json(s.also); };
+  Field words = make("words", Type::words,
+                     "`json`, `text`: texts that stand for numbers, such as `{ \"idle\": 0, "
+                     "\"weld\": 1 }`.");
+  words.range = {-largest_magnitude, largest_magnitude};
+  words.set = [&s](const json& value) { s.words = value.get<Words>(); };
+  words.get = [&s] { return json(s.words); };
   return {
       text("topic",
            "Topic to subscribe. `{name}` captures a level or a part of one; `+` any level, `#` at "
@@ -351,6 +363,8 @@ std::vector<Field> describe(InputSettings& s) {
       text("sensor", "Name of the sensor, written likewise.", s.sensor)
           .checked(check_name_template, "^.+$")
           .needed(),
+      std::move(also),
+      std::move(words),
       number("rate_hz", "Hz", {1e-6, 1e9},
              "Packed formats: samples per second. The message's own figure goes before it.",
              s.rate_hz),
@@ -540,6 +554,8 @@ std::string expectation(const Field& field) {
       return "true or false";
     case Type::texts:
       return "an object of texts";
+    case Type::words:
+      return "an object of numbers";
     case Type::numbers:
       return "a list of rising numbers";
     case Type::object:

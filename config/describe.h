@@ -28,6 +28,7 @@ struct Field {
     boolean,
     choice,
     texts,      // an object of free keys, all texts
+    words,      // an object of free keys, all numbers
     numbers,    // a list of numbers, each greater than the one before
     detectors,  // "auto", "none", names, or names with parameters
     object,     // `fields`

@@ -94,6 +94,8 @@ class Reader {
         return choice(node, pointer, field);
       case Type::texts:
         return texts(node, pointer, field);
+      case Type::words:
+        return words(node, pointer, field);
       case Type::numbers:
         return numbers(node, pointer, field);
       case Type::detectors:
@@ -151,6 +153,21 @@ class Reader {
       } else if (auto problem = field.check(child.value.get_ref<const std::string&>());
                  !problem.empty()) {
         report_.error(child.place, child_pointer, std::move(problem));
+      } else {
+        values[child.key] = child.value;
+      }
+    }
+    field.set(values);
+  }
+
+  void words(const Node& node, const std::string& pointer, Field& field) {
+    if (node.type != Node::Type::object) return wrong(node, pointer, field);
+    auto values = nlohmann::json::object();
+    for (const Node& child : node.children) {
+      const double value = child.value.is_number() ? child.value.get<double>() : 0;
+      if (!child.value.is_number() || value < field.range.low || value > field.range.high) {
+        report_.error(child.place, pointer_to(pointer, child),
+                      "expected a number, found " + describe_value(child));
       } else {
         values[child.key] = child.value;
       }

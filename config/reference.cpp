@@ -129,6 +129,8 @@ std::string_view type_of(const Field& field) {
       return "one of";
     case Type::texts:
       return "object of texts";
+    case Type::words:
+      return "object of numbers";
     case Type::numbers:
       return "list of numbers";
     case Type::detectors:

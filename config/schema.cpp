@@ -55,6 +55,10 @@ ordered_json schema_of(const Field& field) {
       schema["type"] = "object";
       schema["additionalProperties"] = {{"type", "string"}};
       break;
+    case Type::words:
+      schema["type"] = "object";
+      schema["additionalProperties"] = {{"type", "number"}};
+      break;
     case Type::numbers:
       schema["type"] = "array";
       schema["items"] = {{"type", "number"}};

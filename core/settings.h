@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -32,6 +33,9 @@ struct BrokerSettings {
 enum class PayloadFormat : std::uint8_t { json, text, packed_json, packed_binary };
 enum class SampleType : std::uint8_t { int16, int32, float32, float64 };
 
+// Texts that stand for numbers.
+using Words = std::map<std::string, double, std::less<>>;
+
 // One onboarding rule. `{name}` captures in the topic and in the value's JSON Pointer name the
 // machine and the sensor.
 struct InputSettings {
@@ -43,6 +47,10 @@ struct InputSettings {
   std::string time;   // JSON Pointer to the event time; empty: time of arrival
   TimeFormat time_format = TimeFormat::automatic;
   std::string machine, sensor;  // text with {captures}
+  // json only: sensors that the message has beside, by name: a JSON Pointer each.
+  std::map<std::string, std::string> also;
+  // json and text: what texts mean as numbers.
+  Words words;
   // Packed arrays only; each may also come from the MQTT 5 user properties rate_hz, t0, scale,
   // offset.
   std::optional<double> rate_hz;

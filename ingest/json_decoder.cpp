@@ -9,7 +9,8 @@ namespace {
 
 class JsonFormat final : public Format, private JsonReader::Receiver {
  public:
-  JsonFormat(const Input& input, const LimitSettings& limits) : reader_(input, limits) {}
+  JsonFormat(const Input& input, const LimitSettings& limits)
+      : reader_(input, limits), words_(input.settings.words) {}
 
   Reject decode(const Message& message, const FromTopic& topic, DecodeResult& result) override {
     found_.clear();
@@ -19,6 +20,7 @@ class JsonFormat final : public Format, private JsonReader::Receiver {
       if (const Reject reason = complete(found, message, topic, result); reason != Reject::none)
         return reason;
     }
+    if (const Reject reason = complete_beside(result); reason != Reject::none) return reason;
     return reader_.verdict();
   }
 
@@ -29,7 +31,7 @@ class JsonFormat final : public Format, private JsonReader::Receiver {
   };
 
   Reject scalar(const Scalar& scalar, JsonReader::Scope scope) override {
-    const std::optional<double> value = number_of(scalar);
+    const std::optional<double> value = number_of(scalar, words_);
     if (!value)
       return scalar.kind == Scalar::Kind::number
                  ? Reject::not_json
@@ -58,7 +60,28 @@ class JsonFormat final : public Format, private JsonReader::Receiver {
     return Reject::none;
   }
 
+  // They go with the machine and the time of the values, and before them: what the machine is doing
+  // is known before what it does.
+  Reject complete_beside(DecodeResult& result) {
+    if (result.readings.empty()) return Reject::none;
+    const Decoded first = result.readings.front();
+    std::size_t place = 0;
+    for (const auto& what : reader_.tree().beside) {
+      const Scalar& scalar = reader_.beside(what);
+      if (scalar.kind == Scalar::Kind::absent || scalar.kind == Scalar::Kind::null) continue;
+      const auto value = number_of(scalar, words_);
+      const Reject reason =
+          value ? reader_.count_one() : reader_.refuse_beside(Reject::not_a_number, what);
+      if (reason != Reject::none) return reason;
+      if (!value) continue;
+      result.readings.insert(result.readings.begin() + static_cast<std::ptrdiff_t>(place++),
+                             {first.machine, what.sensor, first.time, *value});
+    }
+    return Reject::none;
+  }
+
   JsonReader reader_;
+  const Words& words_;
   std::vector<Found> found_;
 };
 

@@ -89,6 +89,14 @@ std::optional<double> number_of(const Scalar& scalar) {
   return std::nullopt;
 }
 
+std::optional<double> number_of(const Scalar& scalar, const Words& words) {
+  if (scalar.kind == Scalar::Kind::text) {
+    if (const auto word = words.find(trimmed(scalar.text)); word != words.end())
+      return word->second;
+  }
+  return number_of(scalar);
+}
+
 std::optional<Timestamp> time_in(const Scalar& scalar, TimeFormat format) {
   if (scalar.kind != Scalar::Kind::number && scalar.kind != Scalar::Kind::text) return std::nullopt;
   return parse_time(scalar.kind == Scalar::Kind::text ? trimmed(scalar.text) : scalar.text, format);
@@ -524,6 +532,11 @@ void JsonReader::note_refusal(Reject reason, std::string where) {
 
 Reject JsonReader::refuse_value(Reject reason, Scope scope, std::string_view rest) {
   note_refusal(reason, value_pointer(scope).append(rest));
+  return count_one();
+}
+
+Reject JsonReader::refuse_beside(Reject reason, const JsonBeside& what) {
+  note_refusal(reason, tree_.companions[what.companion].text);
   return count_one();
 }
 

@@ -36,6 +36,8 @@ struct Scalar {
 
 // Booleans are 0 and 1, numeric text is taken; nothing when it is no number, null included.
 std::optional<double> number_of(const Scalar& scalar);
+// The same, with texts that mean a number.
+std::optional<double> number_of(const Scalar& scalar, const Words& words);
 
 // A time that is a number or a text.
 std::optional<Timestamp> time_in(const Scalar& scalar, TimeFormat format);
@@ -70,6 +72,10 @@ class JsonReader {
   // too_large: all the names of the message take too much memory.
   Reject names_of(Scope scope, const FromTopic& topic, std::string_view& machine,
                   std::string_view& sensor);
+
+  // What stands beside the values, once in the message.
+  const Scalar& beside(const JsonBeside& what) { return companion(what.companion, 0); }
+  Reject refuse_beside(Reject reason, const JsonBeside& what);
 
   // One reading or refused field more; too_many_readings when that is above the limit.
   Reject count_one();

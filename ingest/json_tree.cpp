@@ -22,6 +22,7 @@ class Compiler {
     if (!input_.settings.time.empty()) tree_.time = companion("time", input_.settings.time);
     tree_.machine = name("machine", input_.machine);
     tree_.sensor = name("sensor", input_.sensor);
+    for (const auto& [sensor, pointer] : input_.settings.also) beside(sensor, pointer);
     return std::move(tree_);
   }
 
@@ -68,6 +69,21 @@ class Compiler {
     } catch (const std::invalid_argument& problem) {
       throw std::invalid_argument{describe_problem(input_, key, problem.what())};
     }
+  }
+
+  void beside(const std::string& sensor, const std::string& text) {
+    const auto index = companion("also", text);
+    const auto& pointer = tree_.companions[index].pointer;
+    const bool many = std::any_of(pointer.begin(), pointer.end(),
+                                  [](const Step& s) { return s.kind == Step::Kind::each; });
+    if (many)
+      throw std::invalid_argument{describe_problem(
+          input_, "also",
+          fmt::format("\"{}\" must point to one value, without * and {{captures}}", text))};
+    if (tree_.machine.level > 0)
+      throw std::invalid_argument{describe_problem(
+          input_, "also", "needs a machine that is the same for the whole message")};
+    tree_.beside.push_back({sensor, index});
   }
 
   std::size_t add_companion(const std::string& text) {

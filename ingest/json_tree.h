@@ -58,6 +58,12 @@ struct JsonName {
   bool from_topic = false;  // needs nothing from the payload
 };
 
+// A value that stands once in the message, beside those of the value pointer.
+struct JsonBeside {
+  std::string sensor;
+  std::size_t companion = 0;
+};
+
 struct JsonTree {
   Pointer value;
   std::size_t levels = 0;
@@ -65,6 +71,7 @@ struct JsonTree {
   std::vector<Companion> companions;
   std::size_t time = no_companion;
   JsonName machine, sensor;
+  std::vector<JsonBeside> beside;
 };
 
 // Throws std::invalid_argument (see describe_problem).

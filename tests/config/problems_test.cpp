@@ -29,6 +29,20 @@ void check_all(const Case* begin, const Case* end) {
   }
 }
 
+TEST_CASE("edges of regimes rise") {
+  static constexpr Case cases[] = {
+      {R"({ "machines": [{ "regime": { "sensor": "speed", "bins": [20, 60, 60] } }] })",
+       "1:66: error: /machines/0/regime/bins/2: must be above 60, the number before it"},
+      {R"({ "machines": [{ "regime": { "sensor": "speed", "bins": [20, "60"] } }] })",
+       "1:62: error: /machines/0/regime/bins/1: expected a number, found the text \"60\""},
+      {R"({ "machines": [{ "regime": { "sensor": "speed", "bins": 20 } }] })",
+       "1:57: error: /machines/0/regime/bins: expected a list of rising numbers, found the number "
+       "20"},
+      {R"({ "machines": [{ "regime": { "sensors": "speed" } }] })",
+       "1:30: error: /machines/0/regime/sensors: unknown key \"sensors\"; did you mean \"sensor\"?"}};
+  check_all(std::begin(cases), std::end(cases));
+}
+
 TEST_CASE("what is no JSON is refused at its place") {
   static constexpr Case cases[] = {
       {"", "1:1: error: the file is empty; expected an object, at least {}"},
@@ -288,6 +302,11 @@ TEST_CASE("inputs are checked for what they capture and use") {
        "1:46: error: /inputs/0/where/y: {y} is not captured in topic or value; did you mean {x}?"},
       {R"("topic": "a/{x}", "where": { "x": "[" }, "value": "/v", "machine": "m", "sensor": "s")",
        "1:51: error: /inputs/0/where/x: \"[\" is not a regular expression (ECMAScript)"},
+      {R"("topic": "a", "value": "/v", "machine": "m", "sensor": "s", "also": { "p": "/{x}/p" })",
+       "1:92: error: /inputs/0/also/p: points to one value of the message, so without * and "
+       "{captures}"},
+      {R"("topic": "a", "value": "/v", "machine": "m", "sensor": "s", "words": { "idle": "0" })",
+       "1:96: error: /inputs/0/words/idle: expected a number, found the text \"0\""},
       {R"("topic": "a/{x}", "where": { "x": 1 }, "value": "/v", "machine": "m", "sensor": "s")",
        "1:51: error: /inputs/0/where/x: expected a text, found the number 1"},
       {R"("topic": "a", "format": "text", "value": "/v", "machine": "m", "sensor": "s")",

@@ -83,6 +83,10 @@ InputSettings input_of(const json& text) {
       input.machine = value;
     else if (key == "sensor")
       input.sensor = value;
+    else if (key == "also")
+      input.also = value.get<std::map<std::string, std::string>>();
+    else if (key == "words")
+      input.words = value.get<Words>();
     else if (key == "rate_hz")
       input.rate_hz = value.get<double>();
     else if (key == "scale")
