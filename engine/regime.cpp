@@ -15,7 +15,11 @@ constexpr double young = 4;            // learning periods: until then everythin
 constexpr double full = 20;            // learning periods: nothing more is to be expected
 constexpr double furthest = 4;         // scales that one reading counts for, at most
 constexpr std::uint32_t settled = 20;  // readings before outliers can be told
-constexpr double least_scale = 0.02;   // of the widest regime: one may stand quite still
+// Of squared jumps: what jumps less than this part as it is does not follow the regimes at once;
+// when it is clear, few changes are enough to see it.
+constexpr double stays = 0.5, clearly = 0.25;
+constexpr std::uint8_t few_jumps = 2;
+constexpr double least_scale = 0.02;  // of the widest regime: one may stand quite still
 constexpr std::uint32_t most_count = 1U << 24;
 constexpr Duration most_lasted = std::chrono::hours{24 * 36500};
 
@@ -84,8 +88,7 @@ bool UsualValues::is_young(const RegimeRule& rule, const Usual& usual) {
          to_seconds(usual.lasted) < young * to_seconds(rule.learning);
 }
 
-std::optional<Measure> UsualValues::measure(const RegimeRule& rule, RegimeId regime) const {
-  if (regime >= regimes_.size() || !is_known(rule, regimes_[regime])) return std::nullopt;
+Measure UsualValues::measure_of(RegimeId regime, const RegimeRule& rule) const {
   double widest = 0;
   for (const auto& usual : regimes_) {
     if (is_known(rule, usual)) widest = std::max(widest, usual.variance);
@@ -93,7 +96,45 @@ std::optional<Measure> UsualValues::measure(const RegimeRule& rule, RegimeId reg
   const auto& usual = regimes_[regime];
   const double scale = std::max(std::sqrt(usual.variance), least_scale * std::sqrt(widest));
   // Not even the widest regime knows any scatter: differences stay as they are.
-  return Measure{usual.mean, scale > 0 ? scale : 1, confidence(rule, regime)};
+  return {usual.mean, scale > 0 ? scale : 1, confidence(rule, regime)};
+}
+
+bool UsualValues::is_known(const RegimeRule& rule, RegimeId regime) const {
+  return regime < regimes_.size() && is_known(rule, regimes_[regime]);
+}
+
+std::optional<Measure> UsualValues::measure_at_once(const RegimeRule& rule, RegimeId regime) const {
+  return is_known(rule, regime) ? std::optional{measure_of(regime, rule)} : std::nullopt;
+}
+
+std::optional<Measure> UsualValues::measure(const RegimeRule& rule, RegimeId regime) const {
+  switch (follows_) {
+    case Follows::not_at_once:
+      return frame_;
+    case Follows::at_once:
+      break;
+    case Follows::unknown:
+      if (regime != first_known_) return std::nullopt;
+      break;
+  }
+  return measure_at_once(rule, regime);
+}
+
+// How far the value jumped at the change, as it is and measured against the regimes.
+void UsualValues::judge_change(const RegimeRule& rule) {
+  change_.open = false;
+  const auto from = change_.from;
+  if (from >= regimes_.size() || !is_known(rule, regimes_[from])) return;
+  const double jump = change_.after - change_.before;
+  const double measured = jump - (regimes_[last_].mean - regimes_[from].mean);
+  jumped_ = std::min(jumped_ + jump * jump, detectors::largest_square);
+  measured_ = std::min(measured_ + measured * measured, detectors::largest_square);
+  ++jumps_;
+  const bool clear = jumped_ < clearly * measured_ || measured_ < clearly * jumped_;
+  if (jumps_ < (clear ? few_jumps : enough_jumps)) return;
+  follows_ = jumped_ < stays * measured_ ? Follows::not_at_once : Follows::at_once;
+  frame_ = measure_of(*first_known_, rule);
+  frame_.confidence = 1;
 }
 
 std::uint32_t UsualValues::learned(RegimeId regime) const {
@@ -101,6 +142,7 @@ std::uint32_t UsualValues::learned(RegimeId regime) const {
 }
 
 double UsualValues::confidence(const RegimeRule& rule, RegimeId regime) const {
+  if (follows_ == Follows::not_at_once) return 1;
   if (regime >= regimes_.size()) return 0;
   const auto& usual = regimes_[regime];
   const double by_time = rule.learning > Duration{0}
@@ -116,9 +158,12 @@ void UsualValues::learn(const RegimeRule& rule, RegimeId regime, const Sample& s
   if (regime == last_ && usual.count > 0) {
     const auto since = detectors::elapsed_between(last_time_, sample.time);
     usual.lasted = std::min(most_lasted, usual.lasted + std::min(since, most_lasted));
+  } else if (regime != last_) {
+    change_ = {last_, true, last_value_, sample.value};
   }
   last_ = regime;
   last_time_ = sample.time;
+  last_value_ = sample.value;
   if (lesson == Lesson::none || (lesson == Lesson::young && !is_young(rule, usual))) return;
   if (usual.count < most_count) ++usual.count;
   double away = sample.value - usual.mean;
@@ -130,6 +175,9 @@ void UsualValues::learn(const RegimeRule& rule, RegimeId regime, const Sample& s
   usual.mean += share * away;
   // Welford's, as shares.
   usual.variance += share * ((1 - share) * away * away - usual.variance);
+  if (!is_known(rule, usual)) return;
+  if (!first_known_) first_known_ = regime;
+  if (change_.open && follows_ == Follows::unknown) judge_change(rule);
 }
 
 }  // namespace millwright::engine

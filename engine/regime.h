@@ -63,6 +63,7 @@ struct Measure {
   double confidence = 1;  // 0..1: how much of what can be known of them is
   // What was learned from little is not known well: limits are so many times wider.
   double caution() const { return 1 + most_caution * (1 - confidence); }
+  static void fields(auto& io, auto& m) { io(m.mean, m.scale, m.confidence); }
   double from(double value) const { return (value - mean) / scale; }
   double to(double measured) const { return mean + measured * scale; }
 
@@ -81,11 +82,16 @@ enum class Lesson : std::uint8_t {
   none    // there is an alert
 };
 
-// How the values of one sensor lie in each regime.
+// How the values of one sensor lie in each regime. What does not follow the regimes at once, such
+// as a temperature with its thermal lag, is better left as it is: measured against them it would
+// jump at every change. That is seen from the first changes; until then only the first regime is
+// compared.
 class UsualValues {
  public:
   // Nothing while the regime is being learned.
   std::optional<Measure> measure(const RegimeRule& rule, RegimeId regime) const;
+  // The same of what is sure to follow the regimes at once.
+  std::optional<Measure> measure_at_once(const RegimeRule& rule, RegimeId regime) const;
   // Readings learned in the regime.
   std::uint32_t learned(RegimeId regime) const;
   // 0..1: how much of what its baseline can hold it has learned.
@@ -93,8 +99,17 @@ class UsualValues {
   void learn(const RegimeRule& rule, RegimeId regime, const Sample& sample, Lesson lesson);
 
   static void fields(auto& io, auto& u) {
-    io(u.regimes_, u.last_, u.last_time_);
-    detectors::refuse_unless(io, u.regimes_.size() <= Regimes::most + first_regime);
+    io(u.regimes_, u.last_, u.last_time_, u.last_value_, u.first_known_, u.follows_, u.jumps_,
+       u.jumped_, u.measured_, u.change_, u.frame_);
+    detectors::refuse_unless(
+        io, u.regimes_.size() <= Regimes::most + first_regime && u.last_ <= u.regimes_.size() &&
+                u.first_known_.value_or(0) <= u.regimes_.size() &&
+                u.change_.from <= u.regimes_.size() && u.follows_ <= Follows::not_at_once &&
+                u.jumps_ <= enough_jumps &&
+                detectors::in_bounds(u.last_value_, u.change_.before, u.change_.after) &&
+                is_square(u.jumped_) && is_square(u.measured_) &&
+                detectors::in_bounds(u.frame_.mean) && u.frame_.scale > 0 &&
+                detectors::in_bounds(u.frame_.scale));
   }
 
  private:
@@ -110,12 +125,33 @@ class UsualValues {
                                        u.lasted >= Duration{0});
     }
   };
+  // The change of regime that began this visit.
+  struct Change {
+    RegimeId from = no_regime;
+    bool open = false;
+    double before = 0, after = 0;  // values
+    static void fields(auto& io, auto& c) { io(c.from, c.open, c.before, c.after); }
+  };
+  enum class Follows : std::uint8_t { unknown, at_once, not_at_once };
+  static constexpr std::uint8_t enough_jumps = 4;
+
+  static bool is_square(double v) { return v >= 0 && v <= detectors::largest_square; }
+  Measure measure_of(RegimeId regime, const RegimeRule& rule) const;
+  void judge_change(const RegimeRule& rule);
+  bool is_known(const RegimeRule& rule, RegimeId regime) const;
   static bool is_known(const RegimeRule& rule, const Usual& usual);
   static bool is_young(const RegimeRule& rule, const Usual& usual);
 
   std::vector<Usual> regimes_;
   RegimeId last_ = no_regime;  // of the reading before
   Timestamp last_time_{};
+  double last_value_ = 0;
+  std::optional<RegimeId> first_known_;
+  Follows follows_ = Follows::unknown;
+  std::uint8_t jumps_ = 0;
+  double jumped_ = 0, measured_ = 0;  // sums of squared jumps
+  Change change_;
+  Measure frame_;  // of the first regime, for what does not follow them
 };
 
 }  // namespace millwright::engine

@@ -113,11 +113,17 @@ void Frames::forget() {
   for (auto& m : members_) m.known = m.faulty = false;
 }
 
+std::optional<Measure> Whole::measure_of(const RegimeRule& rule, std::size_t channel) const {
+  if (channel >= usual.size()) return std::nullopt;
+  return frames.channels()[channel].scatter ? usual[channel].measure_at_once(rule, regime)
+                                            : usual[channel].measure(rule, regime);
+}
+
 bool Whole::measure(const RegimeRule& rule, std::vector<double>& values, double& caution) const {
   bool any = false;
   caution = 1;
   for (std::size_t i = 0; i < values.size(); ++i) {
-    const auto known = i < usual.size() ? usual[i].measure(rule, regime) : std::nullopt;
+    const auto known = measure_of(rule, i);
     values[i] = known ? known->from(values[i]) : std::numeric_limits<double>::quiet_NaN();
     if (std::isnan(values[i])) continue;
     any = true;
@@ -133,7 +139,7 @@ bool Whole::learn_regime(const RegimeRule& rule, const std::vector<double>& valu
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (std::isnan(values[i])) continue;
     usual[i].learn(rule, regime, {time, values[i]}, lesson);
-    all_known = all_known && usual[i].measure(rule, regime);
+    all_known = all_known && measure_of(rule, i);
   }
   const auto bit = std::uint64_t{1} << regime;
   const bool news = all_known && (learned_regimes & bit) == 0;

@@ -106,6 +106,9 @@ struct Whole {
   std::vector<UsualValues> usual;     // by channel, where the machine has regimes
   std::uint64_t learned_regimes = 0;  // one bit each: all channels were known
 
+  // Of one channel in the regime of the frame. How much a value scatters follows what the machine
+  // does.
+  std::optional<Measure> measure_of(const RegimeRule& rule, std::size_t channel) const;
   // Holds the values of a frame against its regime: NaN where that is not known yet. True when
   // anything is left to compare; then also how many times wider limits are to be.
   bool measure(const RegimeRule& rule, std::vector<double>& values, double& caution) const;
@@ -118,7 +121,7 @@ struct Whole {
 
   static void fields(auto& io, auto& w) {
     io(w.frames, w.alarm, w.baseline, w.issued, w.regime, w.usual, w.learned_regimes);
-    detectors::refuse_unless(io, w.usual.size() <= detectors::MachineLevel::most_sensors &&
+    detectors::refuse_unless(io, w.usual.size() <= w.frames.channels().size() &&
                                      w.regime < Regimes::most + first_regime);
   }
 };

@@ -39,7 +39,8 @@ TEST_CASE("edges of regimes rise") {
        "1:57: error: /machines/0/regime/bins: expected a list of rising numbers, found the number "
        "20"},
       {R"({ "machines": [{ "regime": { "sensors": "speed" } }] })",
-       "1:30: error: /machines/0/regime/sensors: unknown key \"sensors\"; did you mean \"sensor\"?"}};
+       "1:30: error: /machines/0/regime/sensors: unknown key \"sensors\"; did you mean "
+       "\"sensor\"?"}};
   check_all(std::begin(cases), std::end(cases));
 }
 

@@ -119,6 +119,33 @@ TEST_CASE("suspicious values teach a young regime only; an alert's values teach 
   CHECK(after(1000, Lesson::young) == doctest::Approx(1));
 }
 
+TEST_CASE(
+    "a value that follows the regimes late is left as it is, one that follows at once is not") {
+  const auto rule = by_program();
+  UsualValues current, temperature;
+  Random random{3};
+  double heat = 20;
+  for (int i = 0; i < 20 * 600; ++i) {
+    const auto regime = static_cast<RegimeId>(first_regime + i / 600 % 2);
+    const bool works = regime == first_regime;
+    heat += ((works ? 60 : 30) - heat) / 900;
+    if (i == 900) {  // the second regime is known, but nothing has shown who follows
+      CHECK(current.measure(rule, first_regime));
+      CHECK_FALSE(current.measure(rule, first_regime + 1));
+    }
+    current.learn(rule, regime, {at(i), (works ? 5 : 1) + 0.2 * random.normal()}, Lesson::full);
+    temperature.learn(rule, regime, {at(i), heat + 0.2 * random.normal()}, Lesson::full);
+  }
+  CHECK(current.measure(rule, first_regime)->mean == doctest::Approx(5).epsilon(0.02));
+  CHECK(current.measure(rule, first_regime + 1)->mean == doctest::Approx(1).epsilon(0.05));
+  const auto one = temperature.measure(rule, first_regime);
+  const auto two = temperature.measure(rule, first_regime + 1);
+  CHECK(one->mean == two->mean);
+  CHECK(one->scale == two->scale);
+  CHECK(temperature.measure(rule, first_regime + 7)->mean == one->mean);
+  CHECK(temperature.measure_at_once(rule, first_regime + 1)->mean < one->mean);
+}
+
 TEST_CASE("a regime that stands quite still takes its scale from the widest") {
   const auto rule = by_program();
   UsualValues usual;
