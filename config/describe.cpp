@@ -9,6 +9,7 @@
 
 #include "config/checks.h"
 #include "detectors/all.h"
+#include "detectors/health.h"
 #include "detectors/machine.h"
 
 namespace millwright::config {
@@ -403,6 +404,10 @@ std::vector<Field> describe_machine(engine::MachineProfile& machine) {
   };
   for (Field& field :
        describe(describe_parameters<detectors::MachineLevel::Params>(), machine.parameters)) {
+    fields.push_back(std::move(field));
+  }
+  for (Field& field :
+       describe(describe_parameters<detectors::Health::Params>(), machine.parameters)) {
     fields.push_back(std::move(field));
   }
   add_alarm(fields, machine.alarm);

@@ -18,6 +18,7 @@
 #include "core/accounting.h"
 #include "core/alert.h"
 #include "core/baseline.h"
+#include "core/health.h"
 #include "core/reading.h"
 #include "core/score.h"
 #include "core/summary.h"
@@ -71,6 +72,7 @@ struct Effects {
   std::vector<Alert> alerts;
   std::vector<Summary> summaries;
   std::vector<PastBaseline> baselines;  // that were replaced
+  std::vector<MachineHealth> health;
   bool want_verdicts = false;
   std::vector<Verdict> verdicts;  // in the order in which readings were scored, if wanted
   std::vector<MachineVerdict> machine_verdicts;  // likewise
@@ -78,6 +80,7 @@ struct Effects {
     alerts.clear();
     summaries.clear();
     baselines.clear();
+    health.clear();
     verdicts.clear();
     machine_verdicts.clear();
   }

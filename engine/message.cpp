@@ -54,6 +54,8 @@ std::string outlook(const Alert& alert) {
   const auto now = format_time(alert.time).substr(0, 10);
   const auto when =
       day == now ? "at " + clock_time(alert.forecast->reaches, alert.time) : "on " + day;
+  if (alert.kind == AlertKind::machine)
+    return fmt::format("; going on like this, its health is gone {}", when);
   return fmt::format("; going on like this, it reaches {} {}",
                      with_unit(alert.forecast->limit, alert.unit), when);
 }
