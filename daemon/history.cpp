@@ -52,6 +52,9 @@ void History::step() {
     }
   }
   for (const auto& alert : effects_.alerts) handlers_.alert(alert);
+  if (handlers_.health) {
+    for (const auto& health : effects_.health) handlers_.health(health);
+  }
 }
 
 }  // namespace millwright::daemon

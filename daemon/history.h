@@ -23,6 +23,7 @@ struct HistoryHandlers {
       verdict;
   // Likewise, of a machine as a whole.
   std::function<void(std::string_view machine, const engine::MachineVerdict&)> machine_verdict;
+  std::function<void(const MachineHealth&)> health;  // empty: not wanted
 };
 
 class History {

@@ -134,6 +134,7 @@ void Shard::step_into(LaneOutput& out) {
   feed_.step(*engine_, effects_);
   for (auto& alert : effects_.alerts) out.alerts.push_back(std::move(alert));
   for (auto& baseline : effects_.baselines) out.baselines.push_back(std::move(baseline));
+  for (auto& health : effects_.health) out.health.push_back(std::move(health));
   for (const auto& summary : effects_.summaries) {
     const auto who = engine_->info(summary.sensor);
     out.summaries.push_back(

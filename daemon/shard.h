@@ -17,6 +17,7 @@
 #include "core/accounting.h"
 #include "core/alert.h"
 #include "core/baseline.h"
+#include "core/health.h"
 #include "core/summary.h"
 #include "daemon/quarantine.h"
 #include "engine/engine.h"
@@ -49,8 +50,11 @@ struct LaneOutput {
   std::vector<Alert> alerts;
   std::vector<NamedSummary> summaries;
   std::vector<PastBaseline> baselines;
+  std::vector<MachineHealth> health;
   Position through = 0;  // effects of every record up to here are in this output or an earlier one
-  bool empty() const { return alerts.empty() && summaries.empty() && baselines.empty(); }
+  bool empty() const {
+    return alerts.empty() && summaries.empty() && baselines.empty() && health.empty();
+  }
 };
 
 struct ShardFigures {
