@@ -156,6 +156,19 @@ std::string alert_message(const Alert& alert, std::string_view label) {
   return what_is_wrong(alert, label) + outlook(alert);
 }
 
+std::string fleet_message(const Alert& alert, std::string_view label, std::size_t sisters) {
+  const auto who = fmt::format("{}: {}", alert.machine, label);
+  if (alert.event == AlertEvent::closed)
+    return fmt::format("{}: closed, how it differs from its sisters is learned anew", who);
+  if (alert.event == AlertEvent::cleared) {
+    return fmt::format("{} runs with its {} sisters again, after {}", who, sisters,
+                       describe_duration(alert.time - alert.onset));
+  }
+  const auto off = with_unit(std::abs(alert.value - alert.expected), alert.unit);
+  return fmt::format("{} runs {} {} the nearest of its {} sisters {}", who, off, direction(alert),
+                     sisters, since_when(alert));
+}
+
 std::string closing_message(const Alert& alert, std::string_view label,
                             std::optional<BaselineEnd> why) {
   if (!why) {
