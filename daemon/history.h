@@ -12,6 +12,7 @@
 #include "core/alert.h"
 #include "engine/engine.h"
 #include "engine/feed.h"
+#include "engine/fleet.h"
 
 namespace millwright::daemon {
 
@@ -39,6 +40,7 @@ class History {
 
  private:
   engine::Engine engine_;
+  engine::Fleet fleet_;
   engine::Feed feed_{engine::Clock::event};
   engine::Effects effects_;
   const HistoryHandlers handlers_;

@@ -22,6 +22,7 @@
 #include "daemon/quarantine.h"
 #include "engine/engine.h"
 #include "engine/feed.h"
+#include "engine/fleet.h"
 #include "ingest/decoder.h"
 #include "ingest/journal.h"
 #include "storage/checkpoint.h"
@@ -111,6 +112,7 @@ class Shard {
   std::string configuration_text_;
   config::Configuration configuration_;
   std::optional<engine::Engine> engine_;
+  std::optional<engine::Fleet> fleet_;  // of this lane's machines
   engine::Feed feed_{engine::Clock::given};
   std::optional<ingest::Decoder> decoder_;
   ingest::DecodeResult decoded_;
