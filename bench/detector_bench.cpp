@@ -18,6 +18,7 @@
 #include "core/codec.h"
 #include "core/random.h"
 #include "detectors/all.h"
+#include "detectors/health.h"
 #include "detectors/machine.h"
 
 namespace millwright::detectors {
@@ -166,6 +167,35 @@ void report_machine(std::size_t frames) {
   }
 }
 
+// The health of a machine of 20 sensors, frames in which no block of the prognosis ends and those
+// in which one does.
+void report_health() {
+  fmt::print("\nns of processor time per frame of the health, and at the end of a block\n");
+  fmt::print("{:<16}{:>10}{:>12}{:>12}\n", "machine", "bytes", "frame", "block");
+  for (const double worn : {0.0, 3.0}) {
+    const Health::Params params;
+    Health::State state;
+    Random random{7};
+    constexpr std::uint32_t learned = 160, frames = 40000;
+    std::vector<float> sensors(20, 0.2F);
+    std::chrono::nanoseconds plain{0}, ending{0};
+    for (std::uint32_t i = 0; i < frames; ++i) {
+      MachineLevel::PerHead heads{};
+      heads[MachineLevel::by_drift] = worn * worn * i / frames * (1 + 0.1 * random.normal());
+      const auto filled = state.levels.ladder[0].block.count;
+      const Timestamp time{std::chrono::seconds{i}};
+      const auto begin = processor_time();
+      Health::learn(params, state, {time, heads, sensors, learned});
+      (filled + 1 == learned / 16 ? ending : plain) += processor_time() - begin;
+    }
+    std::string bytes;
+    Writer{bytes}(state);
+    fmt::print("{:<16}{:>10}{:>12.0f}{:>12.0f}\n", worn > 0 ? "worn" : "healthy", bytes.size(),
+               static_cast<double>(plain.count()) / (frames * 0.9),
+               static_cast<double>(ending.count()) / (frames * 0.1));
+  }
+}
+
 }  // namespace
 }  // namespace millwright::detectors
 
@@ -185,5 +215,6 @@ int main(int argc, char** argv) {
     if (!type.alarm_parameter.empty()) report(type, readings, std::chrono::minutes{5});
   }
   report_machine(std::max<std::size_t>(readings / 100, 1000));
+  report_health();
   return 0;
 }

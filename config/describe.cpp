@@ -9,7 +9,9 @@
 
 #include "config/checks.h"
 #include "detectors/all.h"
+#include "detectors/health.h"
 #include "detectors/machine.h"
+#include "engine/fleet.h"
 
 namespace millwright::config {
 namespace {
@@ -444,6 +446,11 @@ std::vector<Field> describe_machine(engine::MachineProfile& machine) {
       text("label", "What a mechanic calls the machine, such as `Press beside the furnace`.",
            machine.label)
           .otherwise("the machine's name"),
+      text("model",
+           "Machines of the same model are compared with each other, from four on: the odd one out "
+           "raises an alert.",
+           machine.model)
+          .otherwise("not compared"),
       advice(machine.advice),
       object("regime",
              "What tells what the machine is doing (docs/regimes.md). Values are then held against "
@@ -452,6 +459,10 @@ std::vector<Field> describe_machine(engine::MachineProfile& machine) {
   };
   for (Field& field :
        describe(describe_parameters<detectors::MachineLevel::Params>(), machine.parameters)) {
+    fields.push_back(std::move(field));
+  }
+  for (Field& field :
+       describe(describe_parameters<detectors::Health::Params>(), machine.parameters)) {
     fields.push_back(std::move(field));
   }
   add_alarm(fields, machine.alarm);
@@ -519,6 +530,8 @@ std::vector<Field> describe(Draft& draft) {
       std::move(profiles),
       std::move(overrides),
       std::move(machines),
+      object("fleet", "How machines of one model are compared with each other.",
+             describe(describe_parameters<engine::Fleet::Params>(), draft.fleet)),
       object(
           "alerts", "Alerts as a whole.",
           {text("budget", "Most alerts that people can attend to, such as `6/hour`. No effect yet.",

@@ -95,6 +95,7 @@ struct Draft {
   std::vector<InputSettings> inputs;
   std::vector<ProfileDraft> profiles, overrides;
   std::vector<engine::MachineProfile> machines;
+  ParameterValues fleet;
   std::string budget;
   ProcessingSettings processing;
   Duration reorder{}, future_tolerance{};

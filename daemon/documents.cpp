@@ -29,9 +29,9 @@ double bounded(double value, double low, double high) {
   return std::clamp(value, low, high) + 0.0;
 }
 
-Json contributors(const Alert& alert) {
+Json contributors(const std::vector<Contributor>& sensors) {
   auto out = Json::array();
-  for (const auto& contributor : alert.contributors) {
+  for (const auto& contributor : sensors) {
     out.push_back({{"sensor", contributor.sensor}, {"share", bounded(contributor.share, 0, 1)}});
   }
   return out;
@@ -148,6 +148,51 @@ Json forecast_schema() {
               {"earliest", instant("Early end of the interval for reaches_limit")},
               {"latest", instant_or_null("Late end of that interval; null: perhaps never")}},
              "When the value will reach its limit if it goes on like this; null: no forecast"));
+}
+
+Json parts(const MachineHealth& health) {
+  auto out = Json::array();
+  for (const auto& part : health.parts) {
+    out.push_back({{"name", part.name},
+                   {"sensor", part.sensor.empty() ? Json(nullptr) : Json(part.sensor)},
+                   {"share", bounded(part.share, 0, 1)}});
+  }
+  return out;
+}
+
+// To a tenth of a point: more is noise.
+double rounded(double value) { return std::round(value * 10) / 10 + 0.0; }
+
+Json part_schema() {
+  return object({{"name", text("state, change, t_squared, spe, spe_mean, spe_energy, drift: of the "
+                               "machine as a whole; sensor: what its own detectors say")},
+                 {"sensor", or_null(text("Which one, for the name sensor; else null"))},
+                 {"share", share("Its share of what is missing")}},
+                "A part");
+}
+
+Json health_properties() {
+  return {
+      {"schema", {{"const", 1}, {"description", "Version of this document"}}},
+      {"site", text("The site of the daemon that says so")},
+      {"machine", text("The machine")},
+      {"time", instant("Event time")},
+      {"learned", {{"type", "boolean"}, {"description", "false: what is normal is still learned"}}},
+      {"health",
+       {{"type", {"number", "null"}},
+        {"minimum", 0},
+        {"maximum", 100},
+        {"description", "100 as in its baseline, 0 at its limit; null: not learned yet"}}},
+      {"trend_per_day", number_or_null("Points of health a day; null: not learned yet")},
+      {"forecast", forecast_schema()},
+      {"parts", list(part_schema(), "What makes up the missing points, largest share first")},
+      {"contributors", list(object({{"sensor", text("A sensor of the machine")},
+                                    {"share", share("Its share of the deviation")}},
+                                   "A contributor"),
+                            "Sensors that stand out just now, largest share first")},
+      {"confidence", or_null(share("How much of what the baseline can hold it has learned; "
+                                   "null: nothing yet"))},
+      {"baseline", integer(1, "Version of the machine's baseline: 1, 2, ...")}};
 }
 
 Json detector_schema() {
@@ -275,7 +320,7 @@ std::string alert_document(const Alert& alert, std::string_view site) {
                  {"high", number(alert.high)},
                  {"score", bounded(alert.score, 0, largest_magnitude)},
                  {"forecast", forecast(alert.forecast)},
-                 {"contributors", contributors(alert)},
+                 {"contributors", contributors(alert.contributors)},
                  {"detector",
                   {{"name", alert.detector},
                    {"version", alert.detector_version},
@@ -295,6 +340,34 @@ std::string alert_schema() {
   Json schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
                  {"title", "Millwright alert, version 1"}};
   schema.update(object(alert_properties(), "One event of the life of an alert"));
+  return dumped(schema, 2);
+}
+
+std::string health_document(const MachineHealth& health, std::string_view site) {
+  const auto or_null = [](const std::optional<double>& value) {
+    return value ? Json(*value) : Json(nullptr);
+  };
+  auto index = health.index, trend = health.trend, confidence = health.confidence;
+  if (index) index = rounded(bounded(*index, 0, 100));
+  if (confidence) confidence = bounded(*confidence, 0, 1);
+  return dumped({{"schema", 1},
+                 {"site", site},
+                 {"machine", health.machine},
+                 {"time", format_time(health.time)},
+                 {"learned", index.has_value()},
+                 {"health", or_null(index)},
+                 {"trend_per_day", trend ? number(*trend) : Json(nullptr)},
+                 {"forecast", forecast(health.forecast)},
+                 {"parts", parts(health)},
+                 {"contributors", contributors(health.contributors)},
+                 {"confidence", or_null(confidence)},
+                 {"baseline", health.baseline}});
+}
+
+std::string health_schema() {
+  Json schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+                 {"title", "Millwright health of a machine, version 1"}};
+  schema.update(object(health_properties(), "How a machine is"));
   return dumped(schema, 2);
 }
 

@@ -1,5 +1,5 @@
-// The JSON documents that go out: alerts and status, and the schema of the alerts. What they mean:
-// docs/alerts.md.
+// The JSON documents that go out: alerts, health and status, and schemas. What they mean:
+// docs/alerts.md, docs/health.md.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 
 #include "core/accounting.h"
 #include "core/alert.h"
+#include "core/health.h"
 
 namespace millwright::daemon {
 
@@ -18,6 +19,10 @@ std::string alert_document(const Alert& alert, std::string_view site);
 
 // JSON Schema (draft 2020-12) of an alert document, pretty-printed.
 std::string alert_schema();
+
+// How a machine is, as in docs/health.md: likewise, against `health_schema`.
+std::string health_document(const MachineHealth& health, std::string_view site);
+std::string health_schema();
 
 // `<root>/state/<machine>/<sensor>/<kind>`, with `/`, `+`, `#` and NUL in names replaced by `_`.
 std::string state_topic(std::string_view root, std::string_view machine, std::string_view sensor,

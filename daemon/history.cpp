@@ -18,6 +18,7 @@ engine::Plan plan_of(const config::Configuration& configuration) {
 
 History::History(const config::Configuration& configuration, HistoryHandlers handlers)
     : engine_(std::make_shared<const engine::Plan>(plan_of(configuration))),
+      fleet_(std::make_shared<const engine::Plan>(plan_of(configuration))),
       handlers_(std::move(handlers)) {
   effects_.want_verdicts = handlers_.verdict != nullptr;
 }
@@ -45,6 +46,7 @@ void History::reading(std::string_view machine, std::string_view sensor, Timesta
 void History::step() {
   effects_.clear();
   feed_.step(engine_, effects_);
+  fleet_.follow(engine_, effects_, effects_.alerts);
   if (handlers_.verdict) {
     auto whole = effects_.machine_verdicts.begin();
     for (std::size_t i = 0; i < effects_.verdicts.size(); ++i) {
@@ -58,6 +60,9 @@ void History::step() {
     }
   }
   for (const auto& alert : effects_.alerts) handlers_.alert(alert);
+  if (handlers_.health) {
+    for (const auto& health : effects_.health) handlers_.health(health);
+  }
 }
 
 }  // namespace millwright::daemon

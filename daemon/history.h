@@ -12,6 +12,7 @@
 #include "core/alert.h"
 #include "engine/engine.h"
 #include "engine/feed.h"
+#include "engine/fleet.h"
 
 namespace millwright::daemon {
 
@@ -23,6 +24,7 @@ struct HistoryHandlers {
       verdict;
   // Likewise, of a machine as a whole.
   std::function<void(std::string_view machine, const engine::MachineVerdict&)> machine_verdict;
+  std::function<void(const MachineHealth&)> health;  // empty: not wanted
 };
 
 class History {
@@ -38,6 +40,7 @@ class History {
 
  private:
   engine::Engine engine_;
+  engine::Fleet fleet_;
   engine::Feed feed_{engine::Clock::event};
   engine::Effects effects_;
   const HistoryHandlers handlers_;

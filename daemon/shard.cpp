@@ -11,7 +11,7 @@ namespace millwright::daemon {
 namespace {
 
 constexpr std::uint32_t shard_magic = 0x3153574d;  // "MWS1"
-constexpr std::uint16_t shard_version = 1;
+constexpr std::uint16_t shard_version = 2;         // 2: fleet
 
 engine::Clock clock_of(const config::Configuration& configuration) {
   return configuration.processing.clock == ProcessingClock::event ? engine::Clock::event
@@ -38,7 +38,9 @@ Shard::Shard(std::uint32_t lane, std::string configuration_text, MachineRegistry
     : lane_(lane), registry_(registry), quarantine_(quarantine) {
   output_.lane = lane;
   configure(std::move(configuration_text));
-  engine_.emplace(std::make_shared<const engine::Plan>(plan_of(configuration_)));
+  const auto plan = std::make_shared<const engine::Plan>(plan_of(configuration_));
+  engine_.emplace(plan);
+  fleet_.emplace(plan);
   feed_ = engine::Feed{clock_of(configuration_)};
 }
 
@@ -106,14 +108,17 @@ void Shard::keep_bad(Reject reason, std::string_view where, const ingest::Record
 
 void Shard::reconfigure(std::string_view text) {
   step_into(output_);
-  const auto state = engine_->save_all(position_);
+  const auto state = engine_->save_all(position_), fleet = fleet_->save();
   // The supervisor has read the same text before it put it here.
   configure(std::string{text});
-  engine::Engine changed{std::make_shared<const engine::Plan>(plan_of(configuration_))};
+  const auto plan = std::make_shared<const engine::Plan>(plan_of(configuration_));
+  engine::Engine changed{plan};
   Position position = 0;
   check(changed.restore_all(state, position) == engine::RestoreResult::ok,
         "an engine reads its own state");
   engine_ = std::move(changed);
+  fleet_.emplace(plan);
+  check(fleet_->restore(fleet, output_.alerts), "a fleet reads its own state");
   std::string now;
   Writer{now}(feed_);
   feed_ = engine::Feed{clock_of(configuration_)};
@@ -132,6 +137,7 @@ LaneOutput Shard::step() {
 void Shard::step_into(LaneOutput& out) {
   effects_.clear();
   feed_.step(*engine_, effects_);
+  fleet_->follow(*engine_, effects_, effects_.alerts);
   for (auto& alert : effects_.alerts) out.alerts.push_back(std::move(alert));
   for (auto& baseline : effects_.baselines) out.baselines.push_back(std::move(baseline));
   for (auto& notice : effects_.regimes) {
@@ -139,6 +145,7 @@ void Shard::step_into(LaneOutput& out) {
                            std::move(notice.regime),
                            notice.what == engine::RegimeNotice::What::learned});
   }
+  for (auto& health : effects_.health) out.health.push_back(std::move(health));
   for (const auto& summary : effects_.summaries) {
     const auto who = engine_->info(summary.sensor);
     out.summaries.push_back(
@@ -179,7 +186,7 @@ storage::Checkpoint Shard::checkpoint() const {
   checkpoint.position = position_;
   checkpoint.configuration = configuration_text_;
   Writer{checkpoint.state}(shard_magic, shard_version, last_arrival_, messages_, rejected_, feed_,
-                           engine_->save_all(position_));
+                           engine_->save_all(position_), fleet_->save());
   return checkpoint;
 }
 
@@ -190,14 +197,21 @@ std::optional<std::string> Shard::restore(const storage::Checkpoint& checkpoint)
   in(magic, version);
   if (!in.ok() || magic != shard_magic) return "the checkpoint holds no state of a lane";
   if (version > shard_version) return "the checkpoint was written by a newer version of Millwright";
-  std::string engine;
+  if (version < shard_version)
+    return "the checkpoint was written by a Millwright before its first release, which this one "
+           "cannot read: move it away to learn anew";
+  std::string engine, fleet;
   auto feed = feed_;
   std::uint64_t messages = 0;
   Counters<Reject> rejected;
   Timestamp last_arrival;
-  in(last_arrival, messages, rejected, feed, engine);
+  in(last_arrival, messages, rejected, feed, engine, fleet);
   Position position = 0;
   if (!in.ok() || !in.at_end()) return "the checkpoint is cut short";
+  // Into one of its own first: what cannot be read leaves this shard as it was.
+  engine::Fleet fleet_there{std::make_shared<const engine::Plan>(plan_of(configuration_))};
+  std::vector<Alert> closed;
+  if (!fleet_there.restore(fleet, closed)) return "the state in the checkpoint is damaged";
   switch (engine_->restore_all(engine, position)) {
     case engine::RestoreResult::ok:
       break;
@@ -210,6 +224,8 @@ std::optional<std::string> Shard::restore(const storage::Checkpoint& checkpoint)
     case engine::RestoreResult::unknown_format:
       return "the state in the checkpoint is damaged";
   }
+  fleet_ = std::move(fleet_there);
+  for (auto& alert : closed) output_.alerts.push_back(std::move(alert));
   feed_ = std::move(feed);
   last_arrival_ = last_arrival;
   messages_ = messages;

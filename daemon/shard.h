@@ -17,10 +17,12 @@
 #include "core/accounting.h"
 #include "core/alert.h"
 #include "core/baseline.h"
+#include "core/health.h"
 #include "core/summary.h"
 #include "daemon/quarantine.h"
 #include "engine/engine.h"
 #include "engine/feed.h"
+#include "engine/fleet.h"
 #include "ingest/decoder.h"
 #include "ingest/journal.h"
 #include "storage/checkpoint.h"
@@ -55,9 +57,11 @@ struct LaneOutput {
   std::vector<NamedSummary> summaries;
   std::vector<PastBaseline> baselines;
   std::vector<NamedRegime> regimes;
+  std::vector<MachineHealth> health;
   Position through = 0;  // effects of every record up to here are in this output or an earlier one
   bool empty() const {
-    return alerts.empty() && summaries.empty() && baselines.empty() && regimes.empty();
+    return alerts.empty() && summaries.empty() && baselines.empty() && regimes.empty() &&
+           health.empty();
   }
 };
 
@@ -115,6 +119,7 @@ class Shard {
   std::string configuration_text_;
   config::Configuration configuration_;
   std::optional<engine::Engine> engine_;
+  std::optional<engine::Fleet> fleet_;  // of this lane's machines
   engine::Feed feed_{engine::Clock::given};
   std::optional<ingest::Decoder> decoder_;
   ingest::DecodeResult decoded_;

@@ -1,10 +1,12 @@
 #include "daemon/writer.h"
 
+#include <map>
 #include <system_error>
 #include <utility>
 
 #include "daemon/documents.h"
 #include "daemon/lane_files.h"
+#include "engine/whole.h"
 
 namespace millwright::daemon {
 namespace {
@@ -16,6 +18,7 @@ constexpr auto longest_wait = std::chrono::seconds{2};
 constexpr std::size_t most_summaries = 500'000;  // kept while the archive cannot be written
 constexpr std::size_t most_alerts = 20'000;
 constexpr std::size_t most_baselines = 20'000;  // of a few kilobytes
+constexpr std::size_t most_health = 20'000;
 constexpr auto retry = std::chrono::seconds{5};
 constexpr std::size_t most_reloaded = 5000;
 constexpr auto cleared_kept = std::chrono::hours{24 * 7};
@@ -118,6 +121,11 @@ void ArchiveWriter::take(LaneOutput& output) {
         learned ? "A regime is learned and watched" : "A regime not seen before is being learned",
         {{"machine", machine}, {"regime", regime}});
   }
+  for (auto& health : output.health) {
+    auto document = health_document(health, options_.site);
+    if (published_unsaved_) handlers_.publish({health_row(health.machine, document)});
+    health_.push_back({output.lane, std::move(health), std::move(document)});
+  }
   through_[output.lane] = output.through;
 }
 
@@ -136,6 +144,24 @@ std::vector<storage::OutboxRow> ArchiveWriter::rows_of(const Alert& alert,
   state.retain = true;
   if (alert.state == AlertState::cleared) state.expiry = cleared_kept;
   return {std::move(event), std::move(state)};
+}
+
+// How a machine is now: not by the outbox, because only the newest counts. A later one, or the next
+// connect, makes up for one that is lost.
+storage::OutboxRow ArchiveWriter::health_row(std::string_view machine, std::string document) const {
+  storage::OutboxRow row;
+  row.topic = state_topic(options_.topic_root, machine, engine::whole_machine, "health");
+  row.payload = std::move(document);
+  row.retain = true;
+  return row;
+}
+
+void ArchiveWriter::publish_health(const std::vector<storage::HealthRow>& rows) const {
+  std::map<std::string_view, const storage::HealthRow*> newest;
+  for (const auto& row : rows) newest[row.health.machine] = &row;
+  std::vector<storage::OutboxRow> out;
+  for (const auto& [machine, row] : newest) out.push_back(health_row(machine, row->document));
+  if (!out.empty()) handlers_.publish(std::move(out));
 }
 
 void ArchiveWriter::take(CheckpointOrder& order) {
@@ -177,6 +203,8 @@ void ArchiveWriter::take(PublishOpen&) {
       rows.push_back(std::move(row));
       rows.push_back(std::move(state));
     }
+    for (auto& known : archive_->newest_health())
+      rows.push_back(health_row(known.machine, std::move(known.document)));
     handlers_.publish(std::move(rows));
   } catch (const storage::StorageError& error) {
     commit_failed(error);
@@ -194,7 +222,8 @@ void ArchiveWriter::take(Reload&) {
 }
 
 bool ArchiveWriter::nothing_waits() const {
-  return summaries_.empty() && alerts_.empty() && baselines_.empty() && delivered_.empty();
+  return summaries_.empty() && alerts_.empty() && baselines_.empty() && health_.empty() &&
+         delivered_.empty();
 }
 
 bool ArchiveWriter::commit_due() const {
@@ -202,7 +231,8 @@ bool ArchiveWriter::commit_due() const {
   if (!alerts_.empty() || !baselines_.empty() || summaries_.size() >= enough_rows ||
       delivered_.size() >= enough_rows)
     return true;
-  return (!summaries_.empty() || !delivered_.empty()) && Clock::now() - oldest_ >= longest_wait;
+  return (!summaries_.empty() || !health_.empty() || !delivered_.empty()) &&
+         Clock::now() - oldest_ >= longest_wait;
 }
 
 // True when nothing is left waiting.
@@ -210,6 +240,8 @@ bool ArchiveWriter::commit() {
   if (nothing_waits() && outbox_.empty()) return true;
   if (!options_.archive) {
     handlers_.publish(std::exchange(outbox_, {}));
+    publish_health(health_);
+    health_.clear();
     alerts_written_ += alerts_.size();
     alerts_.clear();
     baselines_.clear();
@@ -221,7 +253,10 @@ bool ArchiveWriter::commit() {
   if (!archive_) {
     open_archive();
     if (!archive_) {
-      if (!published_unsaved_) handlers_.publish(outbox_);
+      if (!published_unsaved_) {
+        handlers_.publish(outbox_);
+        publish_health(health_);
+      }
       published_unsaved_ = true;
       drop_surplus();
       return false;
@@ -236,6 +271,7 @@ bool ArchiveWriter::commit() {
   }
   batch.alerts = std::move(alerts_);
   batch.baselines = std::move(baselines_);
+  batch.health = std::move(health_);
   batch.outbox = std::move(outbox_);
   batch.delivered = std::move(delivered_);
   for (std::uint32_t lane = 0; lane < through_.size(); ++lane) {
@@ -243,6 +279,7 @@ bool ArchiveWriter::commit() {
   }
   alerts_.clear();
   baselines_.clear();
+  health_.clear();
   outbox_.clear();
   delivered_.clear();
   try {
@@ -259,13 +296,18 @@ bool ArchiveWriter::commit() {
     // Rows that went out unsaved go out once more, now with a sequence: twice is allowed, never is
     // not.
     handlers_.publish(std::move(committed.outbox));
+    publish_health(batch.health);
     return true;
   } catch (const storage::StorageError& error) {
     alerts_ = std::move(batch.alerts);
     baselines_ = std::move(batch.baselines);
+    health_ = std::move(batch.health);
     outbox_ = std::move(batch.outbox);
     delivered_ = std::move(batch.delivered);
-    if (!published_unsaved_) handlers_.publish(outbox_);
+    if (!published_unsaved_) {
+      handlers_.publish(outbox_);
+      publish_health(health_);
+    }
     published_unsaved_ = true;
     commit_failed(error);
     drop_surplus();
@@ -296,6 +338,12 @@ void ArchiveWriter::drop_surplus() {
                                                          std::min(outbox_.size(), 2 * surplus)));
     log_.error("Alert history was dropped: the archive was away for too long",
                {{"events", surplus}});
+  }
+  if (health_.size() > most_health) {
+    const auto surplus = health_.size() - most_health;
+    health_.erase(health_.begin(), health_.begin() + static_cast<std::ptrdiff_t>(surplus));
+    log_.error("Health of machines was dropped: the archive was away for too long",
+               {{"documents", surplus}});
   }
   if (baselines_.size() > most_baselines) {
     const auto surplus = baselines_.size() - most_baselines;

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <variant>
 #include <vector>
@@ -67,7 +68,7 @@ class ArchiveWriter {
   // Never waits: it is called on the MQTT thread.
   void delivered(std::uint64_t sequence);
   // Any thread; each waits while the queue is full.
-  void publish_open_alerts();  // after every connect
+  void publish_open_alerts();  // and healths: after every connect
   void reload_outbox();
 
   WriterFigures figures() const;
@@ -97,6 +98,8 @@ class ArchiveWriter {
   void drop_surplus();
   void open_archive();
   std::vector<storage::OutboxRow> rows_of(const Alert& alert, const std::string& document) const;
+  storage::OutboxRow health_row(std::string_view machine, std::string document) const;
+  void publish_health(const std::vector<storage::HealthRow>& rows) const;
 
   const WriterOptions options_;
   const WriterHandlers handlers_;
@@ -112,6 +115,7 @@ class ArchiveWriter {
   std::deque<std::uint32_t> summary_lanes_;
   std::vector<storage::AlertRow> alerts_;
   std::vector<storage::BaselineRow> baselines_;
+  std::vector<storage::HealthRow> health_;
   std::vector<storage::OutboxRow> outbox_;
   std::vector<std::uint64_t> delivered_;
   std::vector<Position> through_;  // per lane; 0: nothing new

@@ -33,6 +33,7 @@
 #include "detectors/blocks.h"
 #include "detectors/detector.h"
 #include "detectors/habit.h"
+#include "detectors/line.h"
 #include "detectors/numbers.h"
 
 namespace millwright::detectors {
@@ -186,7 +187,6 @@ struct Trend {
   static constexpr double ground = 0.25;      // of the alarm limit: a trend under way
   static constexpr double band = 3;           // deviations, shown to the reader
   static constexpr double interval = 1.2816;  // sigma: 80 % lie between
-  static constexpr double efficiency = 0.95;  // of Theil and Sen's slope
   static constexpr double widest = 3;         // a wider interval, in times to the limit, is no use
   static constexpr double farthest = 315360000;  // s: nobody plans further than ten years
 
@@ -260,25 +260,11 @@ struct Trend {
     std::array<double, blocks> time, value;    // oldest first; time from the newest
     std::array<std::uint8_t, blocks> quarter;  // of the cycle
   };
-  // The median of all slopes of pairs in the same quarter, among the points from `from` on;
-  // nothing where too few differ in time.
-  static std::optional<double> median_slope(const Points& points, std::size_t from) {
-    std::array<double, blocks*(blocks - 1) / 2> slopes;
-    std::size_t count = 0;
-    for (std::size_t i = from; i < blocks; ++i) {
-      for (std::size_t k = i + 1; k < blocks; ++k) {
-        const double time = points.time[k] - points.time[i];
-        if (time <= 0 || points.quarter[i] != points.quarter[k]) continue;
-        slopes[count++] = (points.value[k] - points.value[i]) / time;
-      }
-    }
-    if (count < blocks / 4) return std::nullopt;
-    return median_of(slopes.data(), count);
-  }
-  static double median_of(double* values, std::size_t count) {
-    auto* middle = values + count / 2;
-    std::nth_element(values, middle, values + count);
-    return std::clamp(*middle, -largest_learned, largest_learned);
+  // Of pairs in the same quarter, among the points from `from` on.
+  static std::optional<double> slope_from(const Points& points, std::size_t from) {
+    return median_slope<blocks>(
+        points.time, points.value, from, blocks, blocks / 4,
+        [&](std::size_t i, std::size_t k) { return points.quarter[i] == points.quarter[k]; });
   }
   // Means of the quarters, less the mean of all; all 0 where they differ by no more than chance
   // explains (F test, 1 %), or where the blocks do not show the cycle.
@@ -287,7 +273,7 @@ struct Trend {
     Quarters means{};
     const double length = -points.time[0] / (blocks - 1), quarter = to_seconds(p.cycle) / quarters;
     if (p.window / 3 < p.cycle || length < 0.75 * quarter || length > 1.25 * quarter) return means;
-    const auto slope = median_slope(points, 0);
+    const auto slope = slope_from(points, 0);
     if (!slope) return means;
     Quarters counts{};
     double mean = 0, total = 0, between = 0;
@@ -351,7 +337,7 @@ struct Trend {
     line.below = std::max(swing, -*std::min_element(cycle.begin(), cycle.end()));
     for (std::size_t i = 0; i < blocks; ++i) points.value[i] -= cycle[points.quarter[i]];
     points.quarter.fill(0);
-    const auto slope = median_slope(points, 0), newer = median_slope(points, blocks / 2);
+    const auto slope = slope_from(points, 0), newer = slope_from(points, blocks / 2);
     if (!slope || !newer) return std::nullopt;
     line.slope = *slope;
     line.span = -points.time[0];
@@ -381,13 +367,10 @@ struct Trend {
   // What the line is worth. With a cycle taken out, three degrees of freedom fewer.
   static void judge(const Params& p, const State& s, Line& line, double newer, double squares,
                     double neighbours, double of_times, double about_step) {
-    const double rho = squares > 0 ? neighbours / squares : 0;
-    // Residuals of a fitted line look less correlated than they are, by about (2 + 4 rho) / n.
-    const double correlated = std::clamp(rho + (2 + 4 * rho) / blocks, 0.0, 0.7);
-    const double effective = blocks * (1 - correlated) / (1 + correlated);
+    const double effective = independent_of(squares, neighbours, blocks);
     line.freedom = std::max(effective - 2 - (line.above > 0 ? quarters - 1 : 0), 1.0);
     const double residual = squares / line.freedom;
-    line.slope_error = std::sqrt(residual / of_times / efficiency);
+    line.slope_error = std::sqrt(residual / of_times / slope_efficiency);
     line.level_error = std::sqrt(residual / blocks);
     line.stray = std::sqrt(squares / (blocks - 2) + line.above * line.below / 2 + s.within);
     const double steeper = line.slope != 0 ? std::clamp(2 * newer / line.slope, 0.0, 1.0) : 0;

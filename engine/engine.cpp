@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <unordered_map>
 #include <utility>
 
@@ -10,6 +11,7 @@
 #include "core/hash.h"
 #include "detectors/all.h"
 #include "engine/alarm.h"
+#include "engine/condition.h"
 #include "engine/message.h"
 #include "engine/regime.h"
 #include "engine/sensor.h"
@@ -92,6 +94,7 @@ struct Opinion {
   std::string_view leader;        // whose it is
   bool suspicious = false;        // some ratio is at the limit
   bool warming = false;           // there are learners, and none of them gives a score yet
+  double of_machine = std::numeric_limits<double>::quiet_NaN();  // highest of class machine
 };
 
 bool learns(const detectors::DetectorType& type) { return type.kind != AlertKind::limit; }
@@ -128,6 +131,8 @@ struct Machine {
   std::uint64_t fingerprint = 0;  // of the parameters
   Whole whole;
   Regimes regimes;
+  detectors::Health::Params health;
+  Condition condition;
 
   const RegimeRule& rule() const { return profile->regime; }
   // By what was taken in, not by who is registered: that does not depend on how input is cut.
@@ -155,13 +160,15 @@ struct SavedMachine {
   std::string name;
   std::vector<SavedSensor> sensors;
   Whole whole;
+  Condition condition;
   std::uint16_t version = 0;      // of the detector `machine`
   std::uint64_t fingerprint = 0;  // of its parameters
   std::string state;
   Regimes regimes;
   std::uint64_t rule = 0;  // fingerprint of what tells them
   static void fields(auto& io, auto& m) {
-    io(m.name, m.sensors, m.whole, m.version, m.fingerprint, m.state, m.regimes, m.rule);
+    io(m.name, m.sensors, m.whole, m.condition, m.version, m.fingerprint, m.state, m.regimes,
+       m.rule);
   }
 };
 
@@ -239,6 +246,7 @@ struct Engine::Impl {
       fresh.name = machine;
       fresh.profile = &machine_profile_for(*plan, machine);
       fresh.parameters = apply_parameters<MachineLevel::Params>(fresh.profile->parameters);
+      fresh.health = apply_parameters<detectors::Health::Params>(fresh.profile->parameters);
       fresh.fingerprint =
           fingerprint_of(fresh.parameters, MachineLevel::name, MachineLevel::state_version);
       machines.push_back(std::move(fresh));
@@ -521,6 +529,7 @@ struct Engine::Impl {
         frames.distrust(sensor.place);
       } else if (!sensor.names_regime && entry.regime != regime_transition) {
         frames.take(sensor.place, entry.sample);
+        machines[index(sensor.machine)].condition.hear(sensor.place, opinion.of_machine);
       }
       sensor.warming = opinion.warming;
       outcome = faulty               ? Outcome::faulty
@@ -555,6 +564,7 @@ struct Engine::Impl {
       learning |= learns(type);
       if (!score) continue;
       scored_by_learner |= learns(type);
+      if (watches_machine(type)) opinion.of_machine = std::fmax(opinion.of_machine, score->ratio);
       opinion.suspicious |= score->ratio >= limit_for(sensor, kind_of(type, *score));
       // A sensor fault is told once; while it lasts, its ratio says nothing of the machine.
       const bool known = class_of(type.kind) == AlertClass::sensor &&
@@ -580,18 +590,24 @@ struct Engine::Impl {
     const bool watched = machine.watched();
     if (watched) whole.frames.read(frame_values);
     whole.frames.clear();
-    if (!watched) return;
+    if (!watched) return machine.condition.drop_frame();
     const auto id = static_cast<MachineId>(&machine - machines.data());
-    const bool comparable = measure_frame(machine);
     std::optional<detectors::MachineScore> score;
-    if (comparable) {
+    if (measure_frame(machine)) {
       const detectors::MachineFrame frame{time, frame_values};
       score = MachineLevel::score(machine.parameters, whole.state, frame, machine_memo);
-      if (score) score->ratio /= frame_caution;
-      if (score) judge_whole(machine, frame, *score, position, effects);
+      if (score) {
+        score->ratio /= frame_caution;
+        assess(machine, frame, position, effects);
+        judge_whole(machine, frame, *score, position, effects);
+      } else if (whole.state.learned == 0) {
+        forget_health(machine, time, position, effects);
+      }
       MachineLevel::learn(machine.parameters, whole.state, frame, Trust::normal, machine_memo);
       if (!whole.baseline.since) whole.baseline.since = time;
       ++whole.baseline.learned;
+    } else {
+      machine.condition.drop_frame();
     }
     if (machine.rule().used()) {
       const bool normal = !score || score->ratio < machine.profile->alarm.limit;
@@ -618,6 +634,40 @@ struct Engine::Impl {
     return machine.whole.measure(machine.rule(), frame_values, frame_caution);
   }
 
+  // Its health, from what all detectors say.
+  void assess(Machine& machine, const detectors::MachineFrame& frame, Position position,
+              Effects& effects) {
+    auto& condition = machine.condition;
+    auto ratios = machine_memo.ratios;
+    for (double& ratio : ratios) ratio /= frame_caution;
+    if (!condition.take(machine.health, frame.time, ratios, machine.whole.state.learned)) return;
+    std::vector<std::size_t> places;
+    auto health = condition.tell(machine.health, frame.time, places);
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      if (health.parts[i].name == "sensor" && places[i] < machine.sensors.size())
+        health.parts[i].sensor = sensors[index(machine.sensors[places[i]])].name;
+    }
+    if (!health.parts.empty()) health.contributors = contributors(machine, frame);
+    health.confidence = MachineLevel::confidence(machine.parameters, machine.whole.state);
+    tell_health(machine, std::move(health), position, effects);
+  }
+
+  // What was told of it no longer holds: it is not known until the machine is learned again.
+  void forget_health(Machine& machine, Timestamp time, Position position, Effects& effects) {
+    if (!machine.condition.forget()) return;
+    MachineHealth unknown;
+    unknown.time = time;
+    tell_health(machine, std::move(unknown), position, effects);
+  }
+
+  static void tell_health(const Machine& machine, MachineHealth health, Position position,
+                          Effects& effects) {
+    health.machine = machine.name;
+    health.baseline = machine.whole.baseline.version;
+    health.position = position;
+    effects.health.push_back(std::move(health));
+  }
+
   void judge_whole(Machine& machine, const detectors::MachineFrame& frame,
                    const detectors::MachineScore& said, Position position, Effects& effects) {
     auto& whole = machine.whole;
@@ -634,6 +684,7 @@ struct Engine::Impl {
     alert.confidence = MachineLevel::confidence(machine.parameters, whole.state);
     alert.features.push_back({std::string{said.head}, 1});
     alert.contributors = contributors(machine, frame);
+    alert.forecast = machine.condition.forecast(frame.time);
     alert.message = alert_message(alert, label_of(machine));
     effects.alerts.push_back(std::move(alert));
   }
@@ -689,7 +740,7 @@ struct Engine::Impl {
     end_whole(machine, time, event.position, why, effects);
     whole.frames.forget();
     whole.forget_regimes();
-    if (whole.baseline.learned == 0) return;
+    if (whole.baseline.learned == 0) return forget_health(machine, time, event.position, effects);
     auto past = past_of(machine, whole_machine, whole.baseline, time, event.position, why);
     past.detector = MachineLevel::name;
     past.detector_version = MachineLevel::state_version;
@@ -699,6 +750,7 @@ struct Engine::Impl {
     effects.baselines.push_back(std::move(past));
     whole.state = {};
     whole.baseline = whole.baseline.next();
+    forget_health(machine, time, event.position, effects);
   }
 
   // Whether the sensor can be believed comes first: of the machine, a faulty one says nothing,
@@ -988,8 +1040,10 @@ struct Engine::Impl {
       close_leftovers(sensor, event.position, effects);
     });
     for (auto& machine : machines) {
-      if (!machine.profile->watched)
-        end_whole(machine, machine.whole.frames.newest(), event.position, std::nullopt, effects);
+      if (machine.profile->watched) continue;
+      const auto time = machine.whole.frames.newest();
+      end_whole(machine, time, event.position, std::nullopt, effects);
+      forget_health(machine, time, event.position, effects);
     }
   }
 
@@ -1077,6 +1131,7 @@ struct Engine::Impl {
       watch.baseline = watch.baseline.next();
     }
     sensor.usual = {};
+    machines[index(sensor.machine)].condition.forget(sensor.place);
   }
 
   PastBaseline past_baseline(const Sensor& sensor, const Watch& watch, Timestamp until,
@@ -1132,6 +1187,7 @@ struct Engine::Impl {
       saved.sensors.push_back(std::move(out));
     }
     saved.whole = machine.whole;
+    saved.condition = machine.condition;
     saved.version = MachineLevel::state_version;
     saved.fingerprint = machine.fingerprint;
     saved.regimes = machine.regimes;
@@ -1170,6 +1226,7 @@ struct Engine::Impl {
 
   void adopt(Machine& machine, SavedMachine& saved) {
     machine.whole = std::move(saved.whole);
+    machine.condition = std::move(saved.condition);
     const bool same_regimes = saved.rule == rule_fingerprint(machine.rule());
     if (same_regimes) {
       machine.regimes = std::move(saved.regimes);

@@ -18,6 +18,7 @@
 #include "core/accounting.h"
 #include "core/alert.h"
 #include "core/baseline.h"
+#include "core/health.h"
 #include "core/reading.h"
 #include "core/score.h"
 #include "core/summary.h"
@@ -84,6 +85,7 @@ struct Effects {
   std::vector<Summary> summaries;
   std::vector<PastBaseline> baselines;  // that were replaced
   std::vector<RegimeNotice> regimes;
+  std::vector<MachineHealth> health;
   bool want_verdicts = false;
   std::vector<Verdict> verdicts;  // in the order in which readings were scored, if wanted
   std::vector<MachineVerdict> machine_verdicts;  // likewise
@@ -92,6 +94,7 @@ struct Effects {
     summaries.clear();
     baselines.clear();
     regimes.clear();
+    health.clear();
     verdicts.clear();
     machine_verdicts.clear();
   }

@@ -54,6 +54,8 @@ std::string outlook(const Alert& alert) {
   const auto now = format_time(alert.time).substr(0, 10);
   const auto when =
       day == now ? "at " + clock_time(alert.forecast->reaches, alert.time) : "on " + day;
+  if (alert.kind == AlertKind::machine)
+    return fmt::format("; going on like this, its health is gone {}", when);
   return fmt::format("; going on like this, it reaches {} {}",
                      with_unit(alert.forecast->limit, alert.unit), when);
 }
@@ -156,6 +158,19 @@ std::string alert_message(const Alert& alert, std::string_view label) {
                               alert.alert_class() == AlertClass::machine;
   const auto meanwhile = goes_by_regime ? fmt::format(" (in {})", alert.regime) : std::string{};
   return what_is_wrong(alert, label) + meanwhile + outlook(alert);
+}
+
+std::string fleet_message(const Alert& alert, std::string_view label, std::size_t sisters) {
+  const auto who = fmt::format("{}: {}", alert.machine, label);
+  if (alert.event == AlertEvent::closed)
+    return fmt::format("{}: closed, how it differs from its sisters is learned anew", who);
+  if (alert.event == AlertEvent::cleared) {
+    return fmt::format("{} runs with its {} sisters again, after {}", who, sisters,
+                       describe_duration(alert.time - alert.onset));
+  }
+  const auto off = with_unit(std::abs(alert.value - alert.expected), alert.unit);
+  return fmt::format("{} runs {} {} the nearest of its {} sisters {}", who, off, direction(alert),
+                     sisters, since_when(alert));
 }
 
 std::string closing_message(const Alert& alert, std::string_view label,

@@ -1,6 +1,7 @@
 // The sentence of an alert: what a mechanic reads.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,6 +18,10 @@ std::string alert_message(const Alert& alert, std::string_view label);
 // was taken away.
 std::string closing_message(const Alert& alert, std::string_view label,
                             std::optional<BaselineEnd> why);
+
+// Of a machine that is not like the others of its model: `R017: joint 3 temperature runs 6.1 degC
+// above the nearest of its 11 sisters since ...`.
+std::string fleet_message(const Alert& alert, std::string_view label, std::size_t sisters);
 
 // 71.4, 0.0312, 12340: four significant digits, no exponent between 1e-4 and 1e7.
 std::string format_value(double value);

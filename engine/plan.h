@@ -59,6 +59,7 @@ struct MachineProfile {
   std::string advice;
   std::string label;  // what a mechanic calls it; empty: the machine's name
   RegimeRule regime;
+  std::string model;  // machines of one model are held against each other; empty: it is not
   // Many sensors: a passing change is none, and one quiet minute is no recovery.
   AlarmRule alarm{.on_delay = std::chrono::seconds{60}, .off_delay = std::chrono::minutes{10}};
   friend bool operator==(const MachineProfile&, const MachineProfile&) = default;
@@ -68,6 +69,7 @@ struct Plan {
   std::string site = "site";
   std::vector<Profile> profiles;  // overrides of single sensors stand first
   std::vector<MachineProfile> machines;
+  ParameterValues fleet;  // overlaid on the defaults of engine/fleet.h
   std::uint32_t max_sensors = 20000;
   Duration reorder{0};  // readings are held back this long to be put in order; 0: not at all
   Duration future_tolerance = std::chrono::minutes{5};

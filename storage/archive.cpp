@@ -133,6 +133,23 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
 ON CONFLICT (machine, sensor, detector, version, until) DO NOTHING
 )sql";
 
+// A machine whose clock stands still may be told of twice at one time: the later word counts.
+constexpr const char* upsert_health = R"sql(
+INSERT INTO health (machine, t, health, trend_per_day, reaches_limit, earliest, latest, confidence,
+                    baseline, lane, position, document)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+ON CONFLICT (machine, t) DO UPDATE SET
+  health = excluded.health, trend_per_day = excluded.trend_per_day,
+  reaches_limit = excluded.reaches_limit, earliest = excluded.earliest, latest = excluded.latest,
+  confidence = excluded.confidence, baseline = excluded.baseline, lane = excluded.lane,
+  position = excluded.position, document = excluded.document
+)sql";
+
+constexpr const char* select_health = R"sql(
+SELECT machine, document FROM health AS h
+WHERE t = (SELECT max(t) FROM health WHERE machine = h.machine) ORDER BY machine
+)sql";
+
 constexpr const char* insert_outbox = R"sql(
 INSERT INTO outbox (topic, payload, retain, priority, alert_id, revision, expiry)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING sequence
@@ -162,6 +179,7 @@ class Session {
     return static_cast<std::uint64_t>(database_.integer("SELECT count(*) FROM outbox"));
   }
   std::vector<Archive::OpenAlert> open_alerts();
+  std::vector<Archive::KnownHealth> newest_health();
   std::optional<Position> applied(std::uint32_t lane);
   void forget_positions() { database_.execute("DELETE FROM lane_position"); }
 
@@ -170,6 +188,7 @@ class Session {
   void write_summaries(const std::vector<SummaryRow>& rows);
   std::set<EventKey> write_alerts(const std::vector<AlertRow>& rows);
   void write_baselines(const std::vector<BaselineRow>& rows);
+  void write_health(const std::vector<HealthRow>& rows);
   std::vector<OutboxRow> write_outbox(const std::vector<OutboxRow>& rows,
                                       const std::set<EventKey>& fresh);
 
@@ -182,6 +201,8 @@ class Session {
   Statement find_event_ =
       database_.prepare("SELECT 1 FROM alert_event WHERE id = ?1 AND revision = ?2");
   Statement insert_baseline_ = database_.prepare(insert_baseline);
+  Statement upsert_health_ = database_.prepare(upsert_health);
+  Statement select_health_ = database_.prepare(select_health);
   Statement insert_outbox_ = database_.prepare(insert_outbox);
   Statement delete_outbox_ = database_.prepare("DELETE FROM outbox WHERE sequence = ?1");
   Statement select_outbox_ = database_.prepare(select_outbox);
@@ -207,6 +228,7 @@ Committed Session::commit(const Batch& batch) {
     Committed committed;
     write_summaries(batch.summaries);
     write_baselines(batch.baselines);
+    write_health(batch.health);
     committed.outbox = write_outbox(batch.outbox, write_alerts(batch.alerts));
     for (const auto sequence : batch.delivered) delete_outbox_.run(sequence);
     for (const auto& through : batch.through) set_position_.run(through.first, through.second);
@@ -273,6 +295,17 @@ void Session::write_baselines(const std::vector<BaselineRow>& rows) {
   }
 }
 
+void Session::write_health(const std::vector<HealthRow>& rows) {
+  for (const auto& row : rows) {
+    const auto& h = row.health;
+    const auto& f = h.forecast;
+    upsert_health_.run(h.machine, h.time, h.index, h.trend,
+                       f ? std::optional{f->reaches} : std::nullopt,
+                       f ? std::optional{f->earliest} : std::nullopt, f ? f->latest : std::nullopt,
+                       h.confidence, h.baseline, row.lane, h.position, row.document);
+  }
+}
+
 std::vector<OutboxRow> Session::write_outbox(const std::vector<OutboxRow>& rows,
                                              const std::set<EventKey>& fresh) {
   std::vector<OutboxRow> added;
@@ -308,6 +341,14 @@ std::vector<Archive::OpenAlert> Session::open_alerts() {
     alerts.push_back({s.text(0), s.text(1), s.text(2), s.text(3), s.text(4),
                       static_cast<std::uint32_t>(s.integer(5))});
   return alerts;
+}
+
+std::vector<Archive::KnownHealth> Session::newest_health() {
+  std::vector<Archive::KnownHealth> known;
+  auto& s = select_health_;
+  s.start();
+  while (s.next()) known.push_back({s.text(0), s.text(1)});
+  return known;
 }
 
 std::optional<Position> Session::applied(std::uint32_t lane) {
@@ -386,6 +427,10 @@ std::uint64_t Archive::outbox_size() {
 
 std::vector<Archive::OpenAlert> Archive::open_alerts() {
   return impl_->with_session([](Session& session) { return session.open_alerts(); });
+}
+
+std::vector<Archive::KnownHealth> Archive::newest_health() {
+  return impl_->with_session([](Session& session) { return session.newest_health(); });
 }
 
 Position Archive::applied(std::uint32_t lane) {

@@ -14,6 +14,7 @@
 #include "core/accounting.h"
 #include "core/alert.h"
 #include "core/baseline.h"
+#include "core/health.h"
 #include "core/summary.h"
 
 namespace millwright::storage {
@@ -42,6 +43,13 @@ struct BaselineRow {
   PastBaseline baseline;
 };
 
+// How a machine was, with its document as it will be published.
+struct HealthRow {
+  std::uint32_t lane = 0;
+  MachineHealth health;
+  std::string document;  // JSON
+};
+
 // A message that waits for the broker's acknowledgement.
 struct OutboxRow {
   std::uint64_t sequence = 0;  // rises; assigned by the archive
@@ -60,6 +68,7 @@ struct Batch {
   std::vector<SummaryRow> summaries;
   std::vector<AlertRow> alerts;
   std::vector<BaselineRow> baselines;
+  std::vector<HealthRow> health;
   std::vector<OutboxRow> outbox;
   std::vector<std::uint64_t> delivered;                     // outbox rows to remove
   std::vector<std::pair<std::uint32_t, Position>> through;  // lane, position
@@ -109,6 +118,11 @@ class Archive {
     std::uint32_t revision = 0;
   };
   std::vector<OpenAlert> open_alerts();
+  // The newest health of every machine: likewise.
+  struct KnownHealth {
+    std::string machine, document;
+  };
+  std::vector<KnownHealth> newest_health();
   // The last position of a lane whose effects are in the file; 0: none.
   Position applied(std::uint32_t lane);
   // Forgets the positions of all lanes: when a journal starts anew from position 1.

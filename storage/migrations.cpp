@@ -115,6 +115,24 @@ CREATE TABLE baseline (
 ) STRICT;
 )sql";
 
+constexpr const char* version_3 = R"sql(
+CREATE TABLE health (
+  machine TEXT NOT NULL,
+  t INTEGER NOT NULL,
+  health REAL,
+  trend_per_day REAL,
+  reaches_limit INTEGER,
+  earliest INTEGER,
+  latest INTEGER,
+  confidence REAL,
+  baseline INTEGER NOT NULL,
+  lane INTEGER NOT NULL,
+  position INTEGER NOT NULL,
+  document TEXT NOT NULL,
+  PRIMARY KEY (machine, t)
+) STRICT, WITHOUT ROWID;
+)sql";
+
 // The copy gets its name only when it is whole and synced.
 void copy_before(Database& database, const fs::path& file, int version) {
   auto copy = file, part = file;
@@ -144,7 +162,7 @@ void drop_views(Database& database) {
 }  // namespace
 
 const Schema& archive_schema() {
-  static const Schema schema{{{1, version_1}, {2, version_2}}, archive_views()};
+  static const Schema schema{{{1, version_1}, {2, version_2}, {3, version_3}}, archive_views()};
   return schema;
 }
 

@@ -61,6 +61,16 @@ SELECT b.until / 1e6 AS time,
        strftime('%Y-%m-%dT%H:%M:%fZ', b.since / 1e6, 'unixepoch') AS since_text,
        b.learned, b.confidence, b.detector_version, b.config, length(b.state) AS state_bytes
 FROM baseline AS b;
+
+CREATE VIEW health_history AS
+SELECT h.t / 1e6 AS time,
+       strftime('%Y-%m-%dT%H:%M:%fZ', h.t / 1e6, 'unixepoch') AS time_text,
+       h.machine, h.health, h.trend_per_day,
+       strftime('%Y-%m-%dT%H:%M:%fZ', h.reaches_limit / 1e6, 'unixepoch') AS reaches_limit_text,
+       strftime('%Y-%m-%dT%H:%M:%fZ', h.earliest / 1e6, 'unixepoch') AS earliest_text,
+       strftime('%Y-%m-%dT%H:%M:%fZ', h.latest / 1e6, 'unixepoch') AS latest_text,
+       h.confidence, h.baseline
+FROM health AS h;
 )sql";
 }
 

@@ -20,6 +20,7 @@
 #include "daemon/command.h"
 #include "daemon/commands/common.h"
 #include "daemon/documents.h"
+#include "daemon/health_file.h"
 #include "daemon/history.h"
 #include "daemon/ndjson.h"
 #include "daemon/scores.h"
@@ -34,7 +35,7 @@ constexpr std::uint64_t most_said = 20;
 
 struct Options {
   std::vector<std::string> files;
-  std::string config, scores, machine;
+  std::string config, scores, health, machine;
   bool quiet = false;
 };
 
@@ -55,6 +56,7 @@ class Replay {
   Replay(const Options& options, const config::Configuration& configuration)
       : options_(options), history_(configuration, handlers(configuration)) {
     if (!options.scores.empty()) scores_.emplace(options.scores);
+    if (!options.health.empty()) health_.emplace(options.health);
   }
 
   int run() {
@@ -65,6 +67,7 @@ class Replay {
     }
     history_.step();
     if (scores_) scores_->close();
+    if (health_) health_->close();
     std::cout.flush();
     if (!std::cout)
       throw std::system_error{EIO, std::generic_category(), "cannot write to standard output"};
@@ -79,6 +82,9 @@ class Replay {
       std::cout << alert_document(alert, configuration.site) << '\n';
       if (alert.event == AlertEvent::raised) ++tally_.raised[std::string{name_of(alert.kind)}];
     };
+    if (!options_.health.empty()) {
+      handlers.health = [this](const MachineHealth& health) { health_->add(health); };
+    }
     if (!options_.scores.empty()) {
       handlers.verdict = [this](std::string_view machine, std::string_view sensor,
                                 const engine::Verdict& verdict) {
@@ -177,6 +183,7 @@ class Replay {
 
   const Options& options_;
   std::optional<ScoresFile> scores_;
+  std::optional<HealthFile> health_;
   Tally tally_;
   History history_;
 };
@@ -207,6 +214,9 @@ std::function<int()> prepare(CLI::App& app) {
                  "Configuration; without it every sensor has the profile auto")
       ->type_name("FILE");
   app.add_option("--scores", options->scores, "Write the score of every reading to this CSV file")
+      ->type_name("FILE");
+  app.add_option("--health", options->health,
+                 "Write the health of the machines to this CSV file, whenever it is told")
       ->type_name("FILE");
   app.add_option("--machine", options->machine, "Machine of a wide CSV; without it the file's name")
       ->type_name("NAME");

@@ -1,4 +1,4 @@
-// `millwright schema config|alert`: prints a JSON Schema.
+// `millwright schema config|alert|health`: prints a JSON Schema.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -16,19 +16,23 @@ std::function<int()> prepare(CLI::App& app) {
   // Shared: std::function must be copyable, and CLI11 writes into it after this returns.
   const auto which = std::make_shared<std::string>();
   app.add_option("WHICH", *which,
-                 "config: a configuration file; alert: an alert as it is published")
+                 "config: a configuration file; alert: an alert as it is published; "
+                 "health: how a machine is, likewise")
       ->required()
-      ->check(CLI::IsMember({"config", "alert"}))
-      ->option_text("config|alert");
+      ->check(CLI::IsMember({"config", "alert", "health"}))
+      ->option_text("config|alert|health");
   return [which] {
-    fmt::print("{}\n", *which == "config" ? config::schema() : alert_schema());
+    fmt::print("{}\n", *which == "config"  ? config::schema()
+                       : *which == "alert" ? alert_schema()
+                                           : health_schema());
     return int{exit_ok};
   };
 }
 
 }  // namespace
 
-const Command schema_command{"schema", "Print the JSON Schema of configuration files or alerts",
+const Command schema_command{"schema",
+                             "Print the JSON Schema of configuration files, alerts or health",
                              "millwright schema alert > alert.schema.json", &prepare};
 
 }  // namespace millwright::daemon

@@ -44,6 +44,15 @@ constexpr const char* three_lanes = R"({
   "profiles": [ { "match": "*", "detectors": ["auto", "rate", "spike", "shift"] } ],
   "processing": { "lanes": 3 } })";
 
+constexpr const char* sisters = R"({
+  "inputs": [
+    { "topic": "t/{machine}/{sensor}", "format": "json", "value": "/v", "time": "/t",
+      "machine": "{machine}", "sensor": "{sensor}" } ],
+  "profiles": [ { "match": "*", "detectors": "none" } ],
+  "machines": [ { "match": "*", "model": "RX5", "watched": false } ],
+  "fleet": { "window_s": 300, "learning": 8 },
+  "processing": { "future_tolerance_s": 31536000 } })";
+
 Timestamp at(int second) {
   return Timestamp{std::chrono::sys_days{std::chrono::year{2025} / 3 / 10}} +
          std::chrono::seconds{second};
@@ -123,10 +132,10 @@ struct Result {
 // Steps after every `batch` records; restores a fresh shard from a checkpoint before each record in
 // `restarts`.
 Result run(const std::vector<Entry>& entries, std::size_t batch,
-           const std::vector<std::size_t>& restarts = {}) {
+           const std::vector<std::size_t>& restarts = {}, const char* text = plain) {
   const Feeder feeder{entries};
   auto registry = std::make_unique<MachineRegistry>();
-  auto shard = std::make_unique<Shard>(0, plain, *registry, nullptr);
+  auto shard = std::make_unique<Shard>(0, text, *registry, nullptr);
   Result result;
   for (std::size_t i = 0; i < feeder.size(); ++i) {
     if (std::find(restarts.begin(), restarts.end(), i) != restarts.end()) {
@@ -170,6 +179,31 @@ TEST_CASE("a lane that steps record by record and one that steps batches tell th
     CAPTURE(batch);
     check_equal(expected, run(entries, batch));
   }
+}
+
+TEST_CASE("the odd one of a fleet is told the same however the lane steps, stops and goes on") {
+  std::vector<Entry> entries;
+  Random random{5};
+  for (int minute = 0; minute < 150; ++minute) {
+    for (int m = 1; m <= 5; ++m) {
+      const double fault = m == 4 && minute > 90 ? 20 : 0;
+      entries.push_back(
+          reading(fmt::format("R{}", m), "temp", 60 * minute, 40 + m + random.normal() + fault));
+    }
+  }
+  const auto expected = run(entries, 1, {}, sisters);
+  const auto odd = std::count_if(expected.alerts_and_summaries.begin(),
+                                 expected.alerts_and_summaries.end(), [](const std::string& line) {
+                                   return line.find("R4/temp/machine/") != std::string::npos &&
+                                          line.find("\"name\":\"fleet\"") != std::string::npos;
+                                 });
+  CHECK(odd >= 1);
+  check_equal(expected, run(entries, 100'000, {}, sisters));
+  check_equal(expected, run(entries, 64, {1, 333, 470, 555, 556, 700}, sisters));
+  // Without the model the alert is closed, once.
+  entries.push_back(configuration(plain));
+  const auto closed = run(entries, 64, {}, sisters);
+  CHECK(closed.alerts_and_summaries.size() == expected.alerts_and_summaries.size() + 1);
 }
 
 TEST_CASE("a lane that is saved and restored midway goes on as if nothing had been") {

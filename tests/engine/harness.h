@@ -45,6 +45,20 @@ inline std::string describe(const PastBaseline& b) {
                      hash64(b.state));
 }
 
+inline std::string describe(const MachineHealth& h) {
+  std::string parts;
+  for (const auto& part : h.parts)
+    parts += fmt::format("{}:{} {:a} ", part.name, part.sensor, part.share);
+  for (const auto& one : h.contributors) parts += fmt::format("{} {:a} ", one.sensor, one.share);
+  const auto time = [](const std::optional<Timestamp>& t) { return t ? to_microseconds(*t) : -1; };
+  const auto& f = h.forecast;
+  return fmt::format("health {} {} {:a} trend {:a} c {:a} b{} {} {} {} pos {} | {}", h.machine,
+                     to_microseconds(h.time), h.index.value_or(-1), h.trend.value_or(-1),
+                     h.confidence.value_or(-1), h.baseline, f ? to_microseconds(f->reaches) : -1,
+                     f ? to_microseconds(f->earliest) : -1, f ? time(f->latest) : -1, h.position,
+                     parts);
+}
+
 inline std::string describe(const Engine& engine, const Summary& s) {
   const auto who = engine.info(s.sensor);
   return fmt::format("{}/{} {} n{} mean {:a} m2 {:a} [{:a},{:a}] {:a}..{:a} q{} pos {}",
@@ -61,6 +75,7 @@ inline std::vector<std::string> describe(const Engine& engine, const Effects& ef
     out.push_back(fmt::format("regime {} of {} @{} {}", r.regime, engine.machine_name(r.machine),
                               to_microseconds(r.time), learned ? "learned" : "learning"));
   }
+  for (const auto& health : effects.health) out.push_back(describe(health));
   for (const auto& summary : effects.summaries) out.push_back(describe(engine, summary));
   return out;
 }

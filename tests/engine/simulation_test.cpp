@@ -172,15 +172,17 @@ struct World {
 using Lines = std::vector<std::string>;
 void append(Lines& out, Lines more) { out.insert(out.end(), more.begin(), more.end()); }
 
-// Alerts, baselines and summaries are three lists: splits may interleave them differently, each
-// list keeps its order.
+// Alerts, baselines, regimes, health and summaries are five lists: splits may interleave them
+// differently, each list keeps its order.
 bool is_alert(const std::string& line) { return line.find(" onset ") != line.npos; }
 bool is_baseline(const std::string& line) { return line.starts_with("baseline "); }
 bool is_regime(const std::string& line) { return line.starts_with("regime "); }
+bool is_health(const std::string& line) { return line.starts_with("health "); }
 Lines sorted_lists(Lines lines) {
-  const auto rest = std::stable_partition(lines.begin(), lines.end(), is_alert);
-  const auto others = std::stable_partition(rest, lines.end(), is_baseline);
-  std::stable_partition(others, lines.end(), is_regime);
+  auto rest = std::stable_partition(lines.begin(), lines.end(), is_alert);
+  rest = std::stable_partition(rest, lines.end(), is_baseline);
+  rest = std::stable_partition(rest, lines.end(), is_regime);
+  std::stable_partition(rest, lines.end(), is_health);
   return lines;
 }
 
@@ -270,7 +272,7 @@ TEST_CASE(
     "a thousand worlds: split, crash and restore change nothing, and every reading is accounted "
     "for") {
   const int seeds = test::scaled(1000, 20000);
-  int crashes = 0, alerts = 0, faulty = 0;
+  int crashes = 0, alerts = 0, faulty = 0, health = 0;
   std::map<std::string, int> ends;  // reason -> baselines
   int regimes = 0;                  // that came to be known
   for (int seed = 1; seed <= seeds; ++seed) {
@@ -297,6 +299,7 @@ TEST_CASE(
     for (const auto& line : expected) {
       alerts += is_alert(line) && line.find(" raised ") != line.npos;
       regimes += line.starts_with("regime ") && line.ends_with(" learned");
+      health += is_health(line);
       if (!is_baseline(line)) continue;
       for (const auto* why : {"accepted", "serviced", "rebaseline"})
         ends[why] += line.find(std::string{" "} + why + " ") != line.npos;
@@ -307,6 +310,7 @@ TEST_CASE(
   CHECK(alerts > seeds);
   CHECK(faulty > seeds / 10);
   CHECK(regimes > seeds / 4);
+  CHECK(health > seeds);
   for (const auto* why : {"accepted", "serviced", "rebaseline"}) {
     CAPTURE(why);
     CHECK(ends[why] > seeds);

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -42,6 +43,7 @@ config::Configuration factory_configuration() {
 // What the daemon gets out of the messages of a source, and what went in.
 struct Journey {
   std::vector<Played> sent, received;
+  std::map<double, int> programs;  // messages in each
 };
 
 Journey travel(PlaybackSource& source, const config::Configuration& configuration,
@@ -61,6 +63,10 @@ Journey travel(PlaybackSource& source, const config::Configuration& configuratio
     REQUIRE(result.reject == Reject::none);
     REQUIRE(result.rejected.empty());
     for (const auto& reading : result.readings) {
+      if (reading.sensor == "program") {
+        ++out.programs[reading.value];
+        continue;
+      }
       out.received.push_back(
           {reading.time, std::string{reading.machine}, std::string{reading.sensor}, reading.value});
     }
@@ -121,6 +127,9 @@ TEST_CASE("the example configuration reads every reading of the factory, to the 
   const auto journey = travel(source, factory_configuration(), telemetry);
   CHECK(journey.sent.size() > 150'000);
   check_equal(journey);
+  // Every message names the program, and all four are known as numbers.
+  CHECK(journey.programs.size() == 4);
+  for (const auto& [program, messages] : journey.programs) CHECK(messages > 100);
 }
 
 TEST_CASE("the example configuration has a unit for every sensor of the factory") {

@@ -112,6 +112,34 @@ TEST_CASE("a baseline that was replaced comes back as it was committed") {
             end(2) + "|accepted||86400||3|9f2c1a0000000001|0|7||1\n");
 }
 
+TEST_CASE("the health of a machine comes back as it was committed, the newest by machine") {
+  const TemporaryDirectory directory;
+  const auto file = directory / "archive.db";
+  Archive archive{file};
+  Batch batch;
+  batch.health = {health_row("R017", 82.5), health_row("R018", std::nullopt)};
+  batch.health[1].health.forecast.reset();
+  archive.commit(batch);
+  // A replay after a crash brings it again; the machine's clock moves on.
+  batch.health = {health_row("R017", 82.5), health_row("R017", 80)};
+  batch.health[1].health.time += std::chrono::hours{1};
+  archive.commit(batch);
+  CHECK(rows_of(file,
+                "SELECT machine, time_text, health, trend_per_day, reaches_limit_text, "
+                "earliest_text, latest_text, confidence, baseline FROM health_history "
+                "ORDER BY machine, time") ==
+        "R017|2024-11-22T04:33:20.123Z|82.5|-1.5|2024-11-23T10:33:20.123Z|"
+        "2024-11-23T00:33:20.123Z|2024-11-24T06:33:20.123Z|0.75|2\n"
+        "R017|2024-11-22T05:33:20.123Z|80.0|-1.5|2024-11-23T10:33:20.123Z|"
+        "2024-11-23T00:33:20.123Z|2024-11-24T06:33:20.123Z|0.75|2\n"
+        "R018|2024-11-22T04:33:20.123Z||-1.5||||0.75|2\n");
+  const auto newest = archive.newest_health();
+  REQUIRE(newest.size() == 2);
+  CHECK(newest[0].machine == "R017");
+  CHECK(newest[0].document == batch.health[1].document);
+  CHECK(newest[1].machine == "R018");
+}
+
 TEST_CASE("a baseline is kept once, and one that begins to count anew is another") {
   const TemporaryDirectory directory;
   const auto file = directory / "archive.db";

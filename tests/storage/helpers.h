@@ -158,6 +158,22 @@ inline BaselineRow baseline_row(const std::string& detector, std::uint32_t versi
   return result;
 }
 
+inline HealthRow health_row(const std::string& machine, std::optional<double> index) {
+  HealthRow result;
+  MachineHealth& health = result.health;
+  health.machine = machine;
+  health.time = at("2024-11-22T04:33:20.123Z");
+  health.index = index;
+  health.trend = -1.5;
+  health.confidence = 0.75;
+  health.baseline = 2;
+  health.position = 7;
+  const auto hours = [&](int n) { return health.time + std::chrono::hours{n}; };
+  health.forecast = Forecast{0, hours(30), hours(20), hours(50)};
+  result.document = "{\"health\":" + std::to_string(index.value_or(-1)) + "}";
+  return result;
+}
+
 inline OutboxRow outbox_row(const std::string& id, std::uint32_t revision, int priority) {
   OutboxRow result;
   result.topic = "millwright/site/event/alert";

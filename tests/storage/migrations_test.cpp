@@ -91,10 +91,12 @@ TEST_CASE("an archive of version 1 is taken over with all that it holds") {
   CHECK(archive.applied(0) == 17);
   Batch batch;
   batch.baselines = {baseline_row("shift", 1)};
+  batch.health = {health_row("R017", 82.5)};
   archive.commit(batch);
+  CHECK(rows_of(file, "SELECT machine, health FROM health_history") == "R017|82.5\n");
   CHECK(rows_of(file, "SELECT machine, n, mean FROM minute") == "R1|2|3.0\n");
   CHECK(rows_of(file, "SELECT version FROM baseline_history") == "1\n");
-  CHECK(fs::exists(directory / "archive.db.before-v2"));
+  CHECK(fs::exists(directory / "archive.db.before-v3"));
 }
 
 TEST_CASE("the archive's own versions rise by one from the first") {

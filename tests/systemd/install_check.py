@@ -21,6 +21,7 @@ expected = {
     f"{unit_folder}/millwright.service",
     f"{prefix}/share/millwright/config.schema.json",
     f"{prefix}/share/millwright/alert.schema.json",
+    f"{prefix}/share/millwright/health.schema.json",
     f"{documents}/README.md",
     f"{documents}/CHANGELOG.md",
     f"{documents}/LICENSE",
