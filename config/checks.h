@@ -20,6 +20,7 @@ std::string check_match(const std::string& text);
 std::string check_machine_match(const std::string& text);
 std::string check_sensor(const std::string& text);
 std::string check_expression(const std::string& text);
+std::string check_band_name(const std::string& text);
 std::string check_budget(const std::string& text);
 
 // The names of the `{captures}` of a text, in order, and what is wrong with it.

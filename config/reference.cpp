@@ -98,7 +98,7 @@ std::string default_of(const Field& field) {
 }
 
 std::string bounds_of(const Field& field) {
-  if (field.type == Type::choice) {
+  if (field.type == Type::choice || field.type == Type::names) {
     std::string out;
     for (const auto name : field.choices)
       out += fmt::format("{}`{}`", out.empty() ? "" : ", ", name);
@@ -129,6 +129,8 @@ std::string_view type_of(const Field& field) {
       return "one of";
     case Type::texts:
       return "object of texts";
+    case Type::names:
+      return "some of";
     case Type::detectors:
       return "detectors";
     case Type::object:

@@ -55,6 +55,10 @@ ordered_json schema_of(const Field& field) {
       schema["type"] = "object";
       schema["additionalProperties"] = {{"type", "string"}};
       break;
+    case Type::names:
+      schema["type"] = "array";
+      schema["items"] = ordered_json{{"enum", field.choices}};
+      break;
     case Type::detectors:
       schema["$ref"] = "#/$defs/detectors";
       break;
@@ -68,8 +72,9 @@ ordered_json schema_of(const Field& field) {
   }
   schema["description"] = description_of(field);
   if (field.get) {
-    if (const auto initial = field.get();
-        !initial.is_null() && initial != "" && !initial.is_object() && !field.required) {
+    if (const auto initial = field.get(); !initial.is_null() && initial != "" &&
+                                          !initial.is_structured() && field.initial.empty() &&
+                                          !field.required) {
       schema["default"] = initial;
     }
   }

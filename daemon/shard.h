@@ -95,6 +95,8 @@ class Shard {
 
  private:
   void decode(const ingest::Record& record);
+  void feed(const ingest::Decoded& reading, const ingest::Record& record);
+  void feed(const ingest::DecodedBlock& block, const ingest::Record& record);
   void keep_bad(Reject reason, std::string_view where, const ingest::Record& record);
   void reconfigure(std::string_view text);
   void configure(std::string text);

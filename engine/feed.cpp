@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::int64_t tick_us = 1'000'000;
 constexpr std::int64_t most_ticks = 16;  // over one silence, however long
+constexpr std::size_t kept_blocks = 64;  // of memory, between steps
 
 }  // namespace
 
@@ -29,6 +30,40 @@ std::optional<Outcome> Feed::reading(Engine& engine, std::string_view machine,
   return std::nullopt;
 }
 
+std::optional<Outcome> Feed::block(Engine& engine, std::string_view machine,
+                                   std::string_view sensor, const Block& block, Position position,
+                                   Timestamp received, Timestamp arrival, bool redelivered) {
+  const auto& samples = block.samples;
+  if (samples.empty()) return std::nullopt;
+  Outcome refused{};
+  const auto id = engine.sensor(machine, sensor, refused);
+  if (!id) {
+    engine.refuse(refused, samples.size());
+    return refused;
+  }
+  if (!engine.is_waveform(*id)) {
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+      const Sample sample{Wave::sample_time(block.first, block.rate_hz, i), samples[i]};
+      reading(engine, machine, sensor, sample, position, received, arrival, redelivered);
+    }
+    return std::nullopt;
+  }
+  if (clock_ == Clock::event) {
+    const auto last = Wave::sample_time(block.first, block.rate_hz, samples.size() - 1);
+    follow(block.rate_hz > 0 ? last : block.first, position);
+    received = arrival = *now_;
+  }
+  if (stored_ == blocks_.size()) blocks_.push_back(std::make_unique<Stored>());
+  auto& stored = *blocks_[stored_++];
+  stored.samples.assign(samples.begin(), samples.end());
+  stored.block = {block.first, block.rate_hz, stored.samples};
+  samples_ += samples.size();
+  Event event{Event::Kind::block, position, received, arrival, {*id, {}}, redelivered};
+  event.block = &stored.block;
+  events_.push_back(event);
+  return std::nullopt;
+}
+
 void Feed::tick(Position position, Timestamp received, Timestamp arrival) {
   if (clock_ == Clock::given)
     events_.push_back({Event::Kind::tick, position, received, arrival, {}, false});
@@ -48,6 +83,8 @@ bool Feed::renew(const Engine& engine, Event::Kind kind, std::string_view machin
 void Feed::step(Engine& engine, Effects& effects) {
   engine.step(events_, effects);
   events_.clear();
+  if (blocks_.size() > kept_blocks) blocks_.resize(kept_blocks);
+  stored_ = samples_ = 0;
 }
 
 // Ticks on whole seconds between the old now and `time`, thinned out over long silences.

@@ -1,0 +1,143 @@
+// Blocks of 2,048 samples a second that one core condenses to features: the analysis alone, and
+// through Engine::step with all that follows (windows, features, their detectors); and how large
+// the state of a waveform is.
+//
+//   bench_waveforms [SECONDS of signal]
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <numbers>
+#include <string>
+#include <vector>
+
+#include "core/random.h"
+#include "detectors/waveform.h"
+#include "engine/engine.h"
+#include "engine/feed.h"
+
+using namespace millwright;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+constexpr double rate_hz = 20480;
+constexpr std::size_t block_size = 2048;
+
+std::vector<double> signal(std::size_t count) {
+  Random random{1};
+  std::vector<double> out(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const double t = static_cast<double>(i) / rate_hz;
+    out[i] = std::sin(2 * std::numbers::pi * 4000 * t) + random.normal();
+  }
+  return out;
+}
+
+double seconds_since(Clock::time_point began) {
+  return std::chrono::duration<double>(Clock::now() - began).count();
+}
+
+detectors::WaveformParams parameters(bool bearing) {
+  detectors::WaveformParams out;
+  out.motion = detectors::Motion::acceleration;
+  out.factor = 9806.65;
+  if (bearing) out.bearing = detectors::orders_of(*detectors::find_bearing("6205"));
+  return out;
+}
+
+void analysis(std::string_view name, std::size_t window, bool bearing, std::vector<double> speed,
+              int seconds) {
+  const auto samples = signal(window);
+  const std::vector<float> x(samples.begin(), samples.end());
+  detectors::WaveformAnalyser analyser;
+  detectors::WaveformFeatures features;
+  const auto params = parameters(bearing);
+  analyser.analyse(params, x, rate_hz, {speed}, features);
+  const auto windows =
+      static_cast<std::size_t>(20.0 * seconds * rate_hz / static_cast<double>(window));
+  const auto began = Clock::now();
+  for (std::size_t i = 0; i < windows; ++i) {
+    if (detectors::is_clipped(x)) return;
+    analyser.analyse(params, x, rate_hz, {speed}, features);
+  }
+  const double spent = seconds_since(began);
+  const double count = static_cast<double>(windows * window);
+  fmt::print("analysis  {:<34} {:>6} samples a window {:>8.0f} blocks/s {:>6.1f} ns a sample\n",
+             name, window, count / block_size / spent, spent / count * 1e9);
+}
+
+engine::Plan plan(bool bearing, bool tracked, const std::string& detectors_of_features) {
+  engine::Plan plan;
+  engine::Profile raw;
+  raw.match = "*/vib";
+  raw.unit = "g";
+  raw.detectors = engine::auto_detectors();
+  raw.waveform.emplace();
+  if (bearing) raw.waveform->bearing = "6205";
+  if (bearing && !tracked) raw.waveform->speed_rpm = 1800;
+  if (tracked) raw.waveform->speed_sensor = "speed";
+  engine::Profile rest;
+  if (detectors_of_features == "auto") rest.detectors = engine::auto_detectors();
+  plan.profiles = {raw, rest};
+  return plan;
+}
+
+void through_engine(std::string_view name, bool bearing, bool tracked,
+                    const std::string& detectors_of_features, int machines, int seconds) {
+  engine::Engine engine{
+      std::make_shared<const engine::Plan>(plan(bearing, tracked, detectors_of_features))};
+  engine::Feed feed{engine::Clock::given};
+  engine::Effects effects;
+  const auto samples = signal(static_cast<std::size_t>(rate_hz));
+  const Timestamp start{std::chrono::sys_days{std::chrono::year{2026} / 1 / 5}};
+  const std::size_t blocks = samples.size() / block_size;
+  std::size_t count = 0;
+  const auto began = Clock::now();
+  for (int second = 0; second < seconds; ++second) {
+    for (std::size_t b = 0; b < blocks; ++b) {
+      const auto i = static_cast<std::size_t>(second) * blocks + b;
+      const auto first = start + from_seconds(static_cast<double>(i * block_size) / rate_hz);
+      for (int m = 0; m < machines; ++m) {
+        const auto machine = "R" + std::to_string(m);
+        if (tracked && b == 0)
+          feed.reading(engine, machine, "speed", {first, 1800 + 30 * std::sin(second)}, ++count,
+                       first, first);
+        feed.block(engine, machine, "vib",
+                   {first, rate_hz, std::span{samples}.subspan(b * block_size, block_size)},
+                   ++count, first + std::chrono::seconds{1}, first);
+      }
+      feed.step(engine, effects);
+      effects.clear();
+    }
+  }
+  const double spent = seconds_since(began);
+  const double done = static_cast<double>(seconds) * static_cast<double>(blocks) * machines;
+  std::size_t state = 0;
+  for (int m = 0; m < machines; ++m) state += engine.save(static_cast<MachineId>(m)).size();
+  fmt::print(
+      "engine    {:<34} {:>6} waveforms        {:>8.0f} blocks/s {:>6.1f} ns a sample, state "
+      "{:.0f} bytes a waveform with its {} features\n",
+      name, machines, done / spent, spent / done / block_size * 1e9,
+      static_cast<double>(state) / machines,
+      engine.sensors() / static_cast<std::size_t>(machines) - 1);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int seconds = argc > 1 ? std::stoi(argv[1]) : 60;
+  for (const std::size_t window : {2048U, 20480U}) {
+    analysis("time and bands", window, false, {}, seconds);
+    analysis("and lines of a bearing", window, true, {30}, seconds);
+    analysis("and order tracking", window, true, {29, 30, 31, 30, 29}, seconds);
+  }
+  for (const int machines : {1, 50}) {
+    const int length = std::max(1, 20 * seconds / machines);
+    through_engine("time and bands, no detectors", false, false, "none", machines, length);
+    through_engine("time and bands, auto", false, false, "auto", machines, length);
+    through_engine("lines of a bearing, auto", true, false, "auto", machines, length);
+    through_engine("order tracking, auto", true, true, "auto", machines, length);
+  }
+}
