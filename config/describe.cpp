@@ -370,7 +370,7 @@ Field waveform(ProfileDraft& draft) {
        number("jitter_s", "s", {0, 3600},
               "A block whose time is off by more does not go on where the last one ended.",
               w.jitter_s)
-           .otherwise("half the block"),
+           .otherwise("half the block, at most 0.1"),
        std::move(features)});
   field.set = [&draft](const json&) { draft.has_waveform = true; };
   return field;

@@ -9,7 +9,8 @@ namespace {
 
 constexpr Duration speed_patience = std::chrono::seconds{10};
 constexpr std::size_t speed_steps = 32;
-constexpr Duration rounding{2};  // of times in microseconds
+constexpr Duration rounding{2};      // of times in microseconds
+constexpr double most_jitter = 0.1;  // s
 
 }  // namespace
 
@@ -49,7 +50,8 @@ std::span<const double> SpeedTrack::between(Timestamp begin, Timestamp end, doub
 bool Wave::continues(Timestamp first, double rate_hz, std::size_t count) const {
   if (!running_ || rate_hz != rate_hz_) return false;
   const double half = static_cast<double>(count) / rate_hz / 2;
-  const auto tolerance = from_seconds(profile_->jitter_s.value_or(half)) + Duration{rounding};
+  const auto tolerance =
+      from_seconds(profile_->jitter_s.value_or(std::min(half, most_jitter))) + rounding;
   const auto expected = time_of(next_);
   const auto off = std::max(detectors::elapsed_between(expected, first),
                             detectors::elapsed_between(first, expected));

@@ -143,3 +143,332 @@ TEST_CASE("blocks cut in any way, down to one reading at a time, tell the same t
   CHECK(single.features() == whole.features());
   single.check_conserved();
 }
+
+TEST_CASE("saved in the middle of a window and restored, it goes on to the byte") {
+  const auto samples = noise(5000, 3);
+  auto w = waveform();
+  w.overlap = 0.5;
+  w.bearing = "6205";
+  w.speed_sensor = "speed";
+  const auto plan = plan_with(w);
+  const auto run = [&](std::size_t restore_at) {
+    Told told{plan};
+    for (std::size_t from = 0; from < samples.size(); from += 130) {
+      if (from / 130 % 3 == 0)
+        told.rig.reading("R1", "speed", static_cast<double>(from) / rate,
+                         1500 + 0.1 * static_cast<double>(from));
+      told.block(samples, from, std::min(samples.size(), from + 130));
+      if (from != restore_at) continue;
+      const auto bytes = told.rig.engine.save_all(7);
+      Engine fresh{std::make_shared<const Plan>(plan)};
+      Position position = 0;
+      REQUIRE(fresh.restore_all(bytes, position) == RestoreResult::ok);
+      CHECK(fresh.save_all(7) == bytes);
+      told.rig.engine = std::move(fresh);
+    }
+    CHECK(told.rig.engine.unreadable_states() == 0);
+    return std::pair{told.features(), told.rig.engine.save_all(9)};
+  };
+  const auto whole = run(samples.size());
+  REQUIRE(whole.first.size() > 500);
+  for (const std::size_t at : {0U, 130U, 1040U, 2600U}) CHECK(run(at) == whole);
+}
+
+TEST_CASE("a changed waveform keeps what means the same and learns the rest anew") {
+  const auto samples = noise(4000, 4);
+  auto w = waveform();
+  w.bands = {{"low", 0, 300}, {"high", 300, 900}};
+  Told told{plan_with(w)};
+  for (std::size_t from = 0; from < samples.size(); from += 200)
+    told.block(samples, from, from + 200);
+  const auto bytes = told.rig.engine.save_all(1);
+  const auto restored = [&](const Waveform& changed) {
+    Engine engine{std::make_shared<const Plan>(plan_with(changed))};
+    Position position = 0;
+    CHECK(engine.restore_all(bytes, position) == RestoreResult::ok);
+    CHECK(engine.unreadable_states() == 0);
+    return engine;
+  };
+  CHECK(restored(w).save_all(1) == bytes);
+  auto fewer = w;
+  fewer.features = {"rms", "kurtosis"};
+  // Those that nothing tells of any more have no detectors, and hence no silence to be alarmed at.
+  auto engine = restored(fewer);
+  Effects effects;
+  for (int i = 0; i < 100; ++i)
+    engine.step(std::vector<Event>{{Event::Kind::tick, 2, at(100 + 60 * i), at(100 + 60 * i)}},
+                effects);
+  std::set<std::string> silent;
+  for (const auto& alert : effects.alerts) silent.insert(alert.sensor);
+  CHECK(silent == std::set<std::string>{"vib", "vib.rms", "vib.kurtosis"});
+  auto more = w;
+  more.bands.push_back({"mid", 100, 200});
+  CHECK(restored(more).sensors() == told.rig.engine.sensors() + 1);
+}
+
+TEST_CASE(
+    "a gap ends the run of samples, and what is left is told but neither judged nor learned") {
+  const auto samples = noise(2000, 5);
+  Told told{plan_with(waveform())};
+  told.block(samples, 0, 550);      // two windows and three quarters of one
+  told.block(samples, 1000, 2000);  // the time between is lost
+  const auto rms = told.values("vib.rms");
+  REQUIRE(rms.size() == 8);
+  CHECK(rms[2].time == at(549 / rate));
+  CHECK(rms[3].time == at(1199 / rate));
+  CHECK(told.rig.engine.windows().cut == 1);
+  CHECK(told.rig.engine.windows().whole == 7);
+  CHECK(told.rig.engine.outcomes()[Outcome::faulty] == 10);  // of each feature one
+  told.check_conserved();
+  CHECK((told.quality("vib.rms") & quality_cut) != 0);
+  CHECK((told.quality("vib.rms") & quality_clipped) == 0);
+
+  Told little{plan_with(waveform())};
+  little.block(samples, 0, 450);  // a quarter of a window is left: not worth telling
+  little.block(samples, 1000, 2000);
+  CHECK(little.rig.engine.windows().cut == 0);
+  CHECK(little.values("vib.rms").size() == 7);
+}
+
+TEST_CASE("a sample that is no number is counted and is a gap") {
+  auto samples = noise(1000, 6);
+  samples[450] = std::numeric_limits<double>::quiet_NaN();
+  samples[451] = 1e300;
+  Told told{plan_with(waveform())};
+  told.block(samples, 0, 1000);
+  const auto& outcomes = told.rig.engine.outcomes();
+  CHECK(outcomes[Outcome::not_finite] == 1);
+  CHECK(outcomes[Outcome::out_of_range] == 1);
+  CHECK(told.values("vib.rms").size() == 4);
+  CHECK(told.values("vib.rms")[2].time == at(651 / rate));
+  told.check_conserved();
+}
+
+TEST_CASE("blocks that stand alone and are shorter than a window are told, marked") {
+  const auto samples = noise(1000, 7);
+  Told told{plan_with(waveform())};
+  for (int i = 0; i < 5; ++i) told.block(samples, 0, 150, 10.0 * i);
+  CHECK(told.rig.engine.windows().whole == 0);
+  CHECK(told.rig.engine.windows().cut == 4);  // the fifth still waits
+  CHECK((told.quality("vib.kurtosis") & quality_cut) != 0);
+  told.check_conserved();
+}
+
+TEST_CASE("a clipped window is judged and marked, and teaches nothing") {
+  auto samples = noise(1000, 8);
+  for (std::size_t i = 400; i < 600; ++i) samples[i] = std::clamp(3 * samples[i], -2.0, 2.0);
+  for (const bool by_scale : {false, true}) {
+    auto w = waveform();
+    if (by_scale) {
+      w.full_scale = 2;
+      for (std::size_t i = 0; i < 1000; ++i)
+        if (i < 400 || i >= 600) samples[i] = std::clamp(samples[i], -1.9, 1.9);
+    }
+    Told told{plan_with(w)};
+    told.block(samples, 0, 1000);
+    CHECK(told.rig.engine.windows().clipped >= 1);
+    if (by_scale) CHECK(told.rig.engine.windows().clipped == 1);
+    CHECK(told.rig.engine.outcomes()[Outcome::held] >= 10);
+    CHECK((told.quality("vib.rms") & quality_clipped) != 0);
+    told.check_conserved();
+  }
+}
+
+TEST_CASE("blocks that come again or too late are counted, and change no window") {
+  const auto samples = noise(1000, 9);
+  Told once{plan_with(waveform())}, again{plan_with(waveform())};
+  for (std::size_t from = 0; from < 1000; from += 100) {
+    once.block(samples, from, from + 100);
+    again.block(samples, from, from + 100);
+    again.block(samples, from, from + 100);
+    if (from >= 500) again.block(samples, from - 300, from - 200);
+  }
+  CHECK(again.features() == once.features());
+  CHECK(again.rig.engine.outcomes()[Outcome::duplicate] == 10);  // the last sample of each
+  CHECK(again.rig.engine.outcomes()[Outcome::late] == 10 * 99 + 5 * 100);
+  again.check_conserved();
+}
+
+TEST_CASE("the waveform itself is heard: its silence is an alert, its samples have no other") {
+  Told told{plan_with(waveform())};
+  const auto samples = noise(40000, 10);
+  for (std::size_t from = 0; from < samples.size(); from += 1000)
+    told.block(samples, from, from + 1000);
+  for (int second = 20; second < 400; ++second) told.rig.tick(second);
+  std::set<std::string> raised;
+  for (const auto& alert : told.rig.effects.alerts) {
+    if (alert.sensor == "vib") raised.insert(std::string{name_of(alert.kind)});
+  }
+  CHECK(raised == std::set<std::string>{"gap"});
+  Outcome refused{};
+  CHECK_FALSE(told.rig.engine.sensor("R1", "vib.rms", refused));
+  CHECK(refused == Outcome::bad_name);
+}
+
+TEST_CASE("a minute of samples is summarised the same however it is cut") {
+  const auto samples = noise(1000, 11);
+  const auto summaries = [&](std::size_t step) {
+    Told told{plan_with(waveform())};
+    for (std::size_t from = 0; from < 1000; from += step)
+      told.block(samples, from, from + step, 59.8);  // the minute ends within
+    told.rig.tick(1000);
+    std::vector<std::string> out;
+    for (auto s : told.rig.effects.summaries) {
+      s.position = 0;
+      if (told.rig.engine.info(s.sensor).sensor == "vib")
+        out.push_back(describe(told.rig.engine, s));
+    }
+    return out;
+  };
+  const auto whole = summaries(1000);
+  REQUIRE(whole.size() == 2);
+  CHECK(whole[0].find("n400 ") != std::string::npos);
+  CHECK(summaries(125) == whole);
+  CHECK(summaries(8) == whole);
+}
+
+TEST_CASE("zones are limits of the velocity, and the plant's own go before them") {
+  auto w = waveform();
+  w.window = 1s;
+  w.zones = "motor";  // C from 2.8, D from 4.5 mm/s
+  const auto severities = [&](double velocity, std::optional<double> own) {
+    auto plan = plan_with(w, "mm/s");
+    if (own)
+      plan.profiles.insert(plan.profiles.begin(),
+                           profile("*/vib.velocity", {{"limit", {{"high", *own}}}}));
+    Told told{plan};
+    std::vector<double> samples(4000);
+    for (std::size_t i = 0; i < samples.size(); ++i)
+      samples[i] =
+          velocity * std::sqrt(2) * std::sin(2 * test::pi * 50 * static_cast<double>(i) / rate);
+    told.block(samples, 0, samples.size());
+    std::vector<std::string> out;
+    for (const auto& alert : told.rig.effects.alerts) {
+      if (alert.kind != AlertKind::limit) continue;
+      CHECK(alert.sensor == "vib.velocity");
+      CHECK(alert.unit == "mm/s");
+      CHECK(alert.value == doctest::Approx(velocity).epsilon(1e-3));
+      out.push_back(std::string{name_of(alert.severity)});
+    }
+    return out;
+  };
+  using Names = std::vector<std::string>;
+  CHECK(severities(2.7, {}) == Names{});
+  CHECK(severities(2.9, {}) == Names{"warning"});
+  CHECK(severities(4.6, {}) == Names{"critical"});
+  CHECK(severities(4.6, 5.0) == Names{});
+  CHECK(severities(2.0, 1.5) == Names{"warning"});
+}
+
+namespace {
+
+struct Course {
+  test::Knocking knocking;
+  bool tracked = false;
+  const char* bearing = "6205";
+  double balls_order = 0;
+};
+
+struct Found {
+  std::map<std::string, double> first;  // sensor -> window of its first alert after the fault began
+  std::set<std::string> before;         // sensors that alerted while all was well
+};
+
+// A window of a quarter second every five minutes, as wireless sensors send them; healthy for
+// `healthy` of them, then the knocks grow over `growing`.
+Found run(const Course& course, int healthy, int growing, double most) {
+  constexpr double hz = 10240;
+  constexpr std::size_t block = 2560;
+  Waveform w;
+  w.window = 250ms;
+  w.bearing = course.bearing;
+  if (course.tracked) {
+    w.speed_sensor = "speed";
+  } else {
+    w.speed_rpm = 1800;
+  }
+  Plan plan = plan_with(w);
+  Engine engine{std::make_shared<const Plan>(plan)};
+  Feed feed{Clock::given};
+  Effects effects;
+  auto knocking = course.knocking;
+  knocking.rate_hz = hz;
+  knocking.resonance_hz = 3000;
+  test::Spindle spindle{knocking};
+  Found found;
+  std::vector<double> samples(block);
+  double t = 0;
+  for (int i = 0; i < healthy + growing; ++i) {
+    feed.tick(1, at(t), at(t));
+    const double height = most * std::max(0.0, static_cast<double>(i - healthy) / growing);
+    // Between 24 and 36 turns a second, up and down in 7 seconds: up to 1.3 within a window.
+    const auto speed = [&](double at_s) {
+      return course.tracked ? 30 + 6 * std::sin(2 * test::pi * at_s / 7) : 30;
+    };
+    const auto first = at(t);
+    for (std::size_t k = 0; k < block; ++k)
+      samples[k] = spindle.sample(speed(t + static_cast<double>(k) / hz), height);
+    for (int k = 0; course.tracked && k <= 5; ++k) {
+      const double now = t + 0.05 * k;
+      feed.reading(engine, "R1", "speed", {at(now), 60 * speed(now)}, 1, at(t + 1), at(t));
+    }
+    feed.block(engine, "R1", "vib", {first, hz, samples}, 1, at(t + 1), at(t));
+    feed.step(engine, effects);
+    t += 300;
+    for (const auto& alert : effects.alerts) {
+      if (alert.event != AlertEvent::raised || class_of(alert.kind) != AlertClass::machine)
+        continue;
+      if (i < healthy) {
+        found.before.insert(alert.sensor);
+      } else {
+        found.first.emplace(alert.sensor, i - healthy);
+      }
+    }
+    effects.clear();
+  }
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("a bearing that begins to knock is found in its envelope before it is loud") {
+  struct Case {
+    const char* name;
+    Course course;
+    const char* line;
+  };
+  const auto orders_6205 = detectors::orders_of(*detectors::find_bearing("6205"));
+  const auto orders_za = detectors::orders_of(*detectors::find_bearing("ZA-2115"));
+  std::vector<Case> cases;
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    Course course;
+    course.knocking.seed = seed;
+    course.knocking.order = orders_6205.outer;
+    cases.push_back({"6205 outer", course, "vib.bpfo"});
+    course.tracked = true;
+    cases.push_back({"6205 outer, tracked", course, "vib.bpfo"});
+  }
+  Course other;
+  other.knocking = {.order = orders_za.outer, .seed = 11};
+  other.bearing = "ZA-2115";
+  cases.push_back({"ZA-2115 outer", other, "vib.bpfo"});
+  other = {};
+  other.knocking = {.order = orders_6205.inner, .seed = 12};
+  cases.push_back({"6205 inner", other, "vib.bpfi"});
+  for (const auto& c : cases) {
+    CAPTURE(c.name);
+    CAPTURE(c.course.knocking.seed);
+    const auto found = run(c.course, 1000, 1000, 4);
+    std::string all = std::string{c.name} + ": ";
+    for (const auto& one : found.first) all += fmt::format("{} {} ", one.first, one.second);
+    all += "| before: ";
+    for (const auto& one : found.before) all += one + " ";
+    MESSAGE(all);
+    CHECK(found.first.contains(c.line));
+    CHECK(found.first.contains("vib.rms"));
+    if (found.first.contains("vib.rms") && found.first.contains(c.line))
+      CHECK(found.first.at(c.line) < found.first.at("vib.rms"));
+    CHECK_FALSE(found.before.contains(c.line));
+    CHECK_FALSE(found.before.contains("vib.rms"));
+  }
+}
