@@ -35,8 +35,9 @@ class Spindle {
   explicit Spindle(const Knocking& knocking)
       : k_(knocking), random_(knocking.seed), next_(next_angle()) {}
 
-  // The next sample; `height` of the knocks, the shaft turning `hz` times a second.
-  double sample(double hz, double height) {
+  // The next sample; `height` of the knocks, the shaft turning `hz` times a second, noise and
+  // imbalance times `load`.
+  double sample(double hz, double height, double load = 1) {
     angle_ += hz / k_.rate_hz;
     if (angle_ >= next_) {
       a_ += height;
@@ -47,7 +48,7 @@ class Spindle {
     const double a = decay * (a_ * std::cos(turn) - b_ * std::sin(turn));
     b_ = decay * (a_ * std::sin(turn) + b_ * std::cos(turn));
     a_ = a;
-    return random_.normal() + b_;
+    return load * (random_.normal() + std::sin(2 * pi * angle_)) + b_;
   }
 
  private:
