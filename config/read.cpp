@@ -161,7 +161,7 @@ class Reader {
   }
 
   void names(const Node& node, const std::string& pointer, Field& field) {
-    if (node.type != Node::Type::list) return wrong(node, pointer, field);
+    if (node.type != Node::Type::list || node.children.empty()) return wrong(node, pointer, field);
     auto values = nlohmann::json::array();
     for (const Node& item : node.children) {
       const auto item_pointer = pointer_to(pointer, item);

@@ -58,6 +58,7 @@ ordered_json schema_of(const Field& field) {
     case Type::names:
       schema["type"] = "array";
       schema["items"] = ordered_json{{"enum", field.choices}};
+      schema["minItems"] = 1;
       break;
     case Type::detectors:
       schema["$ref"] = "#/$defs/detectors";
