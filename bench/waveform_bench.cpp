@@ -114,6 +114,17 @@ void through_engine(std::string_view name, bool bearing, bool tracked,
   }
   const double spent = seconds_since(began);
   const double done = static_cast<double>(seconds) * static_cast<double>(blocks) * machines;
+  // In the middle of a window, with half of it to keep.
+  for (std::size_t b = 0; b < blocks / 2; ++b) {
+    const auto i = static_cast<std::size_t>(seconds) * blocks + b;
+    const auto first = start + from_seconds(static_cast<double>(i * block_size) / rate_hz);
+    for (int m = 0; m < machines; ++m)
+      feed.block(engine, "R" + std::to_string(m), "vib",
+                 {first, rate_hz, std::span{samples}.subspan(b * block_size, block_size)}, ++count,
+                 first + std::chrono::seconds{1}, first);
+    feed.step(engine, effects);
+    effects.clear();
+  }
   std::size_t state = 0;
   for (int m = 0; m < machines; ++m) state += engine.save(static_cast<MachineId>(m)).size();
   fmt::print(
@@ -122,6 +133,40 @@ void through_engine(std::string_view name, bool bearing, bool tracked,
       name, machines, done / spent, spent / done / block_size * 1e9,
       static_cast<double>(state) / machines,
       engine.sensors() / static_cast<std::size_t>(machines) - 1);
+}
+
+// How often healthy features alert: white noise and a steady sine, one window every `spacing`.
+void healthy(double spacing_s, double days) {
+  constexpr int seeds = 3;
+  std::size_t raised = 0, sensors = 0;
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+    auto one = plan(true, false, "auto");
+    one.profiles[0].waveform->window = std::chrono::milliseconds{250};
+    engine::Engine engine{std::make_shared<const engine::Plan>(one)};
+    engine::Feed feed{engine::Clock::given};
+    engine::Effects effects;
+    Random random{seed};
+    std::vector<double> samples(static_cast<std::size_t>(rate_hz / 4));
+    for (double t = 0; t < days * 86400; t += spacing_s) {
+      const auto now =
+          Timestamp{std::chrono::sys_days{std::chrono::year{2026} / 1 / 5}} + from_seconds(t);
+      for (std::size_t i = 0; i < samples.size(); ++i)
+        samples[i] = random.normal() +
+                     std::sin(2 * std::numbers::pi * 160 * static_cast<double>(i) / rate_hz);
+      feed.tick(1, now, now);
+      feed.block(engine, "R", "vib", {now, rate_hz, samples}, 1, now + std::chrono::seconds{1},
+                 now);
+      feed.step(engine, effects);
+      for (const auto& alert : effects.alerts) raised += alert.event == AlertEvent::raised;
+      effects.clear();
+    }
+    sensors += engine.sensors() - 1;
+  }
+  fmt::print(
+      "healthy   a window every {:>3.0f} s for {:>2.0f} days: {} alerts on {} features, {:.1f} a "
+      "feature and month\n",
+      spacing_s, days, raised, sensors,
+      static_cast<double>(raised) / static_cast<double>(sensors) * 30 / days);
 }
 
 }  // namespace
@@ -140,4 +185,6 @@ int main(int argc, char** argv) {
     through_engine("lines of a bearing, auto", true, false, "auto", machines, length);
     through_engine("order tracking, auto", true, true, "auto", machines, length);
   }
+  healthy(20, seconds / 20.0);
+  healthy(300, seconds / 2.0);
 }

@@ -397,8 +397,11 @@ struct Engine::Impl {
       entry.outcome = *refusal;
       return enqueue(entry, effects);
     }
-    for (const auto place : sensor.kin.speeds_of)
-      waves[place].wave.speed.add(entry.sample.time, entry.sample.value);
+    // From the first sample on: who is onboarded already depends on how the input is cut.
+    for (const auto place : sensor.kin.speeds_of) {
+      auto& of = waves[place];
+      if (sensors[index(of.sensor)].seen) of.wave.speed.add(entry.sample.time, entry.sample.value);
+    }
     if (plan->reorder <= Duration{0}) {
       sensor.seen = true;
       sensor.newest = event.reading.sample.time;
