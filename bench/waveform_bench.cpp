@@ -136,12 +136,13 @@ void through_engine(std::string_view name, bool bearing, bool tracked,
 }
 
 // How often healthy features alert: white noise and a steady sine, one window every `spacing`.
-void healthy(double spacing_s, double days) {
+void healthy(double spacing_s, double days, double limit) {
   constexpr int seeds = 3;
   std::size_t raised = 0, sensors = 0;
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     auto one = plan(true, false, "auto");
     one.profiles[0].waveform->window = std::chrono::milliseconds{250};
+    one.profiles[1].alarm.limit = limit;
     engine::Engine engine{std::make_shared<const engine::Plan>(one)};
     engine::Feed feed{engine::Clock::given};
     engine::Effects effects;
@@ -163,9 +164,10 @@ void healthy(double spacing_s, double days) {
     sensors += engine.sensors() - 1;
   }
   fmt::print(
-      "healthy   a window every {:>3.0f} s for {:>2.0f} days: {} alerts on {} features, {:.1f} a "
+      "healthy   limit {:.1f}, a window every {:>3.0f} s for {:>2.0f} days: {} alerts on {} "
+      "features, {:.1f} a "
       "feature and month\n",
-      spacing_s, days, raised, sensors,
+      limit, spacing_s, days, raised, sensors,
       static_cast<double>(raised) / static_cast<double>(sensors) * 30 / days);
 }
 
@@ -185,6 +187,8 @@ int main(int argc, char** argv) {
     through_engine("lines of a bearing, auto", true, false, "auto", machines, length);
     through_engine("order tracking, auto", true, true, "auto", machines, length);
   }
-  healthy(20, seconds / 20.0);
-  healthy(300, seconds / 2.0);
+  for (const double limit : {1.0, 1.5}) {  // sensitivity normal, low
+    healthy(20, seconds / 20.0, limit);
+    healthy(300, seconds / 2.0, limit);
+  }
 }
