@@ -16,6 +16,7 @@
 #include "detectors/waveform.h"
 #include "engine/engine.h"
 #include "engine/feed.h"
+#include "ingest/decoder.h"
 
 using namespace millwright;
 using Clock = std::chrono::steady_clock;
@@ -135,6 +136,59 @@ void through_engine(std::string_view name, bool bearing, bool tracked,
       engine.sensors() / static_cast<std::size_t>(machines) - 1);
 }
 
+// As on a lane: packed messages of int16 decoded, fed and stepped.
+void from_messages(int machines, int seconds) {
+  InputSettings input;
+  input.topic = "m/{machine}";
+  input.format = PayloadFormat::packed_binary;
+  input.sample_type = SampleType::int16;
+  input.machine = "{machine}";
+  input.sensor = "vib";
+  input.rate_hz = rate_hz;
+  input.scale = 0.001;
+  ingest::Decoder decoder{{input}, LimitSettings{}};
+  ingest::DecodeResult decoded;
+  decoded.want_blocks = true;
+  engine::Engine engine{std::make_shared<const engine::Plan>(plan(true, false, "auto"))};
+  engine::Feed feed{engine::Clock::given};
+  engine::Effects effects;
+  Random random{2};
+  std::string payload;
+  for (std::size_t i = 0; i < block_size; ++i) {
+    const auto value =
+        static_cast<std::uint16_t>(static_cast<std::int16_t>(1000 * random.normal()));
+    payload += static_cast<char>(value & 0xff);
+    payload += static_cast<char>(value >> 8);
+  }
+  std::vector<std::string> topics;
+  for (int m = 0; m < machines; ++m) topics.push_back("m/R" + std::to_string(m));
+  const Timestamp start{std::chrono::sys_days{std::chrono::year{2026} / 1 / 5}};
+  std::size_t messages = 0;
+  const auto began = Clock::now();
+  for (int b = 0; b < seconds * 10; ++b) {
+    const auto now = start + std::chrono::milliseconds{100} * b;
+    for (const auto& topic : topics) {
+      decoder.decode({topic, payload, {}, now, false}, decoded);
+      for (const auto& block : decoded.blocks) {
+        feed.block(engine, block.machine, block.sensor,
+                   {block.first, block.rate_hz,
+                    std::span{decoded.samples}.subspan(block.begin, block.count)},
+                   ++messages, now, now);
+      }
+      if (feed.size() >= 4096) {
+        feed.step(engine, effects);
+        effects.clear();
+      }
+    }
+  }
+  feed.step(engine, effects);
+  const double spent = seconds_since(began);
+  const double done = static_cast<double>(messages);
+  fmt::print("messages  {:<34} {:>6} waveforms        {:>8.0f} blocks/s {:>6.1f} ns a sample\n",
+             "int16, lines of a bearing, auto", machines, done / spent,
+             spent / done / block_size * 1e9);
+}
+
 // How often healthy features alert: white noise and a steady sine, one window every `spacing`.
 void healthy(double spacing_s, double days, double limit) {
   constexpr int seeds = 3;
@@ -187,6 +241,7 @@ int main(int argc, char** argv) {
     through_engine("lines of a bearing, auto", true, false, "auto", machines, length);
     through_engine("order tracking, auto", true, true, "auto", machines, length);
   }
+  from_messages(50, std::max(1, seconds / 2));
   for (const double limit : {1.0, 1.5}) {  // sensitivity normal, low
     healthy(20, seconds / 20.0, limit);
     healthy(300, seconds / 2.0, limit);

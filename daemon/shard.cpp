@@ -166,6 +166,7 @@ ShardFigures Shard::figures() const {
   figures.warming = engine_->warming();
   figures.active_alerts = engine_->active_alerts();
   figures.waiting = engine_->pending();
+  figures.windows = engine_->windows();
   return figures;
 }
 

@@ -59,6 +59,7 @@ struct ShardFigures {
   Counters<Reject> rejected;   // messages and fields that yielded no reading
   Counters<Outcome> outcomes;
   std::uint64_t sensors = 0, machines = 0, warming = 0, active_alerts = 0, waiting = 0;
+  engine::WindowCounts windows;  // of waveforms
 };
 
 // Thread rule: one thread; the registry is shared.

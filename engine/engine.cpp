@@ -1270,7 +1270,7 @@ struct Engine::Impl {
     const auto& concerned = machines[index(event.machine)].sensors;
     const auto each = [&](auto&& visit) {
       for (const auto id : concerned) {
-        if (event.sensor.value_or(id) == id) visit(id);
+        if (event.sensor.value_or(id) == id || tells_of(id, *event.sensor)) visit(id);
       }
     };
     // What came before the operation counts before it: nothing of the old machine is to teach the
@@ -1281,6 +1281,12 @@ struct Engine::Impl {
     flush(effects);
     each([&](SensorId id) { renew(sensors[index(id)], event, effects); });
     if (!event.sensor) renew_whole(machines[index(event.machine)], event, effects);
+  }
+
+  // Is it made of the windows of that waveform?
+  bool tells_of(SensorId id, SensorId waveform) const {
+    const auto& wave = sensors[index(waveform)];
+    return wave.kin.wave && sensors[index(id)].kin.parent == wave.name;
   }
 
   void renew(Sensor& sensor, const Event& event, Effects& effects) {
@@ -1506,11 +1512,7 @@ bool Engine::is_waveform(SensorId id) const {
 
 WindowCounts Engine::windows() const {
   WindowCounts sum;
-  for (const auto& of : impl_->waves) {
-    sum.whole += of.wave.counts.whole;
-    sum.cut += of.wave.counts.cut;
-    sum.clipped += of.wave.counts.clipped;
-  }
+  for (const auto& of : impl_->waves) sum.merge(of.wave.counts);
   return sum;
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/check.h"
+
 namespace millwright::engine {
 namespace {
 
@@ -42,6 +44,7 @@ std::optional<Outcome> Feed::block(Engine& engine, std::string_view machine,
     return refused;
   }
   if (!engine.is_waveform(*id)) {
+    check(block.rate_hz > 0 || samples.size() == 1, "times of several samples need a rate");
     for (std::size_t i = 0; i < samples.size(); ++i) {
       const Sample sample{Wave::sample_time(block.first, block.rate_hz, i), samples[i]};
       reading(engine, machine, sensor, sample, position, received, arrival, redelivered);

@@ -51,6 +51,11 @@ struct WindowCounts {
   std::uint64_t whole = 0;    // told, and learned from
   std::uint64_t cut = 0;      // by a gap, or from a block that is shorter: told, not judged
   std::uint64_t clipped = 0;  // told and judged, not learned from
+  void merge(const WindowCounts& other) {
+    whole += other.whole;
+    cut += other.cut;
+    clipped += other.clipped;
+  }
   static void fields(auto& io, auto& c) { io(c.whole, c.cut, c.clipped); }
 };
 
@@ -73,7 +78,8 @@ class Wave {
   double rate_hz() const { return rate_hz_; }
   // The rate that samples said to come at `block_hz` (0: nothing said) have; 0: not known.
   double rate_for(double block_hz) const {
-    return profile_->rate_hz.value_or(block_hz > 0 ? block_hz : rate_hz_);
+    const bool said = block_hz >= 1e-6 && block_hz <= 1e9;
+    return profile_->rate_hz.value_or(said ? block_hz : rate_hz_);
   }
   // Do samples from `first` on go on where the last ones ended? `count` come together.
   bool continues(Timestamp first, double rate_hz, std::size_t count) const;

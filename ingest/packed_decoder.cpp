@@ -75,6 +75,7 @@ class BlockClock {
   Reject set(std::optional<Timestamp> t0, std::optional<double> rate_hz, std::size_t count,
              Timestamp received) {
     constexpr double longest = 3.2e15;  // microseconds: a hundred years
+    said_hz_ = rate_hz && *rate_hz > 0 && std::isfinite(*rate_hz) ? *rate_hz : 0;
     if (count > 1) {
       if (!rate_hz) return Reject::missing_time;
       rate_hz_ = *rate_hz;
@@ -85,14 +86,15 @@ class BlockClock {
     return Reject::none;
   }
   Timestamp at(std::size_t i) const { return t0_ + offset(i); }
-  double rate_hz() const { return rate_hz_; }
+  // As said; 0: nothing was, or nothing sensible, and there is one sample.
+  double rate_hz() const { return said_hz_; }
 
  private:
   double exact(std::size_t i) const { return static_cast<double>(i) * 1e6 / rate_hz_; }
   Duration offset(std::size_t i) const { return Duration{std::llround(exact(i))}; }
 
   Timestamp t0_;
-  double rate_hz_ = 1;
+  double rate_hz_ = 1, said_hz_ = 0;
 };
 
 class PackedJson final : public Format, private JsonReader::Receiver {

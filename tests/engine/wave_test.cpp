@@ -305,6 +305,50 @@ TEST_CASE("the waveform itself is heard: its silence is an alert, its samples ha
   CHECK(refused == Outcome::bad_name);
 }
 
+TEST_CASE("serviced, a waveform's features are learned anew, and no others of its machine") {
+  Told told{plan_with(waveform())};
+  const auto samples = noise(2000, 12);
+  told.block(samples, 0, 2000);
+  told.rig.reading("R1", "temp", 1, 20);
+  CHECK(told.rig.renew(Event::Kind::serviced, 2, "R1", "vib"));
+  std::set<std::string> renewed;
+  for (const auto& past : told.rig.effects.baselines) renewed.insert(past.sensor);
+  CHECK(renewed.size() == 11);  // the samples (gap), and ten features
+  CHECK(renewed.contains("vib.kurtosis"));
+  CHECK_FALSE(renewed.contains("temp"));
+}
+
+TEST_CASE("without a rate samples are counted and make no window; a later block says it") {
+  Told told{plan_with(waveform())};
+  const auto samples = noise(1000, 13);
+  for (int i = 0; i < 100; ++i) told.rig.reading("R1", "vib", i / rate, samples[0]);
+  CHECK(told.rig.engine.outcomes()[Outcome::warming] == 100);
+  told.block(samples, 100, 1000);
+  CHECK(told.rig.engine.windows().whole == 4);
+  // Now a reading alone goes on at that rate.
+  for (int i = 1000; i < 1100; ++i)
+    told.rig.reading(
+        "R1", "vib",
+        to_seconds(Wave::sample_time(at(0), rate, static_cast<std::size_t>(i)) - at(0)), 1);
+  CHECK(told.rig.engine.windows().whole == 5);
+  told.check_conserved();
+}
+
+TEST_CASE("a clock that runs a little fast or slow ends no run, and times never go back") {
+  const auto samples = noise(20000, 14);
+  for (const double error : {-3e-4, 3e-4}) {
+    Told told{plan_with(waveform())};
+    for (std::size_t from = 0; from < samples.size(); from += 200)
+      told.block(samples, from, from + 200, error * static_cast<double>(from) / rate);
+    CHECK(told.rig.engine.windows().whole == 100);
+    CHECK(told.rig.engine.windows().cut == 0);
+    const auto rms = told.values("vib.rms");
+    for (std::size_t i = 1; i < rms.size(); ++i) CHECK(rms[i].time > rms[i - 1].time);
+    CHECK(std::abs(to_seconds(rms.back().time - at(10 * (1 + error)))) < 2 / rate);
+    told.check_conserved();
+  }
+}
+
 TEST_CASE("a minute of samples is summarised the same however it is cut") {
   const auto samples = noise(1000, 11);
   const auto summaries = [&](std::size_t step) {

@@ -92,6 +92,7 @@ TEST_CASE(
   // Samples, speeds and 15 features of 3 windows.
   CHECK(figures.readings == signal.size() + 30 + 45);
   CHECK(figures.outcomes.total() == figures.readings);
+  CHECK(figures.windows.whole == 3);
 
   std::set<std::string> told, listed;
   std::map<std::string, double> means;
