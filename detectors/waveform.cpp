@@ -298,7 +298,7 @@ std::optional<double> WaveformAnalyser::Scratch::line_at(const Lines& lines, dou
   if (lines.base < nearest_line || lines.base * (1 + slip) + 1 >= size) return std::nullopt;
   const auto square_at = [&](double bin) {
     return bin >= nearest_line && bin + 0.5 < size
-               ? envelope_squares[static_cast<std::size_t>(bin + 0.5)]
+               ? envelope_squares[static_cast<std::size_t>(std::lround(bin))]
                : 0.0;
   };
   const double reach = lines.base * slip;

@@ -339,7 +339,7 @@ std::map<std::string, double> reference(std::istream& in) {
   std::map<std::string, double> out;
   std::string name, feature;
   double value = 0;
-  while (in >> name >> feature >> value) out[name + "/" + feature] = value;
+  while (in >> name >> feature >> value) out[name.append("/").append(feature)] = value;
   return out;
 }
 

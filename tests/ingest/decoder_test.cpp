@@ -89,7 +89,7 @@ std::string show(double value) {
 }
 
 // Blocks are taken apart again.
-Out decode(Decoder& decoder, const ingest::Message& message, bool want_blocks) {
+Out decode(Decoder& decoder, const Message& message, bool want_blocks) {
   DecodeResult result;
   result.want_blocks = want_blocks;
   decoder.decode(message, result);
@@ -121,8 +121,9 @@ Out decode(Decoder& decoder, const ingest::Message& message, bool want_blocks) {
 // The same comes of it, whether blocks are asked for or not.
 Out decode(Decoder& decoder, std::string_view payload, std::string_view properties = {},
            std::string_view topic = "t/m1") {
-  const ingest::Message message{topic, payload, properties, received, false};
-  const auto out = decode(decoder, message, false), blocks = decode(decoder, message, true);
+  const Message message{topic, payload, properties, received, false};
+  const auto blocks = decode(decoder, message, true);
+  auto out = decode(decoder, message, false);
   CHECK(blocks.readings == out.readings);
   CHECK(blocks.times == out.times);
   CHECK(blocks.rejected == out.rejected);

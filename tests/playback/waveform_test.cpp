@@ -65,8 +65,9 @@ TEST_CASE(
   MachineRegistry registry;
   Shard shard{0, loaded.text, registry, nullptr};
   Position position = 0;
-  const auto apply = [&](ingest::RecordKind kind, std::string topic, std::string payload,
-                         std::string properties, Timestamp time) {
+  const auto apply = [&](ingest::RecordKind kind, const std::string& topic,
+                         const std::string& payload, const std::string& properties,
+                         Timestamp time) {
     ingest::Record record;
     record.kind = kind;
     record.position = ++position;
@@ -80,9 +81,9 @@ TEST_CASE(
     apply(ingest::RecordKind::message, "mill/M1/speed", "1790", "", time_of(from));
     std::string payload;
     for (std::size_t i = from; i < from + 2048; ++i) payload += sample_bytes(signal[i]);
-    const std::string name{"t0", 3}, t0 = format_time(time_of(from));
-    apply(ingest::RecordKind::message, "mill/M1/wave/spindle_vib", payload,
-          name + t0 + std::string(1, '\0'), time_of(from + 2047));
+    const std::string end(1, '\0'), t0 = format_time(time_of(from));
+    apply(ingest::RecordKind::message, "mill/M1/wave/spindle_vib", payload, "t0" + end + t0 + end,
+          time_of(from + 2047));
   }
   apply(ingest::RecordKind::tick, "", "", "", start + std::chrono::hours{1});
   const auto output = shard.step();
