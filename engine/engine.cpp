@@ -470,7 +470,7 @@ struct Engine::Impl {
     const auto skipped =
         refused || !timed || wave.continues(block.first, rate, block.samples.size())
             ? std::size_t{0}
-            : skip_old(event, block, sensor, rate);
+            : skip_old(block, sensor, rate);
     Entry sign{id, event.position, {block.first, block.samples.back()}, event.arrival};
     const bool none = refused || skipped == block.samples.size();
     sign.kind = none ? Entry::Kind::refused : Entry::Kind::heard;
@@ -504,7 +504,7 @@ struct Engine::Impl {
   }
 
   // How many samples at the beginning are no newer than what was taken in.
-  static std::size_t skip_old(const Event&, const Block& block, const Sensor& sensor, double rate) {
+  static std::size_t skip_old(const Block& block, const Sensor& sensor, double rate) {
     if (!sensor.seen) return 0;
     return Wave::first_after(sensor.newest, block.first, rate, block.samples.size());
   }
@@ -756,7 +756,8 @@ struct Engine::Impl {
     }
     auto opinion = opinion_of(i);
     // What is too high clipped is too high indeed; what is normal clipped may not be.
-    opinion.suspicious |= (entry.quality & quality_clipped) != 0;
+    const bool clipped = (entry.quality & quality_clipped) != 0;
+    opinion.suspicious |= clipped;
     const bool faulty = judge_all(i, effects);
     const auto worth_now = faulty               ? Worth::faulty
                            : opinion.suspicious ? Worth::suspicious
@@ -764,7 +765,7 @@ struct Engine::Impl {
     Outcome outcome = entry.outcome;
     if (is_scored(entry)) {
       auto& frames = machines[index(sensor.machine)].whole.frames;
-      if (faulty) {
+      if (faulty || clipped) {
         frames.distrust(sensor.place);
       } else {
         frames.take(sensor.place, entry.sample);

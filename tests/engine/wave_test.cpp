@@ -335,6 +335,20 @@ TEST_CASE("without a rate samples are counted and make no window; a later block 
   told.check_conserved();
 }
 
+TEST_CASE("a waveform for whose features there is no room is refused sample by sample") {
+  auto plan = plan_with(waveform());
+  plan.max_sensors = 12;  // itself and eleven features
+  Told fits{plan};
+  fits.block(noise(500, 15), 0, 500);
+  CHECK(fits.rig.engine.sensors() == 12);
+  plan.max_sensors = 11;
+  Told full{plan};
+  full.block(noise(500, 15), 0, 500);
+  CHECK(full.rig.engine.sensors() == 0);
+  CHECK(full.rig.engine.outcomes()[Outcome::sensor_limit] == 500);
+  full.check_conserved();
+}
+
 TEST_CASE("a clock that runs a little fast or slow ends no run, and times never go back") {
   const auto samples = noise(20000, 14);
   for (const double error : {-3e-4, 3e-4}) {
