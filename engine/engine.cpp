@@ -474,7 +474,7 @@ struct Engine::Impl {
     Entry sign{id, event.position, {block.first, block.samples.back()}, event.arrival};
     const bool none = refused || skipped == block.samples.size();
     sign.kind = none ? Entry::Kind::refused : Entry::Kind::heard;
-    if (!std::isfinite(sign.sample.value)) sign.sample.value = sensor.last_value;
+    if (refuse_value(sign.sample.value)) sign.sample.value = sensor.last_value;
     enqueue(sign, effects);
     flush(effects);
     if (refused)
@@ -514,7 +514,8 @@ struct Engine::Impl {
     outcomes.add(outcome, count);
     if (!effects.want_verdicts) return;
     for (std::size_t i = from; i < from + count; ++i) {
-      const Sample sample{Wave::sample_time(block.first, rate, i), block.samples[i]};
+      const auto time = rate > 0 ? Wave::sample_time(block.first, rate, i) : block.first;
+      const Sample sample{time, block.samples[i]};
       effects.verdicts.push_back(
           {waves[*sensor.kin.wave].sensor, sample, outcome, std::nullopt, {}, has_alert(sensor)});
     }

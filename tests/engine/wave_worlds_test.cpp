@@ -65,6 +65,7 @@ std::vector<Op> random_world(Random& random) {
       for (auto& x : block.values) x = std::clamp(x, -1.0, 1.0);
     if (random.chance(0.05))
       block.values[random.below(length)] = std::numeric_limits<double>::quiet_NaN();
+    if (random.chance(0.05)) block.values.back() = 1e300;
     if (random.chance(0.05)) block.time += from_seconds(random.uniform(-0.05, 0.05));
     block.redelivered = random.chance(0.05);
     now += static_cast<double>(length) / rate;
