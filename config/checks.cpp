@@ -304,6 +304,13 @@ std::string check_expression(const std::string& text) {
   }
 }
 
+std::string check_band_name(const std::string& text) {
+  const bool good = !text.empty() && text.size() <= 40 &&
+                    std::all_of(text.begin(), text.end(),
+                                [](char c) { return is_name_character(c) || c == '-'; });
+  return good ? "" : "expected a name of letters, digits, _ and -, as in gear_mesh";
+}
+
 std::string check_budget(const std::string& text) {
   static constexpr std::string_view form =
       "expected alerts per time such as 6/hour, 20/day or 10/shift";

@@ -22,6 +22,7 @@ std::string check_sensor(const std::string& text);
 // Without `*` and captures: to one value.
 std::string check_single_pointer(const std::string& text);
 std::string check_expression(const std::string& text);
+std::string check_band_name(const std::string& text);
 std::string check_budget(const std::string& text);
 
 // The names of the `{captures}` of a text, in order, and what is wrong with it.

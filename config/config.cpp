@@ -14,6 +14,7 @@
 #include "config/document.h"
 #include "config/meaning.h"
 #include "config/read.h"
+#include "config/waveform_meaning.h"
 #include "core/hash.h"
 #include "detectors/all.h"
 
@@ -40,6 +41,7 @@ std::vector<engine::DetectorChoice> detectors_of(const ProfileDraft& draft) {
 engine::Profile profile_of(const ProfileDraft& draft) {
   auto profile = draft.profile;
   profile.detectors = detectors_of(draft);
+  if (draft.has_waveform) profile.waveform = draft.waveform;
   return profile;
 }
 
@@ -109,6 +111,7 @@ std::vector<engine::Profile> profiles_of(const Draft& draft, const Node& root, R
     for (const auto& [over, node] : laid) {
       out.push_back(profile_of(over));
       check_limits(out.back(), *node, pointer_to("/overrides", *node), report);
+      check_waveform(out.back(), *node, pointer_to("/overrides", *node), report);
     }
   }
   const Node* profiles = root.find("profiles");
@@ -116,6 +119,7 @@ std::vector<engine::Profile> profiles_of(const Draft& draft, const Node& root, R
     out.push_back(profile_of(draft.profiles[i]));
     const Node& node = profiles->children[i];
     check_limits(out.back(), node, pointer_to("/profiles", node), report);
+    check_waveform(out.back(), node, pointer_to("/profiles", node), report);
   }
   if (draft.profiles.empty()) out.push_back(profile_of(ProfileDraft{}));
   return out;
@@ -248,7 +252,9 @@ json values_of(const std::vector<Field>& fields) {
 json values_of(const engine::Profile& profile) {
   ProfileDraft draft;
   draft.profile = profile;
+  draft.waveform = profile.waveform.value_or(engine::Waveform{});
   auto out = values_of(describe_profile(draft));
+  if (!profile.waveform) out.erase("waveform");
   out.erase("limits");  // they are parameters of the detector by now
   for (const auto& choice : profile.detectors) {
     ParameterValues parameters = choice.parameters;

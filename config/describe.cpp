@@ -272,6 +272,112 @@ void add_alarm(std::vector<Field>& fields, engine::AlarmRule& alarm) {
                      alarm.clear_ratio)}));
 }
 
+// One of `choices`, as text; empty: none.
+Field one_of(std::string_view name, std::string_view help, std::vector<std::string_view> choices,
+             std::string& v) {
+  Field field = make(name, Type::choice, help);
+  field.choices = std::move(choices);
+  field.set = [&v](const json& value) { v = value.get<std::string>(); };
+  field.get = [&v] { return json(v); };
+  return field;
+}
+
+template <class Items>
+std::vector<std::string_view> names_of(const Items& items) {
+  std::vector<std::string_view> out;
+  for (const auto& item : items) out.push_back(item.name);
+  return out;
+}
+
+Field bearing(engine::Waveform& w) {
+  auto& g = w.geometry;
+  const Range millimetres{0.1, 10000};
+  return object(
+      "bearing", "The rolling bearing beside the sensor, by its name or by its geometry.",
+      {one_of("name", "A bearing whose geometry is known.", names_of(detectors::known_bearings()),
+              w.bearing)
+           .otherwise("as the other keys say"),
+       whole("balls", "", {3, 200}, "Balls or rollers in one row.", g.balls).otherwise("not set"),
+       number("ball_mm", "mm", millimetres, "Their diameter.", g.ball_mm).otherwise("not set"),
+       number("pitch_mm", "mm", millimetres, "Diameter of the circle through their centres.",
+              g.pitch_mm)
+           .otherwise("not set"),
+       number("angle_deg", "degrees", {-89, 89}, "Contact angle.", g.angle_deg)});
+}
+
+Field bands(engine::Waveform& w) {
+  Field field =
+      make("bands_hz", Type::list,
+           "Bands whose RMS is watched: `{ \"name\": \"gear\", \"low\": 400, \"high\": 800 }`. "
+           "None: four octaves below half the sample rate.");
+  field.set = [&w](const json&) { w.bands.clear(); };
+  field.get = [&w] {
+    auto out = json::array();
+    for (const auto& band : w.bands)
+      out.push_back(json{{"name", band.name}, {"low", band.low_hz}, {"high", band.high_hz}});
+    return out;
+  };
+  field.add = [&w] {
+    auto& band = w.bands.emplace_back();
+    return std::vector<Field>{
+        text("name", "Part of the sensor's name: `<sensor>.<name>`.", band.name)
+            .checked(check_band_name, "^[A-Za-z0-9_-]+$")
+            .needed(),
+        number("low", "Hz", {0, 1e7}, "From this frequency on.", band.low_hz).needed(),
+        number("high", "Hz", {0, 1e7}, "Up to this frequency.", band.high_hz).needed()};
+  };
+  return field;
+}
+
+Field waveform(ProfileDraft& draft) {
+  auto& w = draft.waveform;
+  Field features = make("features", Type::names, "What is watched.");
+  features.choices.assign(engine::waveform_features().begin(), engine::waveform_features().end());
+  features.initial = "all";
+  features.set = [&w](const json& value) { w.features = value.get<std::vector<std::string>>(); };
+  features.get = [&w] { return json(w.features); };
+  Field field = object(
+      "waveform",
+      "The sensor's values are samples of a waveform: windows of them become features, each a "
+      "sensor of its own. See waveforms.md.",
+      {number("sample_rate_hz", "Hz", {1, 1e7}, "Samples per second.", w.rate_hz)
+           .otherwise("as the messages say"),
+       duration("window_s", {0.001, 3600}, "Length of a window.", w.window),
+       number("overlap", "", {0, 0.9}, "Share of a window that the next one has in common with it.",
+              w.overlap),
+       bands(w),
+       number("envelope_low_hz", "Hz", {1, 1e7}, "The envelope is taken from this frequency on.",
+              w.envelope_low_hz)
+           .otherwise("2000, at most an eighth of the sample rate"),
+       number("envelope_high_hz", "Hz", {1, 1e7}, "Up to this frequency.", w.envelope_high_hz)
+           .otherwise("10000, at most 0.45 of the sample rate"),
+       text("speed_sensor",
+            "Sensor of the same machine that says the speed of the shaft, in turns per minute. "
+            "Where it turns slower or faster, the lines of the bearing follow.",
+            w.speed_sensor),
+       number("speed_rpm", "1/min", {0.01, 1e6},
+              "Speed of the shaft where no sensor says it, or while it is silent.", w.speed_rpm),
+       number("speed_ratio", "", {1e-4, 1e4},
+              "Speed of the bearing's shaft, divided by what `speed_sensor` or `speed_rpm` says.",
+              w.speed_ratio),
+       bearing(w),
+       number("slip", "", {0, 0.1}, "A line may be off its place by this share.", w.slip),
+       one_of("zones",
+              "Limits of vibration velocity as commonly quoted of ISO 10816 and 20816: an alert "
+              "from zone C on, critical in zone D. Limits of the plant go before them.",
+              names_of(engine::zone_presets()), w.zones),
+       number("full_scale", "sensor unit", {1e-30, 1e30}, "A sample of this size is clipped.",
+              w.full_scale)
+           .otherwise("clipping is told by its look"),
+       number("jitter_s", "s", {0, 3600},
+              "A block whose time is off by more does not go on where the last one ended.",
+              w.jitter_s)
+           .otherwise("half the block, at most 0.1"),
+       std::move(features)});
+  field.set = [&draft](const json&) { draft.has_waveform = true; };
+  return field;
+}
+
 // What profiles and overrides have in common.
 void add_treatment(std::vector<Field>& fields, ProfileDraft& draft) {
   auto& profile = draft.profile;
@@ -297,6 +403,7 @@ void add_treatment(std::vector<Field>& fields, ProfileDraft& draft) {
   fields.push_back(object(
       "limits", "Fixed limits: the parameters of the detector `limit`, added to `detectors`.",
       config::describe(types[detectors::find_type("limit")].parameters(), draft.limits)));
+  fields.push_back(waveform(draft));
   add_alarm(fields, profile.alarm);
 }
 
@@ -575,6 +682,8 @@ std::string expectation(const Field& field) {
       return "an object";
     case Type::list:
       return "a list";
+    case Type::names:
+      return "a list of some of: " + fmt::format("{}", fmt::join(field.choices, ", "));
     case Type::detectors:
       return "\"auto\", \"precise\", \"none\", a list of detectors or an object of them";
     case Type::choice: {

@@ -30,6 +30,7 @@ struct Field {
     texts,      // an object of free keys, all texts
     words,      // an object of free keys, all numbers
     numbers,    // a list of numbers, each greater than the one before
+    names,      // a list of some of `choices`
     detectors,  // "auto", "none", names, or names with parameters
     object,     // `fields`
     list,       // of objects; `add` makes one
@@ -42,7 +43,7 @@ struct Field {
   std::string_view help;
   std::string_view unit;
   Range range{0, 0};                      // number, whole
-  std::vector<std::string_view> choices;  // choice
+  std::vector<std::string_view> choices;  // choice, names
   std::string_view pattern;               // of a text, for the schema; a regular expression
   std::string_view initial;               // what an empty default stands for
   std::string (*check)(const std::string&) =
@@ -50,8 +51,10 @@ struct Field {
   bool required = false;
   bool secret = false;  // never leaves the configuration file
   Merge merge = Merge::replace;
-  std::function<void(const nlohmann::json&)> set;  // takes a value of the right type and range
-  std::function<nlohmann::json()> get;             // null: unset
+  // Takes a value of the right type and range; of an object or a list, before what is in it is
+  // read.
+  std::function<void(const nlohmann::json&)> set;
+  std::function<nlohmann::json()> get;                    // null: unset
   std::vector<engine::DetectorChoice>* choice = nullptr;  // detectors
   std::vector<Field> fields;                              // object
   std::function<std::vector<Field>()>
@@ -85,6 +88,8 @@ struct ProfileDraft {
   std::string sensor;       // override: machine/sensor
   engine::Profile profile;  // `detectors` as the key of that name says
   ParameterValues limits;   // for the detector `limit`, added to whatever `detectors` says
+  engine::Waveform waveform;
+  bool has_waveform = false;
   ProfileDraft();
 };
 

@@ -98,13 +98,17 @@ class Reader {
         return words(node, pointer, field);
       case Type::numbers:
         return numbers(node, pointer, field);
+      case Type::names:
+        return names(node, pointer, field);
       case Type::detectors:
         return detectors(node, pointer, field);
       case Type::object:
         if (node.type != Node::Type::object) return wrong(node, pointer, field);
+        if (field.set) field.set(node.value);
         return members(node, pointer, field.fields);
       case Type::list:
         if (node.type != Node::Type::list) return wrong(node, pointer, field);
+        if (field.set) field.set(node.value);
         for (const Node& item : node.children) {
           auto fields = field.add();
           members(item, pointer_to(pointer, item), fields);
@@ -190,6 +194,26 @@ class Reader {
                                   number_text(values.back().get<double>())));
       } else {
         values.push_back(item.value);
+      }
+    }
+    field.set(values);
+  }
+
+  void names(const Node& node, const std::string& pointer, Field& field) {
+    if (node.type != Node::Type::list || node.children.empty()) return wrong(node, pointer, field);
+    auto values = nlohmann::json::array();
+    for (const Node& item : node.children) {
+      const auto item_pointer = pointer_to(pointer, item);
+      if (!item.is_text()) {
+        report_.error(item.place, item_pointer, "expected a text, found " + describe_value(item));
+        continue;
+      }
+      const auto& name = item.value.get_ref<const std::string&>();
+      const auto& known = field.choices;
+      if (std::find(known.begin(), known.end(), name) == known.end()) {
+        report_.error(item.place, item_pointer, unknown("name", name, known));
+      } else {
+        values.push_back(name);
       }
     }
     field.set(values);

@@ -98,7 +98,7 @@ std::string default_of(const Field& field) {
 }
 
 std::string bounds_of(const Field& field) {
-  if (field.type == Type::choice) {
+  if (field.type == Type::choice || field.type == Type::names) {
     std::string out;
     for (const auto name : field.choices)
       out += fmt::format("{}`{}`", out.empty() ? "" : ", ", name);
@@ -133,6 +133,8 @@ std::string_view type_of(const Field& field) {
       return "object of numbers";
     case Type::numbers:
       return "list of numbers";
+    case Type::names:
+      return "some of";
     case Type::detectors:
       return "detectors";
     case Type::object:

@@ -63,6 +63,11 @@ ordered_json schema_of(const Field& field) {
       schema["type"] = "array";
       schema["items"] = {{"type", "number"}};
       break;
+    case Type::names:
+      schema["type"] = "array";
+      schema["items"] = ordered_json{{"enum", field.choices}};
+      schema["minItems"] = 1;
+      break;
     case Type::detectors:
       schema["$ref"] = "#/$defs/detectors";
       break;
@@ -76,8 +81,9 @@ ordered_json schema_of(const Field& field) {
   }
   schema["description"] = description_of(field);
   if (field.get) {
-    if (const auto initial = field.get();
-        !initial.is_null() && initial != "" && !initial.is_object() && !field.required) {
+    if (const auto initial = field.get(); !initial.is_null() && initial != "" &&
+                                          !initial.is_structured() && field.initial.empty() &&
+                                          !field.required) {
       schema["default"] = initial;
     }
   }

@@ -12,18 +12,19 @@ namespace millwright {
 
 // What became of one reading. The sum over all outcomes equals the readings received.
 enum class Outcome : std::uint8_t {
-  learned,       // scored (or scored by nothing yet but limits) and learned from
-  warming,       // learned from, while no learning detector of its sensor gives a score yet
-  held,          // scored, suspicious: did not teach
-  faulty,        // its sensor is stuck or saturated: taught nothing about the machine
-  duplicate,     // same event time as the reading before it
-  late,          // older than the sensor's newest; summarised in its own minute, not learned
-  not_finite,    // NaN or infinite
-  out_of_range,  // magnitude above 1e100
+  learned,     // scored (or scored by nothing yet but limits) and learned from
+  warming,     // learned from, while no learning detector of its sensor gives a score yet
+  held,        // scored, suspicious: did not teach
+  faulty,      // its sensor is stuck or saturated, or its window cut: taught nothing of the machine
+  duplicate,   // same event time as the reading before it
+  late,        // older than the sensor's newest; summarised in its own minute, not learned
+  not_finite,  // NaN or infinite
+  out_of_range,  // magnitude above 1e100, of a waveform's samples 1e30
   future,        // event time ahead of the gateway's clock by more than the tolerance
   too_old,       // event time before the oldest accepted age
   sensor_limit,  // would be a new sensor beyond limits.sensors
-  bad_name,      // machine or sensor name empty, over 200 bytes, or with a control character
+  bad_name,      // machine or sensor name empty, over 200 bytes, with a control character, or of a
+                 // waveform's feature
   two_lanes,     // its machine already belongs to another lane
   count_         // number of outcomes
 };

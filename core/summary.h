@@ -15,6 +15,8 @@ enum Quality : std::uint32_t {
   quality_suspicious = 2,  // readings that did not teach are included
   quality_warming = 4,     // the sensor was still warming up
   quality_fault = 8,       // its sensor was stuck or saturated, or a sensor alert was active
+  quality_cut = 16,        // of a waveform: a window was short or had a gap
+  quality_clipped = 32,    // of a waveform: a window reached the end of the range
 };
 
 struct Summary {

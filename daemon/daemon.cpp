@@ -560,6 +560,7 @@ class Daemon {
       sum.warming += f.warming;
       sum.active_alerts += f.active_alerts;
       sum.waiting += f.waiting;
+      sum.windows.merge(f.windows);
     }
     return sum;
   }
@@ -588,6 +589,7 @@ class Daemon {
     status.machines = sum.machines;
     status.sensors_learning = sum.warming;
     status.active_alerts = sum.active_alerts;
+    status.windows = sum.windows;
     ingest::Outgoing message;
     message.topic = root_ + "/status";
     message.payload = status_document(status);

@@ -404,6 +404,10 @@ std::string status_document(const Status& status) {
                  {"active_alerts", status.active_alerts},
                  {"messages", status.messages},
                  {"readings", counts(status.outcomes, Outcome{})},
+                 {"windows",
+                  {{"whole", status.windows.whole},
+                   {"cut", status.windows.cut},
+                   {"clipped", status.windows.clipped}}},
                  // Reject::none is no reason.
                  {"rejected", counts(status.rejected, Reject::unknown_topic)}});
 }

@@ -57,7 +57,9 @@ std::string_view explanation(Outcome outcome) {
     case Outcome::held:
       return "scored; it deviates, so it did not teach";
     case Outcome::faulty:
-      return "scored; its sensor is stuck or saturated, so it taught nothing about the machine";
+      return "its sensor is stuck or saturated, or its window of a waveform was cut short: it "
+             "taught nothing "
+             "about the machine";
     case Outcome::duplicate:
       return "the sensor already gave a reading with this time";
     case Outcome::late:
@@ -65,7 +67,7 @@ std::string_view explanation(Outcome outcome) {
     case Outcome::not_finite:
       return "the value is not a number or infinite";
     case Outcome::out_of_range:
-      return "the magnitude of the value is above 1e100";
+      return "the magnitude of the value is above 1e100 (of a waveform: 1e30)";
     case Outcome::future:
       return "the time lies further ahead of this clock than the tolerance allows: check the "
              "sender's clock, its time zone and `time_format`";
@@ -74,7 +76,9 @@ std::string_view explanation(Outcome outcome) {
     case Outcome::sensor_limit:
       return "it would be one sensor more than limits.sensors allows";
     case Outcome::bad_name:
-      return "the machine's or sensor's name is empty, too long, or holds control characters";
+      return "the machine's or sensor's name is empty, too long, holds control characters, or is "
+             "that of "
+             "a waveform's feature";
     case Outcome::two_lanes:
       return "its machine already belongs to another lane: let the topic name the machine";
     case Outcome::count_:

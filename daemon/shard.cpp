@@ -37,6 +37,7 @@ Shard::Shard(std::uint32_t lane, std::string configuration_text, MachineRegistry
              Quarantine* quarantine)
     : lane_(lane), registry_(registry), quarantine_(quarantine) {
   output_.lane = lane;
+  decoded_.want_blocks = true;
   configure(std::move(configuration_text));
   const auto plan = std::make_shared<const engine::Plan>(plan_of(configuration_));
   engine_.emplace(plan);
@@ -82,15 +83,28 @@ void Shard::decode(const ingest::Record& record) {
                    decoded_);
   if (decoded_.reject != Reject::none) return keep_bad(decoded_.reject, "", record);
   for (const auto& bad : decoded_.rejected) keep_bad(bad.reason, bad.where, record);
-  for (const auto& reading : decoded_.readings) {
-    if (configuration_.processing.lanes > 1 && !ours(reading.machine)) {
-      engine_->refuse(Outcome::two_lanes);
-      continue;
-    }
-    feed_.reading(*engine_, reading.machine, reading.sensor, {reading.time, reading.value},
-                  record.position, record.received, record.arrival,
-                  (record.flags & ingest::message_redelivered) != 0);
+  auto block = decoded_.blocks.begin();
+  for (std::size_t i = 0; i <= decoded_.readings.size(); ++i) {
+    for (; block != decoded_.blocks.end() && block->after <= i; ++block) feed(*block, record);
+    if (i < decoded_.readings.size()) feed(decoded_.readings[i], record);
   }
+}
+
+void Shard::feed(const ingest::Decoded& reading, const ingest::Record& record) {
+  if (configuration_.processing.lanes > 1 && !ours(reading.machine))
+    return engine_->refuse(Outcome::two_lanes);
+  feed_.reading(*engine_, reading.machine, reading.sensor, {reading.time, reading.value},
+                record.position, record.received, record.arrival,
+                (record.flags & ingest::message_redelivered) != 0);
+}
+
+void Shard::feed(const ingest::DecodedBlock& block, const ingest::Record& record) {
+  if (configuration_.processing.lanes > 1 && !ours(block.machine))
+    return engine_->refuse(Outcome::two_lanes, block.count);
+  const auto samples = std::span{decoded_.samples}.subspan(block.begin, block.count);
+  feed_.block(*engine_, block.machine, block.sensor, {block.first, block.rate_hz, samples},
+              record.position, record.received, record.arrival,
+              (record.flags & ingest::message_redelivered) != 0);
 }
 
 bool Shard::ours(std::string_view machine) {
@@ -164,6 +178,7 @@ ShardFigures Shard::figures() const {
   figures.warming = engine_->warming();
   figures.active_alerts = engine_->active_alerts();
   figures.waiting = engine_->pending();
+  figures.windows = engine_->windows();
   return figures;
 }
 
@@ -201,7 +216,7 @@ std::optional<std::string> Shard::restore(const storage::Checkpoint& checkpoint)
     return "the checkpoint was written by a Millwright before its first release, which this one "
            "cannot read: move it away to learn anew";
   std::string engine, fleet;
-  auto feed = feed_;
+  engine::Feed feed{clock_of(configuration_)};
   std::uint64_t messages = 0;
   Counters<Reject> rejected;
   Timestamp last_arrival;

@@ -71,6 +71,7 @@ struct ShardFigures {
   Counters<Reject> rejected;   // messages and fields that yielded no reading
   Counters<Outcome> outcomes;
   std::uint64_t sensors = 0, machines = 0, warming = 0, active_alerts = 0, waiting = 0;
+  engine::WindowCounts windows;  // of waveforms
 };
 
 // Thread rule: one thread; the registry is shared.
@@ -107,6 +108,8 @@ class Shard {
 
  private:
   void decode(const ingest::Record& record);
+  void feed(const ingest::Decoded& reading, const ingest::Record& record);
+  void feed(const ingest::DecodedBlock& block, const ingest::Record& record);
   void keep_bad(Reject reason, std::string_view where, const ingest::Record& record);
   void reconfigure(std::string_view text);
   void configure(std::string text);

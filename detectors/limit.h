@@ -3,7 +3,7 @@
 // Both limits: ratio = |x - middle| / half the distance of the limits. One limit: ratio = 1 + (x -
 // high) / |high|, or 1 + (low - x) / |low| (1 in place of a limit of 0), not below 0. Once at the
 // limit, the ratio stays at 1 or above until the value is `hysteresis` inside it. Without a limit
-// there is no score.
+// there is no score. With `critical`, the ratio above is 1 + (x - high) / (critical - high).
 #pragma once
 
 #include <cmath>
@@ -25,7 +25,7 @@ struct Limit {
   static constexpr bool absolute = true;
 
   struct Params {
-    std::optional<double> high, low;
+    std::optional<double> high, low, critical;
     double hysteresis = 0;
     static void describe(auto& visit, auto& p) {
       const Range any{-largest_magnitude, largest_magnitude};
@@ -34,6 +34,11 @@ struct Limit {
       visit("hysteresis", "sensor unit", Range{0, largest_magnitude},
             "How far inside the limit the value must come back before the alarm is over",
             p.hysteresis);
+      visit(
+          "critical", "sensor unit", any,
+          "From `high` the ratio rises to 2, which is severity critical, at this value; unset: by "
+          "the size of `high`",
+          p.critical);
     }
   };
 
@@ -51,7 +56,7 @@ struct Limit {
     if (!p.high && !p.low) return std::nullopt;
     const double x = sample.value;
     double ratio = 0;
-    if (p.high) ratio = std::max(ratio, 1 + (x - *p.high) / span(p, *p.high));
+    if (p.high) ratio = std::max(ratio, 1 + (x - *p.high) / span_above(p));
     if (p.low) ratio = std::max(ratio, 1 + (*p.low - x) / span(p, *p.low));
     if (side_after(p, s, x) != Side::none) ratio = std::max(ratio, 1.0);
     // The expected value is the nearest permitted one; a side without a limit is open as far as the
@@ -69,6 +74,10 @@ struct Limit {
   }
 
  private:
+  static double span_above(const Params& p) {
+    if (p.critical && *p.critical > *p.high) return *p.critical - *p.high;
+    return span(p, *p.high);
+  }
   static double span(const Params& p, double limit) {
     if (p.high && p.low && *p.high > *p.low) return (*p.high - *p.low) / 2;
     return limit == 0 ? 1 : std::abs(limit);

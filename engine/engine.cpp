@@ -15,6 +15,7 @@
 #include "engine/message.h"
 #include "engine/regime.h"
 #include "engine/sensor.h"
+#include "engine/wave.h"
 #include "engine/whole.h"
 
 namespace millwright::engine {
@@ -73,12 +74,16 @@ struct Entry {
     ignored,   // counted (`outcome`); a sign of life
     waiting,   // went into the reorder buffer; a sign of life
     released,  // came out of the reorder buffer: scored, no sign of life
+    heard,     // samples of a waveform came, and are counted: a sign of life
+    refused,   // likewise, but none was taken in
+    cut        // of a window with a gap: summarised, not scored; a sign of life
   } kind = Kind::scored;
   Outcome outcome = Outcome::learned;
   RegimeId regime = no_regime;
   std::optional<RegimeId> new_regime{};  // that its machine was never in before
   // Where the machine has regimes: nothing while this one is being learned, and in a transition.
   std::optional<Measure> measure{};
+  std::uint32_t quality = 0;  // of what the value was made of
 };
 
 // What a reading is worth to the detectors.
@@ -126,6 +131,7 @@ using detectors::MachineLevel;
 struct Machine {
   std::string name;
   std::vector<SensorId> sensors;
+  std::vector<std::size_t> waves;  // those of its sensors that are waveforms
   const MachineProfile* profile = nullptr;
   MachineLevel::Params parameters;
   std::uint64_t fingerprint = 0;  // of the parameters
@@ -137,6 +143,14 @@ struct Machine {
   const RegimeRule& rule() const { return profile->regime; }
   // By what was taken in, not by who is registered: that does not depend on how input is cut.
   bool watched() const { return profile->watched && whole.frames.known() >= 2; }
+};
+
+// A waveform, and the sensors that its windows tell of.
+struct WaveOf {
+  SensorId sensor{};
+  Wave wave;
+  std::vector<DerivedSensor> features;
+  std::vector<SensorId> told_by;  // of each feature
 };
 
 // A state block as read back, before anything is changed.
@@ -154,7 +168,12 @@ struct SavedDetector {
 struct SavedSensor {
   Sensor sensor;
   std::vector<SavedDetector> detectors;
-  static void fields(auto& io, auto& s) { io(s.sensor.name, s.sensor, s.detectors); }
+  std::uint64_t wave_fingerprint = 0;
+  std::string wave;  // empty: it is none
+  static void fields(auto& io, auto& s) {
+    io(s.sensor.name, s.sensor, s.detectors, s.sensor.kin.parent, s.sensor.kin.meaning,
+       s.wave_fingerprint, s.wave);
+  }
 };
 struct SavedMachine {
   std::string name;
@@ -189,6 +208,9 @@ struct Engine::Impl {
   std::unordered_map<std::string, SensorId, NameHash, std::equal_to<>>
       sensor_ids;                                           // machine\0sensor
   std::vector<std::unique_ptr<detectors::Column>> columns;  // one per detector type
+  std::vector<WaveOf> waves;                                // sensors that are waveforms
+  detectors::WaveformAnalyser analyser;
+  detectors::WaveformFeatures window_features;  // of the newest one
   Counters<Outcome> outcomes;
   std::uint64_t received = 0;
   std::uint64_t unreadable_states = 0;
@@ -238,7 +260,81 @@ struct Engine::Impl {
     return static_cast<std::size_t>(found - types.begin());
   }
 
+  // The sensors that come with one of this name.
+  std::size_t derived_from(std::string_view machine, std::string_view name) const {
+    const auto& profile = profile_for(*plan, machine, name);
+    return profile.waveform ? derived_sensors(*profile.waveform, profile.unit).size() : 0;
+  }
+
+  // A sensor and, if it is a waveform, those that its windows tell of.
   SensorId add_sensor(std::string_view machine, std::string_view name) {
+    const auto id = add_one(machine, name, nullptr, {});
+    attach_wave(id);
+    return id;
+  }
+
+  static std::string derived_name(std::string_view parent, const DerivedSensor& derived) {
+    return std::string{parent} + "." + derived.suffix;
+  }
+
+  // What the plan says a sensor of this name and parent is; nothing: the parent has none such now.
+  std::optional<DerivedSensor> derived_of(std::string_view machine, std::string_view parent,
+                                          std::string_view name) const {
+    const auto& profile = profile_for(*plan, machine, parent);
+    if (!profile.waveform) return std::nullopt;
+    for (auto& derived : derived_sensors(*profile.waveform, profile.unit)) {
+      if (derived_name(parent, derived) == name) return std::move(derived);
+    }
+    return std::nullopt;
+  }
+
+  void attach_wave(SensorId id) {
+    const auto& sensor = sensors[index(id)];
+    if (!sensor.kin.parent.empty() || !sensor.profile->waveform) return;
+    const auto& profile = *sensor.profile;
+    const auto place = waves.size();
+    WaveOf fresh{id,
+                 Wave{*profile.waveform, profile.unit},
+                 derived_sensors(*profile.waveform, profile.unit),
+                 {}};
+    auto& machine = machines[index(sensor.machine)];
+    const std::string parent = sensor.name;
+    for (const auto& derived : fresh.features) {
+      const auto name = derived_name(parent, derived);
+      set_key(machine.name, name);
+      const auto known = sensor_ids.find(key);
+      fresh.told_by.push_back(known != sensor_ids.end()
+                                  ? known->second
+                                  : add_one(machine.name, name, &derived, parent));
+    }
+    waves.push_back(std::move(fresh));
+    sensors[index(id)].kin.wave = place;
+    machine.waves.push_back(place);
+    for (const auto member : machine.sensors) {
+      auto& other = sensors[index(member)];
+      if (other.name == profile.waveform->speed_sensor) other.kin.speeds_of.push_back(place);
+    }
+  }
+
+  // The detectors of a sensor: of a waveform itself only whether it is silent, of its velocity the
+  // zones, too.
+  static std::vector<DetectorChoice> detectors_of(const Profile& profile,
+                                                  const DerivedSensor* derived,
+                                                  const Profile* parent) {
+    auto chosen = profile.detectors;
+    const bool is_waveform = derived == nullptr && profile.waveform;
+    if (is_waveform) std::erase_if(chosen, [](const auto& one) { return one.name != "gap"; });
+    if (derived == nullptr || derived->feature != WaveFeature::velocity) return chosen;
+    const auto limit = std::find_if(chosen.begin(), chosen.end(),
+                                    [](const auto& one) { return one.name == "limit"; });
+    const auto zones = zones_named(parent->waveform->zones);
+    if (zones && limit == chosen.end())
+      chosen.push_back({"limit", {{"high", zones->b_to_c}, {"critical", zones->c_to_d}}});
+    return chosen;
+  }
+
+  SensorId add_one(std::string_view machine, std::string_view name, const DerivedSensor* derived,
+                   const std::string& parent) {
     auto found = machine_ids.find(machine);
     if (found == machine_ids.end()) {
       const auto id = static_cast<MachineId>(machines.size());
@@ -257,7 +353,9 @@ struct Engine::Impl {
     sensor.machine = found->second;
     sensor.name = name;
     sensor.profile = &profile_for(*plan, machine, name);
-    for (const auto& choice : sensor.profile->detectors) {
+    const auto* of_parent = derived != nullptr ? &profile_for(*plan, machine, parent) : nullptr;
+    if (derived != nullptr) sensor.kin = kinship(*derived, parent, *of_parent, *sensor.profile);
+    for (const auto& choice : detectors_of(*sensor.profile, derived, of_parent)) {
       const auto type = find_type(choice.name);
       check(type < columns.size(), "a profile names only known detectors");
       auto parameters = choice.parameters;
@@ -266,15 +364,31 @@ struct Engine::Impl {
       }
       sensor.watches.push_back({type, columns[type]->add(parameters), {}, {}});
     }
-    auto& machine_of_it = machines[index(found->second)];
-    sensor.names_regime = machine_of_it.rule().used() && machine_of_it.rule().sensor == name;
-    auto& members = machine_of_it.sensors;
+    auto& machine_of = machines[index(found->second)];
+    sensor.names_regime = machine_of.rule().used() && machine_of.rule().sensor == name;
+    auto& members = machine_of.sensors;
     sensor.place = members.size();
     members.push_back(id);
+    for (const auto place : machine_of.waves) {
+      if (waves[place].wave.profile().speed_sensor == name) sensor.kin.speeds_of.push_back(place);
+    }
     sensors.push_back(std::move(sensor));
     set_key(machine, name);
     sensor_ids.emplace(key, id);
     return id;
+  }
+
+  // Named and measured as its waveform says, where its own profile does not.
+  static Kinship kinship(const DerivedSensor& derived, const std::string& parent,
+                         const Profile& of_parent, const Profile& own) {
+    Kinship kin;
+    const bool same = &of_parent == &own;
+    kin.parent = parent;
+    kin.meaning = derived.meaning;
+    kin.unit = !same && !own.unit.empty() ? own.unit : derived.unit;
+    const auto& label = of_parent.label.empty() ? parent : of_parent.label;
+    kin.label = !same && !own.label.empty() ? own.label : label + ", " + derived.title;
+    return kin;
   }
 
   void set_key(std::string_view machine, std::string_view name) {
@@ -305,14 +419,24 @@ struct Engine::Impl {
   }
 
   void take(const Event& event, Effects& effects) {
-    ++received;
     check(index(event.reading.sensor) < sensors.size(), "a reading names a known sensor");
+    received += event.kind == Event::Kind::block ? event.block->samples.size() : 1;
+    if (event.kind == Event::Kind::block) return take_samples(event, *event.block, effects);
     auto& sensor = sensors[index(event.reading.sensor)];
+    if (sensor.kin.wave) {
+      const auto& [time, value] = event.reading.sample;
+      return take_samples(event, {time, 0, {&value, 1}}, effects);
+    }
     Entry entry{event.reading.sensor, event.position, event.reading.sample, event.arrival};
     if (const auto refusal = refuse(event, sensor)) {
       entry.kind = *refusal == Outcome::late ? Entry::Kind::late : Entry::Kind::ignored;
       entry.outcome = *refusal;
       return enqueue(entry, effects);
+    }
+    // From the first sample on: who is onboarded already depends on how the input is cut.
+    for (const auto place : sensor.kin.speeds_of) {
+      auto& of = waves[place];
+      if (sensors[index(of.sensor)].seen) of.wave.speed.add(entry.sample.time, entry.sample.value);
     }
     if (plan->reorder <= Duration{0}) {
       sensor.seen = true;
@@ -365,6 +489,200 @@ struct Engine::Impl {
     enqueue(entry, effects);
   }
 
+  // --- waveforms: samples become windows, windows become readings of other sensors ---
+
+  // All that came before is judged before, and what follows from these samples at once: so nothing
+  // depends on how they were cut into blocks.
+  void take_samples(const Event& event, const Block& block, Effects& effects) {
+    flush(effects);
+    const auto id = event.reading.sensor;
+    auto& sensor = sensors[index(id)];
+    check(sensor.kin.wave.has_value(), "a block is of a waveform");
+    auto& wave = waves[*sensor.kin.wave].wave;
+    const double rate = wave.rate_for(block.rate_hz);
+    const auto refused = refuse_samples(event, block, sensor, rate);
+    // A sensor that has not said how fast it samples has no windows yet, but is heard.
+    const bool timed = rate > 0;
+    const auto skipped =
+        refused || !timed || wave.continues(block.first, rate, block.samples.size())
+            ? std::size_t{0}
+            : skip_old(block, sensor, rate);
+    Entry sign{id, event.position, {block.first, block.samples.back()}, event.arrival};
+    const bool none = refused || skipped == block.samples.size();
+    sign.kind = none ? Entry::Kind::refused : Entry::Kind::heard;
+    if (refuse_value(sign.sample.value)) sign.sample.value = sensor.last_value;
+    enqueue(sign, effects);
+    flush(effects);
+    if (refused)
+      return count_samples(sensor, block, rate, 0, block.samples.size(), *refused, effects);
+    if (!timed) {
+      sensor.seen = true;
+      sensor.newest = std::max(sensor.newest, block.first);
+      return count_samples(sensor, block, rate, 0, block.samples.size(), Outcome::warming, effects);
+    }
+    for (std::size_t i = 0; i < skipped; ++i) {
+      const auto time = Wave::sample_time(block.first, rate, i);
+      const bool again = event.redelivered || time == sensor.newest;
+      count_samples(sensor, block, rate, i, 1, again ? Outcome::duplicate : Outcome::late, effects);
+    }
+    take_new(event, block, rate, skipped, effects);
+  }
+
+  std::optional<Outcome> refuse_samples(const Event& event, const Block& block,
+                                        const Sensor& sensor, double rate) const {
+    const auto last =
+        rate > 0 ? Wave::sample_time(block.first, rate, block.samples.size() - 1) : block.first;
+    if (last > event.received + plan->future_tolerance) return Outcome::future;
+    if (block.first < event.received - plan->oldest_accepted) return Outcome::too_old;
+    if (rate <= 0 && sensor.seen && block.first <= sensor.newest)
+      return event.redelivered || block.first == sensor.newest ? Outcome::duplicate : Outcome::late;
+    return std::nullopt;
+  }
+
+  // How many samples at the beginning are no newer than what was taken in.
+  static std::size_t skip_old(const Block& block, const Sensor& sensor, double rate) {
+    if (!sensor.seen) return 0;
+    return Wave::first_after(sensor.newest, block.first, rate, block.samples.size());
+  }
+
+  void count_samples(const Sensor& sensor, const Block& block, double rate, std::size_t from,
+                     std::size_t count, Outcome outcome, Effects& effects) {
+    outcomes.add(outcome, count);
+    if (!effects.want_verdicts) return;
+    for (std::size_t i = from; i < from + count; ++i) {
+      const auto time = rate > 0 ? Wave::sample_time(block.first, rate, i) : block.first;
+      const Sample sample{time, block.samples[i]};
+      effects.verdicts.push_back(
+          {waves[*sensor.kin.wave].sensor, sample, outcome, std::nullopt, {}, has_alert(sensor)});
+    }
+  }
+
+  // What may be summed in squares, as single precision, too.
+  static std::optional<Outcome> refuse_value(double value) {
+    constexpr double largest = 1e30;
+    if (std::abs(value) <= largest) return std::nullopt;
+    return std::isfinite(value) ? Outcome::out_of_range : Outcome::not_finite;
+  }
+
+  void take_new(const Event& event, const Block& block, double rate, std::size_t from,
+                Effects& effects) {
+    auto& of = waves[*sensors[index(event.reading.sensor)].kin.wave];
+    auto& sensor = sensors[index(event.reading.sensor)];
+    const auto& samples = block.samples;
+    while (from < samples.size()) {
+      const auto time = Wave::sample_time(block.first, rate, from);
+      if (const auto refused = refuse_value(samples[from])) {
+        count_samples(sensor, block, rate, from, 1, *refused, effects);
+        end_run(of, event, effects);
+        ++from;
+        continue;
+      }
+      if (!of.wave.continues(time, rate, samples.size())) end_run(of, event, effects);
+      const auto good = std::find_if(samples.begin() + static_cast<std::ptrdiff_t>(from),
+                                     samples.end(), [](double x) { return !!refuse_value(x); });
+      const auto end = static_cast<std::size_t>(good - samples.begin());
+      while (from < end) {
+        const auto taken = of.wave.take(samples.subspan(from, end - from),
+                                        Wave::sample_time(block.first, rate, from), rate);
+        count_samples(sensor, block, rate, from, taken.count, Outcome::learned, effects);
+        learn_samples(sensor, of, samples.subspan(from, taken.count), taken, event.position,
+                      effects);
+        from += taken.count;
+        if (!taken.full) continue;
+        tell(of, of.wave.window(), event, effects);
+        of.wave.next_window();
+      }
+    }
+  }
+
+  void learn_samples(Sensor& sensor, WaveOf& of, std::span<const double> samples,
+                     const Wave::Taken& taken, Position position, Effects& effects) {
+    sensor.seen = true;
+    sensor.warming = false;
+    sensor.newest = taken.last;
+    sensor.last_value = samples.back();
+    sensor.taught += samples.size();
+    auto& minute = of.wave.minute;
+    const auto start = minute_of(taken.first);
+    if (minute.count > 0 && minute.start != start) close_wave_minute(of, position, effects);
+    if (minute.count == 0) minute.start = start;
+    minute.add(samples);
+  }
+
+  static void close_wave_minute(WaveOf& of, Position position, Effects& effects) {
+    auto summary = of.wave.minute.summary();
+    summary.sensor = of.sensor;
+    summary.position = position;
+    effects.summaries.push_back(summary);
+    of.wave.minute.count = 0;
+  }
+
+  void end_run(WaveOf& of, const Event& event, Effects& effects) {
+    if (const auto cut = of.wave.end_run()) tell(of, *cut, event, effects);
+  }
+
+  // A window's features become readings of their own sensors.
+  void tell(WaveOf& of, const Window& window, const Event& event, Effects& effects) {
+    auto& wave = of.wave;
+    const auto& profile = wave.profile();
+    const double fixed = profile.speed_ratio * profile.speed_rpm.value_or(0) / 60;
+    detectors::ShaftSpeed speed;
+    if (!profile.speed_sensor.empty())
+      speed.hz = wave.speed.between(window.begin, window.end, profile.speed_ratio);
+    if (speed.hz.empty() && fixed > 0) speed.hz = {&fixed, 1};
+    analyser.analyse(wave.parameters(), window.samples, wave.rate_hz(), speed, window_features);
+    const bool clipped = profile.full_scale
+                             ? detectors::reaches(window.samples, *profile.full_scale)
+                             : detectors::is_clipped(window.samples);
+    ++(window.cut ? wave.counts.cut : clipped ? wave.counts.clipped : wave.counts.whole);
+    for (std::size_t i = 0; i < of.features.size(); ++i) {
+      const auto value = value_of(window_features, of.features[i]);
+      if (!value || !std::isfinite(*value)) continue;
+      Entry entry{of.told_by[i], event.position, {window.end, *value}, event.arrival};
+      if (window.cut) entry.kind = Entry::Kind::cut;
+      entry.quality = (window.cut ? quality_cut : 0U) | (clipped ? quality_clipped : 0U);
+      ++received;
+      auto& teller = sensors[index(entry.sensor)];
+      teller.seen = true;
+      teller.newest = window.end;
+      enqueue(entry, effects);
+    }
+    flush(effects);
+  }
+
+  static std::optional<double> value_of(const detectors::WaveformFeatures& from,
+                                        const DerivedSensor& what) {
+    switch (what.feature) {
+      case WaveFeature::rms:
+        return from.rms;
+      case WaveFeature::peak:
+        return from.peak;
+      case WaveFeature::peak_to_peak:
+        return from.peak_to_peak;
+      case WaveFeature::crest:
+        return from.crest;
+      case WaveFeature::kurtosis:
+        return from.kurtosis;
+      case WaveFeature::skewness:
+        return from.skewness;
+      case WaveFeature::velocity:
+        return from.velocity;
+      case WaveFeature::bands:
+        return what.band < from.bands.size() ? from.bands[what.band] : std::nullopt;
+      case WaveFeature::bpfo:
+        return from.outer;
+      case WaveFeature::bpfi:
+        return from.inner;
+      case WaveFeature::bsf:
+        return from.ball;
+      case WaveFeature::ftf:
+        return from.cage;
+      case WaveFeature::count_:
+        break;
+    }
+    return std::nullopt;
+  }
+
   // --- a round: score all, then decide in input order, then learn all ---
 
   void flush(Effects& effects) {
@@ -387,7 +705,7 @@ struct Engine::Impl {
       return {entry.sample.time, entry.measure->from(entry.sample.value)};
     if (!hears_arrivals(type)) return entry.sample;
     // The value of an ignored reading may be no number at all.
-    const bool ignored = entry.kind == Entry::Kind::ignored;
+    const bool ignored = entry.kind == Entry::Kind::ignored || entry.kind == Entry::Kind::refused;
     return {entry.arrival, ignored ? sensor.last_value : entry.sample.value};
   }
   // Is the entry handed to the detector?
@@ -517,7 +835,10 @@ struct Engine::Impl {
       sensor.recent.add(entry.sample);
       sensor.last_value = entry.sample.value;
     }
-    const auto opinion = opinion_of(i);
+    auto opinion = opinion_of(i);
+    // What is too high clipped is too high indeed; what is normal clipped may not be.
+    const bool clipped = (entry.quality & quality_clipped) != 0;
+    opinion.suspicious |= clipped;
     const bool faulty = judge_all(i, effects);
     const auto worth_now = faulty               ? Worth::faulty
                            : opinion.suspicious ? Worth::suspicious
@@ -525,7 +846,7 @@ struct Engine::Impl {
     Outcome outcome = entry.outcome;
     if (is_scored(entry)) {
       auto& frames = machines[index(sensor.machine)].whole.frames;
-      if (faulty) {
+      if (faulty || clipped) {
         frames.distrust(sensor.place);
       } else if (!sensor.names_regime && entry.regime != regime_transition) {
         frames.take(sensor.place, entry.sample);
@@ -540,9 +861,13 @@ struct Engine::Impl {
       add_to_minute(sensor, entry, outcome, effects);
     } else if (entry.kind == Entry::Kind::late) {
       summarise_late(entry, effects);
+    } else if (entry.kind == Entry::Kind::cut) {
+      outcome = Outcome::faulty;
+      machines[index(sensor.machine)].whole.frames.distrust(sensor.place);
+      add_to_minute(sensor, entry, Outcome::learned, effects);
     }
     if (worth_now == Worth::normal) count_lesson(sensor, entry);
-    if (entry.kind != Entry::Kind::waiting) {
+    if (is_counted(entry)) {
       outcomes.add(outcome);
       if (effects.want_verdicts) {
         effects.verdicts.push_back({entry.sensor, entry.sample, outcome, opinion.combined,
@@ -783,7 +1108,13 @@ struct Engine::Impl {
   // Readings that were taken in, and no others: what the source sends again after a crash would
   // else be counted twice by detectors that hear every arrival.
   static bool is_lesson(const Entry& entry) {
-    return is_scored(entry) || entry.kind == Entry::Kind::waiting;
+    return is_scored(entry) || entry.kind == Entry::Kind::waiting ||
+           entry.kind == Entry::Kind::heard;
+  }
+  // Here and now: what waits is counted later, samples of a waveform were before.
+  static bool is_counted(const Entry& entry) {
+    return entry.kind != Entry::Kind::waiting && entry.kind != Entry::Kind::heard &&
+           entry.kind != Entry::Kind::refused;
   }
 
   void count_lesson(Sensor& sensor, const Entry& entry) const {
@@ -942,7 +1273,7 @@ struct Engine::Impl {
                     Position position) const {
     const auto& machine = machines[index(sensor.machine)];
     auto alert = alert_of(machine, sensor.name, alarm, event, time, position);
-    alert.unit = sensor.profile->unit;
+    alert.unit = sensor.unit();
     alert.advice = sensor.profile->advice;
     alert.value = sensor.last_value;
     alert.detector = detector;
@@ -977,9 +1308,9 @@ struct Engine::Impl {
   }
 
   // What a mechanic calls the sensor or the machine.
-  static std::string_view label_of(const auto& who) {
-    return who.profile->label.empty() ? std::string_view{who.name}
-                                      : std::string_view{who.profile->label};
+  static std::string_view label_of(const Sensor& sensor) { return sensor.label(); }
+  static std::string_view label_of(const Machine& machine) {
+    return machine.profile->label.empty() ? machine.name : machine.profile->label;
   }
 
   // --- summaries ---
@@ -994,6 +1325,7 @@ struct Engine::Impl {
       sensor.open.minute = start;
     }
     sensor.open.add(entry.sample.value);
+    sensor.open.quality |= entry.quality;
     if (outcome == Outcome::held) sensor.open.quality |= quality_suspicious;
     if (outcome == Outcome::warming) sensor.open.quality |= quality_warming;
     const bool alerted =
@@ -1037,6 +1369,11 @@ struct Engine::Impl {
       const bool over =
           sensor.open.count > 0 && event.arrival - sensor.last_arrival > minute_patience;
       if (over) close_minute(sensor, event.position, effects);
+      if (sensor.kin.wave) {
+        auto& of = waves[*sensor.kin.wave];
+        if (of.wave.minute.count > 0 && event.arrival - sensor.last_arrival > minute_patience)
+          close_wave_minute(of, event.position, effects);
+      }
       close_leftovers(sensor, event.position, effects);
     });
     for (auto& machine : machines) {
@@ -1098,7 +1435,7 @@ struct Engine::Impl {
     const auto& concerned = machines[index(event.machine)].sensors;
     const auto each = [&](auto&& visit) {
       for (const auto id : concerned) {
-        if (event.sensor.value_or(id) == id) visit(id);
+        if (event.sensor.value_or(id) == id || tells_of(id, *event.sensor)) visit(id);
       }
     };
     // What came before the operation counts before it: nothing of the old machine is to teach the
@@ -1109,6 +1446,12 @@ struct Engine::Impl {
     flush(effects);
     each([&](SensorId id) { renew(sensors[index(id)], event, effects); });
     if (!event.sensor) renew_whole(machines[index(event.machine)], event, effects);
+  }
+
+  // Is it made of the windows of that waveform?
+  bool tells_of(SensorId id, SensorId waveform) const {
+    const auto& wave = sensors[index(waveform)];
+    return wave.kin.wave && sensors[index(id)].kin.parent == wave.name;
   }
 
   void renew(Sensor& sensor, const Event& event, Effects& effects) {
@@ -1170,7 +1513,12 @@ struct Engine::Impl {
     saved.name = machine.name;
     for (const auto id : machine.sensors) {
       const auto& sensor = sensors[index(id)];
-      SavedSensor out{sensor, {}};
+      SavedSensor out{sensor, {}, 0, {}};
+      if (sensor.kin.wave) {
+        const auto& wave = waves[*sensor.kin.wave].wave;
+        out.wave_fingerprint = wave.fingerprint();
+        Writer{out.wave}(wave);
+      }
       out.sensor.open.sensor = SensorId{};  // dense ids belong to this process, not to the state
       for (const auto& watch : sensor.watches) {
         const auto& type = types[watch.type];
@@ -1218,7 +1566,11 @@ struct Engine::Impl {
       return RestoreResult::damaged;
     const bool same_regimes =
         saved.rule == rule_fingerprint(machine_profile_for(*plan, saved.name).regime);
+    const auto first = sensors.size();
     for (auto& sensor : saved.sensors) adopt(saved.name, sensor, same_regimes);
+    // After all sensors of the machine: those that windows tell of are known then.
+    for (std::size_t i = 0; i < saved.sensors.size(); ++i)
+      adopt_wave(static_cast<SensorId>(first + i), saved.sensors[i]);
     if (const auto found = machine_ids.find(saved.name); found != machine_ids.end())
       adopt(machines[index(found->second)], saved);
     return RestoreResult::ok;
@@ -1247,8 +1599,16 @@ struct Engine::Impl {
 
   // Under other regimes, values are measured otherwise: what was learned of them does not hold.
   void adopt(const std::string& machine, SavedSensor& saved, bool same_regimes) {
-    const auto id = add_sensor(machine, saved.sensor.name);
+    const auto parent = saved.sensor.kin.parent;
+    const auto derived =
+        parent.empty() ? std::nullopt : derived_of(machine, parent, saved.sensor.name);
+    const auto id = add_one(machine, saved.sensor.name, derived ? &*derived : nullptr, parent);
     auto& sensor = sensors[index(id)];
+    // Of a waveform that tells of other things now: nothing comes any more, so nobody waits for it.
+    if (!parent.empty() && !derived) sensor.watches.clear();
+    const bool same = parent.empty() || (derived && derived->meaning == saved.sensor.kin.meaning);
+    if (!parent.empty()) sensor.kin.parent = parent;
+    saved.sensor.kin = std::move(sensor.kin);
     saved.sensor.machine = sensor.machine;
     saved.sensor.place = sensor.place;
     saved.sensor.names_regime = sensor.names_regime;
@@ -1257,10 +1617,25 @@ struct Engine::Impl {
     saved.sensor.watches = std::move(sensor.watches);
     sensor = std::move(saved.sensor);
     sensor.open.sensor = id;
-    for (auto& detector : saved.detectors) adopt(sensor, detector, same_regimes);
+    for (auto& detector : saved.detectors) adopt(sensor, detector, same, same_regimes);
   }
 
-  void adopt(Sensor& sensor, SavedDetector& saved, bool same_regimes) {
+  void adopt_wave(SensorId id, const SavedSensor& saved) {
+    attach_wave(id);
+    const auto place = sensors[index(id)].kin.wave;
+    if (!place) return;
+    auto& of = waves[*place];
+    if (saved.wave.empty() || saved.wave_fingerprint != of.wave.fingerprint()) return;
+    Wave wave = of.wave;
+    Reader reader{saved.wave};
+    reader(wave);
+    const bool whole = reader.ok() && reader.at_end();
+    if (whole) of.wave = std::move(wave);
+    unreadable_states += !whole;
+  }
+
+  // `same_values`: what the sensor says means what it meant.
+  void adopt(Sensor& sensor, SavedDetector& saved, bool same_values, bool same_regimes) {
     const auto type = find_type(saved.name);
     const auto watch = std::find_if(sensor.watches.begin(), sensor.watches.end(),
                                     [&](const Watch& w) { return w.type == type; });
@@ -1272,7 +1647,7 @@ struct Engine::Impl {
     watch->alarm = saved.alarm;
     watch->baseline = saved.baseline;
     auto& column = *columns[type];
-    const bool same = saved.version == types[type].state_version &&
+    const bool same = same_values && saved.version == types[type].state_version &&
                       saved.fingerprint == column.fingerprint(watch->slot) &&
                       (same_regimes || !goes_by_regime(types[type]));
     const bool kept = same && column.restore(watch->slot, saved.state);
@@ -1292,21 +1667,36 @@ std::optional<SensorId> Engine::sensor(std::string_view machine, std::string_vie
                                        Outcome& refused) {
   auto& m = *impl_;
   m.set_key(machine, sensor);
-  if (const auto it = m.sensor_ids.find(m.key); it != m.sensor_ids.end()) return it->second;
+  if (const auto it = m.sensor_ids.find(m.key); it != m.sensor_ids.end()) {
+    // What windows tell comes from nowhere else.
+    if (m.sensors[index(it->second)].kin.parent.empty()) return it->second;
+    refused = Outcome::bad_name;
+    return std::nullopt;
+  }
   if (!good_name(machine) || !good_name(sensor) || sensor == whole_machine) {
     refused = Outcome::bad_name;
     return std::nullopt;
   }
-  if (m.sensors.size() >= m.plan->max_sensors) {
+  if (m.sensors.size() + m.derived_from(machine, sensor) >= m.plan->max_sensors) {
     refused = Outcome::sensor_limit;
     return std::nullopt;
   }
   return m.add_sensor(machine, sensor);
 }
 
-void Engine::refuse(Outcome why) noexcept {
-  ++impl_->received;
-  impl_->outcomes.add(why);
+void Engine::refuse(Outcome why, std::uint64_t readings) noexcept {
+  impl_->received += readings;
+  impl_->outcomes.add(why, readings);
+}
+
+bool Engine::is_waveform(SensorId id) const {
+  return impl_->sensors[index(id)].kin.wave.has_value();
+}
+
+WindowCounts Engine::windows() const {
+  WindowCounts sum;
+  for (const auto& of : impl_->waves) sum.merge(of.wave.counts);
+  return sum;
 }
 
 std::optional<MachineId> Engine::find_machine(std::string_view machine) const {
@@ -1323,7 +1713,7 @@ std::optional<SensorId> Engine::find_sensor(std::string_view machine,
 
 void Engine::step(std::span<const Event> events, Effects& effects) {
   for (const auto& event : events) {
-    if (event.kind == Event::Kind::reading) {
+    if (event.kind == Event::Kind::reading || event.kind == Event::Kind::block) {
       impl_->take(event, effects);
       continue;
     }
@@ -1347,7 +1737,7 @@ SensorInfo Engine::info(SensorId id) const {
   const auto& sensor = impl_->sensors[index(id)];
   return {impl_->machines[index(sensor.machine)].name,
           sensor.name,
-          sensor.profile->unit,
+          sensor.unit(),
           sensor.taught,
           sensor.warming,
           sensor.newest};

@@ -25,16 +25,25 @@
 #include "detectors/detector.h"
 #include "engine/plan.h"
 #include "engine/regime.h"
+#include "engine/wave.h"
 
 namespace millwright::engine {
+
+// Samples at even steps of time, of one sensor whose profile has a waveform.
+struct Block {
+  Timestamp first;     // of the first sample
+  double rate_hz = 0;  // 0: not said, the profile knows
+  std::span<const double> samples;
+};
 
 // One thing that happens to the engine, in journal order.
 struct Event {
   enum class Kind : std::uint8_t {
     reading,
     tick,
-    serviced,   // a person says that the machine was serviced: what it was like no longer counts
-    rebaseline  // a person asks for a new baseline
+    serviced,    // a person says that the machine was serviced: what it was like no longer counts
+    rebaseline,  // a person asks for a new baseline
+    block        // many readings at once: `reading` says of which sensor, `block` the rest
   };
   Kind kind = Kind::reading;
   Position position = 0;  // of the journal record it came from; never falls
@@ -47,6 +56,7 @@ struct Event {
   bool redelivered = false;
   MachineId machine{};               // kinds serviced and rebaseline
   std::optional<SensorId> sensor{};  // this one of its sensors; nothing: all of them
+  const Block* block = nullptr;      // kind block; borrowed until it is stepped
 };
 
 // One reading's combined outcome: for `replay --scores`.
@@ -137,7 +147,9 @@ class Engine {
   // it is counted.
   std::optional<SensorId> sensor(std::string_view machine, std::string_view sensor,
                                  Outcome& refused);
-  void refuse(Outcome why) noexcept;
+  void refuse(Outcome why, std::uint64_t readings = 1) noexcept;
+  // Is it watched by windows of its samples? Only such a sensor takes blocks.
+  bool is_waveform(SensorId id) const;
   // Who is known; these onboard nobody.
   std::optional<MachineId> find_machine(std::string_view machine) const;
   std::optional<SensorId> find_sensor(std::string_view machine, std::string_view sensor) const;
@@ -154,11 +166,13 @@ class Engine {
   // The regimes that the machine has been in so far.
   std::vector<RegimeInfo> regimes(MachineId id) const;
   std::uint64_t received() const;  // readings handed in, refused ones included
-  const Counters<Outcome>& outcomes()
-      const;                      // sums up to received(), less those held in the reorder buffer
+  // Sums up to received(), less those held in the reorder buffer. What windows of a waveform say
+  // are readings too, on top of its samples.
+  const Counters<Outcome>& outcomes() const;
   std::uint64_t pending() const;  // readings in reorder buffers
   std::size_t active_alerts() const;
-  std::size_t warming() const;  // sensors still warming up
+  std::size_t warming() const;   // sensors still warming up
+  WindowCounts windows() const;  // of all waveforms
 
   // One machine's whole state (docs/formats/state.md). Restoring it into an engine that does not
   // have the machine yet continues exactly; under another plan, every detector whose parameters did

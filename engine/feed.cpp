@@ -2,11 +2,14 @@
 
 #include <algorithm>
 
+#include "core/check.h"
+
 namespace millwright::engine {
 namespace {
 
 constexpr std::int64_t tick_us = 1'000'000;
 constexpr std::int64_t most_ticks = 16;  // over one silence, however long
+constexpr std::size_t kept_blocks = 64;  // of memory, between steps
 
 }  // namespace
 
@@ -45,6 +48,41 @@ void Feed::advance_regime(const Engine& engine, MachineId machine) {
   std::rotate(place, newest, events_.end());
 }
 
+std::optional<Outcome> Feed::block(Engine& engine, std::string_view machine,
+                                   std::string_view sensor, const Block& block, Position position,
+                                   Timestamp received, Timestamp arrival, bool redelivered) {
+  const auto& samples = block.samples;
+  if (samples.empty()) return std::nullopt;
+  Outcome refused{};
+  const auto id = engine.sensor(machine, sensor, refused);
+  if (!id) {
+    engine.refuse(refused, samples.size());
+    return refused;
+  }
+  if (!engine.is_waveform(*id)) {
+    check(block.rate_hz > 0 || samples.size() == 1, "times of several samples need a rate");
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+      const Sample sample{Wave::sample_time(block.first, block.rate_hz, i), samples[i]};
+      reading(engine, machine, sensor, sample, position, received, arrival, redelivered);
+    }
+    return std::nullopt;
+  }
+  if (clock_ == Clock::event) {
+    const auto last = Wave::sample_time(block.first, block.rate_hz, samples.size() - 1);
+    follow(block.rate_hz > 0 ? last : block.first, position);
+    received = arrival = *now_;
+  }
+  if (stored_ == blocks_.size()) blocks_.push_back(std::make_unique<Stored>());
+  auto& stored = *blocks_[stored_++];
+  stored.samples.assign(samples.begin(), samples.end());
+  stored.block = {block.first, block.rate_hz, stored.samples};
+  samples_ += samples.size();
+  Event event{Event::Kind::block, position, received, arrival, {*id, {}}, redelivered};
+  event.block = &stored.block;
+  events_.push_back(event);
+  return std::nullopt;
+}
+
 void Feed::tick(Position position, Timestamp received, Timestamp arrival) {
   if (clock_ == Clock::given)
     events_.push_back({Event::Kind::tick, position, received, arrival, {}, false});
@@ -64,6 +102,8 @@ bool Feed::renew(const Engine& engine, Event::Kind kind, std::string_view machin
 void Feed::step(Engine& engine, Effects& effects) {
   engine.step(events_, effects);
   events_.clear();
+  if (blocks_.size() > kept_blocks) blocks_.resize(kept_blocks);
+  stored_ = samples_ = 0;
 }
 
 // Ticks on whole seconds between the old now and `time`, thinned out over long silences.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,12 @@ class Feed {
   std::optional<Outcome> reading(Engine& engine, std::string_view machine, std::string_view sensor,
                                  const Sample& sample, Position position, Timestamp received,
                                  Timestamp arrival, bool redelivered = false);
+  // Many readings of one sensor at even steps of time; the samples are copied. Of a sensor without
+  // windows each is a reading as above. What a sensor that cannot be onboarded was refused for is
+  // returned, and each sample is counted as refused.
+  std::optional<Outcome> block(Engine& engine, std::string_view machine, std::string_view sensor,
+                               const Block& block, Position position, Timestamp received,
+                               Timestamp arrival, bool redelivered = false);
   // Time has passed; ignored with Clock::event.
   void tick(Position position, Timestamp received, Timestamp arrival);
 
@@ -40,7 +47,8 @@ class Feed {
   // Steps the engine over what was fed and forgets it.
   void step(Engine& engine, Effects& effects);
 
-  std::size_t size() const { return events_.size(); }
+  // Readings and ticks that wait for `step`.
+  std::size_t size() const { return events_.size() + samples_; }
 
   static void fields(auto& io, auto& feed) { io(feed.now_); }  // between steps
 
@@ -50,7 +58,15 @@ class Feed {
 
   Clock clock_;
   std::optional<Timestamp> now_;  // Clock::event: the newest event time
+  // Blocks stay where they are until they are stepped: events point to them.
+  struct Stored {
+    Block block;
+    std::vector<double> samples;
+  };
+
   std::vector<Event> events_;
+  std::vector<std::unique_ptr<Stored>> blocks_;  // the first `stored_` are in use
+  std::size_t stored_ = 0, samples_ = 0;
 };
 
 }  // namespace millwright::engine

@@ -9,6 +9,7 @@
 
 #include "core/parameters.h"
 #include "core/time.h"
+#include "engine/wave_profile.h"
 
 namespace millwright::engine {
 
@@ -37,6 +38,7 @@ struct Profile {
   std::string label;  // what a mechanic calls it ("Joint 3 temperature"); empty: the sensor's name
   std::vector<DetectorChoice> detectors;
   AlarmRule alarm;
+  std::optional<Waveform> waveform;  // its samples are watched by what windows of them say
   friend bool operator==(const Profile&, const Profile&) = default;
 };
 

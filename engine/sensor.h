@@ -14,6 +14,7 @@
 #include "engine/alarm.h"
 #include "engine/plan.h"
 #include "engine/regime.h"
+#include "engine/wave.h"
 
 namespace millwright::engine {
 
@@ -76,6 +77,15 @@ struct Waiting {
   static void fields(auto& io, auto& w) { io(w.sample.time, w.sample.value, w.arrival); }
 };
 
+// How a sensor hangs together with waveforms; follows from the plan, but for `parent`.
+struct Kinship {
+  std::string unit, label;             // where they are not those of the profile
+  std::string parent;                  // the waveform whose windows it tells of; empty: none
+  std::uint64_t meaning = 0;           // with a parent: see DerivedSensor
+  std::optional<std::size_t> wave;     // it is a waveform
+  std::vector<std::size_t> speeds_of;  // waveforms whose shaft's speed it says
+};
+
 struct Sensor {
   MachineId machine{};
   std::string name;
@@ -97,7 +107,17 @@ struct Sensor {
   RegimeId regime = no_regime;   // of the newest reading
   std::size_t place = 0;         // not state: among its machine's sensors
   bool names_regime = false;     // not state: its values tell what the machine does
+  Kinship kin;                   // not state
   std::uint64_t round = 0;       // not state: the round that holds a reading of this sensor
+
+  std::string_view unit() const { return parent_or(kin.unit, profile->unit); }
+  // What a mechanic calls it.
+  std::string_view label() const {
+    return parent_or(kin.label, profile->label.empty() ? name : profile->label);
+  }
+  std::string_view parent_or(std::string_view own, std::string_view of_profile) const {
+    return kin.parent.empty() ? of_profile : own;
+  }
 
   static void fields(auto& io, auto& s) {
     io(s.seen, s.warming, s.taught, s.newest, s.last_arrival, s.last_value, s.open, s.recent,

@@ -131,10 +131,13 @@ Decoder& Decoder::operator=(Decoder&&) noexcept = default;
 void Decoder::decode(const Message& message, DecodeResult& result) {
   result.input = 0;
   result.readings.clear();
+  result.blocks.clear();
+  result.samples.clear();
   result.rejected.clear();
   result.reject = impl_->decode(message, result);
   if (result.reject == Reject::none) return;
   result.readings.clear();
+  result.blocks.clear();
   // What was noted on the way says where the reason lies, or has nothing to do with it.
   const bool explains =
       std::any_of(result.rejected.begin(), result.rejected.end(),

@@ -31,6 +31,15 @@ struct Decoded {
   double value = 0;
 };
 
+// Readings of one sensor at even steps of time, as one; lifetime as of Decoded.
+struct DecodedBlock {
+  std::string_view machine, sensor;
+  Timestamp first;
+  double rate_hz = 0;                // more than 0 where there are several samples
+  std::size_t begin = 0, count = 0;  // of DecodeResult::samples
+  std::size_t after = 0;             // so many of the readings stand before it
+};
+
 struct Rejected {
   Reject reason{};
   std::string where;  // JSON pointer or a few words; empty when the reason says it all
@@ -40,6 +49,9 @@ struct DecodeResult {
   std::size_t input = 0;         // index of the input that took it
   Reject reject = Reject::none;  // the whole message was refused
   std::vector<Decoded> readings;
+  bool want_blocks = false;  // asked for: what comes packed is in `blocks`, and not in `readings`
+  std::vector<DecodedBlock> blocks;
+  std::vector<double> samples;
   std::vector<Rejected>
       rejected;  // fields that yielded no reading while others did; with `reject` set they only say
                  // where its reason lies, and are not counted on top of it

@@ -554,7 +554,7 @@ Reject JsonReader::refuse_name(Reject reason, Scope scope) {
 }
 
 Reject JsonReader::verdict() const {
-  if (!result_->readings.empty()) return Reject::none;
+  if (!result_->readings.empty() || !result_->blocks.empty()) return Reject::none;
   if (!result_->rejected.empty()) return result_->rejected.front().reason;
   return nulls_ == 0 ? Reject::missing_value : Reject::none;
 }

@@ -1,6 +1,7 @@
 // The formats `packed_json` and `packed_binary`: many samples of one sensor in one message, as
 // vibration and current waveforms come. Sample i is at t0 + i / rate, worked out from i each time,
 // so that nothing adds up.
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -74,6 +75,7 @@ class BlockClock {
   Reject set(std::optional<Timestamp> t0, std::optional<double> rate_hz, std::size_t count,
              Timestamp received) {
     constexpr double longest = 3.2e15;  // microseconds: a hundred years
+    said_hz_ = rate_hz && *rate_hz > 0 && std::isfinite(*rate_hz) ? *rate_hz : 0;
     if (count > 1) {
       if (!rate_hz) return Reject::missing_time;
       rate_hz_ = *rate_hz;
@@ -84,13 +86,15 @@ class BlockClock {
     return Reject::none;
   }
   Timestamp at(std::size_t i) const { return t0_ + offset(i); }
+  // As said; 0: nothing was, or nothing sensible, and there is one sample.
+  double rate_hz() const { return said_hz_; }
 
  private:
   double exact(std::size_t i) const { return static_cast<double>(i) * 1e6 / rate_hz_; }
   Duration offset(std::size_t i) const { return Duration{std::llround(exact(i))}; }
 
   Timestamp t0_;
-  double rate_hz_ = 1;
+  double rate_hz_ = 1, said_hz_ = 0;
 };
 
 class PackedJson final : public Format, private JsonReader::Receiver {
@@ -307,6 +311,19 @@ class PackedJson final : public Format, private JsonReader::Receiver {
         return Reject::none;
       }
     }
+    const auto all_timed_by_clock = [&] {
+      return std::none_of(samples_.begin() + static_cast<std::ptrdiff_t>(block.begin),
+                          samples_.begin() + static_cast<std::ptrdiff_t>(block.end),
+                          [](const PackedSample& sample) { return sample.time.has_value(); });
+    };
+    const std::size_t size = block.end - block.begin;
+    if (result.want_blocks && size == block.count && all_timed_by_clock()) {
+      result.blocks.push_back({reading.machine, reading.sensor, clock.at(0), clock.rate_hz(),
+                               result.samples.size(), size, result.readings.size()});
+      for (std::size_t i = block.begin; i < block.end; ++i)
+        result.samples.push_back(samples_[i].value);
+      return Reject::none;
+    }
     for (std::size_t i = block.begin; i < block.end; ++i) {
       reading.value = samples_[i].value;
       reading.time = samples_[i].time ? *samples_[i].time : clock.at(samples_[i].position);
@@ -361,11 +378,21 @@ class PackedBinary final : public Format {
       result.rejected.push_back({reason, "rate_hz"});
       return reason;
     }
+    const auto value_at = [&](std::size_t i) {
+      const auto raw = std::bit_cast<Raw>(little_endian<Bits>(payload.data() + i * sizeof(Raw)));
+      return static_cast<double>(raw) * properties.scale + properties.offset;
+    };
+    if (result.want_blocks && count > 0) {
+      result.blocks.push_back(
+          {topic.machine, topic.sensor, clock.at(0), clock.rate_hz(), 0, count, 0});
+      result.samples.resize(count);
+      for (std::size_t i = 0; i < count; ++i) result.samples[i] = value_at(i);
+      return Reject::none;
+    }
     result.readings.reserve(count);
     Decoded reading{topic.machine, topic.sensor, {}, 0};
     for (std::size_t i = 0; i < count; ++i) {
-      const auto raw = std::bit_cast<Raw>(little_endian<Bits>(payload.data() + i * sizeof(Raw)));
-      reading.value = static_cast<double>(raw) * properties.scale + properties.offset;
+      reading.value = value_at(i);
       reading.time = clock.at(i);
       result.readings.push_back(reading);
     }

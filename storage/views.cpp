@@ -31,7 +31,8 @@ FROM (
   SELECT t, sensor_id, sum(n) AS n, gm AS mean,
          sum(m2 + n * (mean - gm) * (mean - gm)) AS m2,
          min(min) AS min, max(max) AS max, first_value AS first, last_value AS last,
-         max(quality & 1) | max(quality & 2) | max(quality & 4) | max(quality & 8) AS quality
+         max(quality & 1) | max(quality & 2) | max(quality & 4) | max(quality & 8) |
+         max(quality & 16) | max(quality & 32) AS quality
   FROM (
     SELECT hour_start AS t, sensor_id, n, mean, m2, min, max, quality,
            sum(n * mean) OVER whole / sum(n) OVER whole AS gm,

@@ -91,6 +91,7 @@ TEST_CASE("the status document says how the daemon is and what it counted") {
   status.machines = 2;
   status.active_alerts = 1;
   status.sensors_learning = 3;
+  status.windows = {5, 2, 1};
   const auto json = nlohmann::json::parse(status_document(status));
   CHECK(json["schema"] == 1);
   CHECK(json["status"] == "online");
@@ -106,6 +107,7 @@ TEST_CASE("the status document says how the daemon is and what it counted") {
   CHECK(json["machines"] == 2);
   CHECK(json["active_alerts"] == 1);
   CHECK(json["sensors_learning"] == 3);
+  CHECK(json["windows"] == nlohmann::json{{"whole", 5}, {"cut", 2}, {"clipped", 1}});
   const auto will = nlohmann::json::parse(status_document({}));
   CHECK(will["status"] == "offline");
   CHECK(will["since"].is_null());

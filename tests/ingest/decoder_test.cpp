@@ -88,19 +88,46 @@ std::string show(double value) {
   return text;
 }
 
-Out decode(Decoder& decoder, std::string_view payload, std::string_view properties = {},
-           std::string_view topic = "t/m1") {
+// Blocks are taken apart again.
+Out decode(Decoder& decoder, const Message& message, bool want_blocks) {
   DecodeResult result;
-  decoder.decode({topic, payload, properties, received, false}, result);
+  result.want_blocks = want_blocks;
+  decoder.decode(message, result);
   Out out;
   out.reject = name_of(result.reject);
-  for (const Decoded& reading : result.readings) {
-    out.readings.push_back(std::string{reading.machine} + "/" + std::string{reading.sensor} + "=" +
-                           show(reading.value));
-    out.times.push_back(reading.time);
+  const auto add = [&](std::string_view machine, std::string_view sensor, Timestamp time,
+                       double value) {
+    out.readings.push_back(std::string{machine} + "/" + std::string{sensor} + "=" + show(value));
+    out.times.push_back(time);
+  };
+  auto block = result.blocks.begin();
+  for (std::size_t i = 0; i <= result.readings.size(); ++i) {
+    for (; block != result.blocks.end() && block->after <= i; ++block) {
+      for (std::size_t k = 0; k < block->count; ++k) {
+        const double us = static_cast<double>(k) * 1e6 / block->rate_hz;
+        const auto time = k == 0 ? block->first : block->first + Duration{std::llround(us)};
+        add(block->machine, block->sensor, time, result.samples[block->begin + k]);
+      }
+    }
+    if (i == result.readings.size()) break;
+    const Decoded& reading = result.readings[i];
+    add(reading.machine, reading.sensor, reading.time, reading.value);
   }
   for (const ingest::Rejected& rejected : result.rejected)
     out.rejected.push_back(std::string{name_of(rejected.reason)} + " " + rejected.where);
+  return out;
+}
+
+// The same comes of it, whether blocks are asked for or not.
+Out decode(Decoder& decoder, std::string_view payload, std::string_view properties = {},
+           std::string_view topic = "t/m1") {
+  const Message message{topic, payload, properties, received, false};
+  const auto blocks = decode(decoder, message, true);
+  auto out = decode(decoder, message, false);
+  CHECK(blocks.readings == out.readings);
+  CHECK(blocks.times == out.times);
+  CHECK(blocks.rejected == out.rejected);
+  CHECK(blocks.reject == out.reject);
   return out;
 }
 
@@ -330,6 +357,40 @@ TEST_CASE("numbers that are not finite are passed on, and the good ones beside t
     CHECK(result.readings[2].value == 2);
     CHECK(result.rejected.empty());
   }
+}
+
+TEST_CASE("samples at even steps are one block where blocks are asked for, others are readings") {
+  const auto blocks_of = [](const InputSettings& settings, std::string_view payload) {
+    Decoder decoder{{settings}, LimitSettings{}};
+    DecodeResult result;
+    result.want_blocks = true;
+    decoder.decode({"t/m1", payload, {}, received, false}, result);
+    return result;
+  };
+  const auto bytes = bytes_of<std::int16_t>({1, -2, 3});
+  const auto binary = blocks_of(binary_input(SampleType::int16), bytes);
+  CHECK(binary.readings.empty());
+  REQUIRE(binary.blocks.size() == 1);
+  CHECK(binary.blocks[0].rate_hz == 1000);
+  CHECK(binary.blocks[0].first == received - std::chrono::milliseconds{2});
+  CHECK(binary.samples == std::vector<double>{1, -2, 3});
+
+  const auto packed = packed_input("");
+  const auto json =
+      blocks_of(packed, R"({"t0":"2024-11-22T04:33:20Z","rate_hz":4,"values":[1,2,3]})");
+  CHECK(json.readings.empty());
+  REQUIRE(json.blocks.size() == 1);
+  CHECK(json.blocks[0].rate_hz == 4);
+  CHECK(json.samples == std::vector<double>{1, 2, 3});
+  // With a hole, and with times of their own, they are not.
+  const auto hole =
+      blocks_of(packed, R"({"t0":"2024-11-22T04:33:20Z","rate_hz":4,"values":[1,null,3]})");
+  CHECK(hole.blocks.empty());
+  CHECK(hole.readings.size() == 2);
+  const auto pairs =
+      blocks_of(packed, R"([["2024-11-22T04:33:20Z",1],["2024-11-22T04:33:21Z",2]])");
+  CHECK(pairs.blocks.empty());
+  CHECK(pairs.readings.size() == 2);
 }
 
 TEST_CASE("an element with a bad time or name is refused alone") {
