@@ -146,6 +146,8 @@ class Column {
   // A new baseline, after a service or by a person's will.
   virtual void renew(Slot slot) = 0;
   virtual std::uint64_t fingerprint(Slot slot) const = 0;
+  // Another value of the alarm parameter, where the detector has one; what was learned stays.
+  virtual void retune(Slot slot, double limit) = 0;
 };
 
 // A detector without its type: what the engine, the config parser, the schema and the docs need to
@@ -218,17 +220,7 @@ template <Detector D>
 class ColumnOf final : public Column {
  public:
   Slot add(const ParameterValues& values) override {
-    const auto params = apply_parameters<typename D::Params>(values);
-    const auto key = fingerprint_of(params, D::name, D::state_version);
-    std::uint32_t set = 0;
-    while (set < keys_.size() && keys_[set] != key) ++set;
-    if (set == keys_.size()) {
-      keys_.push_back(key);
-      fingerprints_.push_back(
-          fingerprint_of(params, D::name, D::state_version, alarm_parameter_of<D>()));
-      params_.push_back(params);
-    }
-    sets_.push_back(set);
+    sets_.push_back(set_of(apply_parameters<typename D::Params>(values)));
     states_.emplace_back();
     return static_cast<Slot>(states_.size() - 1);
   }
@@ -309,8 +301,40 @@ class ColumnOf final : public Column {
     }
   }
   std::uint64_t fingerprint(Slot slot) const override { return fingerprints_[sets_[slot]]; }
+  void retune(Slot slot, double limit) override {
+    if constexpr (!alarm_parameter_of<D>().empty()) {
+      auto params = params_[sets_[slot]];
+      SetAlarm visit{limit};
+      D::Params::describe(visit, params);
+      sets_[slot] = set_of(params);
+      notes_.clear();
+    }
+  }
 
  private:
+  struct SetAlarm {
+    double limit;
+    void operator()(std::string_view name, std::string_view, Range, std::string_view, auto& v) {
+      if constexpr (std::is_same_v<std::remove_reference_t<decltype(v)>, double>) {
+        if (name == alarm_parameter_of<D>()) v = limit;
+      }
+    }
+  };
+
+  // The place of these parameters among the sets.
+  std::uint32_t set_of(const typename D::Params& params) {
+    const auto key = fingerprint_of(params, D::name, D::state_version);
+    std::uint32_t set = 0;
+    while (set < keys_.size() && keys_[set] != key) ++set;
+    if (set == keys_.size()) {
+      keys_.push_back(key);
+      fingerprints_.push_back(
+          fingerprint_of(params, D::name, D::state_version, alarm_parameter_of<D>()));
+      params_.push_back(params);
+    }
+    return set;
+  }
+
   // Small states some way ahead; of large ones all lines of the next, which take as long to come as
   // one takes to work out.
   void prefetch(std::span<const Item> items, std::size_t i) const {

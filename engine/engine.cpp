@@ -81,6 +81,7 @@ struct Entry {
   Outcome outcome = Outcome::learned;
   RegimeId regime = no_regime;
   std::optional<RegimeId> new_regime{};  // that its machine was never in before
+  std::optional<Timestamp> begin{};      // of what the value was made of, if that took time
   // Where the machine has regimes: nothing while this one is being learned, and in a transition.
   std::optional<Measure> measure{};
   std::uint32_t quality = 0;  // of what the value was made of
@@ -92,6 +93,17 @@ enum class Worth : std::uint8_t {
   suspicious,  // teaches nothing
   faulty       // its sensor is at fault: says nothing of the machine
 };
+
+// How many times wider the limits of learned detectors are on a machine of so many sensors, so that
+// it raises hardly more false alarms than one of five. `auto` raises ten times fewer at one and a
+// half times its limit, on simulated healthy sensors (docs/detection.md).
+double family_limit(std::size_t sensors) {
+  constexpr double usual = 5, steepness = 5.7, step = 1.02;
+  const double wanted =
+      std::pow(std::max(1.0, static_cast<double>(sensors) / usual), 1 / steepness);
+  // In steps: each is a set of parameters.
+  return std::pow(step, std::floor(std::log(wanted) / std::log(step) + 1e-9));
+}
 
 // What the detectors of one reading say together.
 struct Opinion {
@@ -136,6 +148,7 @@ struct Machine {
   MachineLevel::Params parameters;
   std::uint64_t fingerprint = 0;  // of the parameters
   Whole whole;
+  double family_limit = 1;  // not state: follows from the sensors seen
   Regimes regimes;
   detectors::Health::Params health;
   Condition condition;
@@ -324,6 +337,14 @@ struct Engine::Impl {
     auto chosen = profile.detectors;
     const bool is_waveform = derived == nullptr && profile.waveform;
     if (is_waveform) std::erase_if(chosen, [](const auto& one) { return one.name != "gap"; });
+    // Silence is the waveform's; features without a value, or all at their ends, are a machine that
+    // stands still.
+    if (derived != nullptr) {
+      const bool loudness = derived->feature == WaveFeature::rms;
+      std::erase_if(chosen, [&](const auto& one) {
+        return one.name == "gap" || (one.name == "stuck" && !loudness);
+      });
+    }
     if (derived == nullptr || derived->feature != WaveFeature::velocity) return chosen;
     const auto limit = std::find_if(chosen.begin(), chosen.end(),
                                     [](const auto& one) { return one.name == "limit"; });
@@ -359,10 +380,14 @@ struct Engine::Impl {
       const auto type = find_type(choice.name);
       check(type < columns.size(), "a profile names only known detectors");
       auto parameters = choice.parameters;
+      double limit = sensor.profile->alarm.limit;
       if (const auto limit_name = types[type].alarm_parameter; !limit_name.empty()) {
-        parameters.emplace(limit_name, sensor.profile->alarm.limit);
+        limit = parameters.emplace(limit_name, limit).first->second;
       }
-      sensor.watches.push_back({type, columns[type]->add(parameters), {}, {}});
+      sensor.watches.push_back({type, columns[type]->add(parameters), {}, {}, limit});
+      if (!types[type].alarm_parameter.empty())
+        columns[type]->retune(sensor.watches.back().slot,
+                              limit * machines[index(found->second)].family_limit);
     }
     auto& machine_of = machines[index(found->second)];
     sensor.names_regime = machine_of.rule().used() && machine_of.rule().sensor == name;
@@ -414,6 +439,8 @@ struct Engine::Impl {
     if (sensor.names_regime && machine.regimes.follow(rule, entry.sample))
       entry.new_regime = machine.regimes.newest();
     entry.regime = machine.regimes.at(rule, entry.sample.time);
+    if (entry.begin && machine.regimes.at(rule, *entry.begin) != entry.regime)
+      entry.regime = regime_transition;
     if (!sensor.names_regime && entry.regime != regime_transition)
       entry.measure = sensor.usual.measure(rule, entry.regime);
   }
@@ -439,11 +466,38 @@ struct Engine::Impl {
       if (sensors[index(of.sensor)].seen) of.wave.speed.add(entry.sample.time, entry.sample.value);
     }
     if (plan->reorder <= Duration{0}) {
-      sensor.seen = true;
+      see(sensor, effects);
       sensor.newest = event.reading.sample.time;
       return enqueue(entry, effects);
     }
     hold(sensor, entry, effects);
+  }
+
+  // With its first reading, a sensor is one more that its machine may raise a false alarm of. All
+  // that came before is judged before: by readings taken in, not by who is registered.
+  void see(Sensor& sensor, Effects& effects) {
+    if (sensor.seen) return;
+    flush(effects);
+    sensor.seen = true;
+    retune(machines[index(sensor.machine)]);
+  }
+
+  void retune(Machine& machine) {
+    const auto seen =
+        std::count_if(machine.sensors.begin(), machine.sensors.end(), [&](SensorId id) {
+          const auto& s = sensors[index(id)];
+          return s.seen && !s.names_regime && !s.kin.wave;
+        });
+    const double limit = family_limit(static_cast<std::size_t>(seen));
+    const bool same = limit == machine.family_limit;
+    machine.family_limit = limit;
+    if (same) return;
+    for (const auto id : machine.sensors) {
+      for (const auto& watch : sensors[index(id)].watches) {
+        if (!types[watch.type].alarm_parameter.empty())
+          columns[watch.type]->retune(watch.slot, watch.limit * limit);
+      }
+    }
   }
 
   std::optional<Outcome> refuse(const Event& event, const Sensor& sensor) const {
@@ -482,7 +536,7 @@ struct Engine::Impl {
     auto& sensor = sensors[index(id)];
     const auto first = sensor.waiting.front();
     sensor.waiting.erase(sensor.waiting.begin());
-    sensor.seen = true;
+    see(sensor, effects);
     sensor.newest = first.sample.time;
     Entry entry{id, position, first.sample, first.arrival};
     entry.kind = Entry::Kind::released;
@@ -639,11 +693,12 @@ struct Engine::Impl {
       const auto value = value_of(window_features, of.features[i]);
       if (!value || !std::isfinite(*value)) continue;
       Entry entry{of.told_by[i], event.position, {window.end, *value}, event.arrival};
+      entry.begin = window.begin;
       if (window.cut) entry.kind = Entry::Kind::cut;
       entry.quality = (window.cut ? quality_cut : 0U) | (clipped ? quality_clipped : 0U);
       ++received;
       auto& teller = sensors[index(entry.sensor)];
-      teller.seen = true;
+      see(teller, effects);
       teller.newest = window.end;
       enqueue(entry, effects);
     }
@@ -783,15 +838,16 @@ struct Engine::Impl {
     const auto& rule = machines[index(sensor.machine)].rule();
     if (!rule.used() || sensor.names_regime || !is_scored(entry)) return;
     if (entry.regime == regime_transition || worth_of_it == Worth::faulty) return;
-    const bool alert =
-        std::any_of(sensor.watches.begin(), sensor.watches.end(), [&](const Watch& w) {
-          return goes_by_regime(types[w.type]) && w.alarm.phase == Phase::active;
-        });
-    sensor.usual.learn(rule, entry.regime, entry.sample,
-                       lesson_of(worth_of_it == Worth::normal, alert));
+    std::optional<Timestamp> alert;
+    for (const auto& watch : sensor.watches) {
+      const auto since = alert_since(watch.alarm);
+      if (since && goes_by_regime(types[watch.type]))
+        alert = std::min(alert.value_or(*since), *since);
+    }
+    sensor.usual.learn(rule, entry.regime, entry.sample, worth_of_it == Worth::normal, alert);
   }
-  static Lesson lesson_of(bool normal, bool alert) {
-    return alert ? Lesson::none : normal ? Lesson::full : Lesson::young;
+  static std::optional<Timestamp> alert_since(const Alarm& alarm) {
+    return alarm.phase == Phase::active ? std::optional{alarm.reached} : std::nullopt;
   }
 
   // Here, and not in the detectors, so that none can learn a machine from a faulty sensor.
@@ -889,8 +945,13 @@ struct Engine::Impl {
       learning |= learns(type);
       if (!score) continue;
       scored_by_learner |= learns(type);
-      if (watches_machine(type)) opinion.of_machine = std::fmax(opinion.of_machine, score->ratio);
-      opinion.suspicious |= score->ratio >= limit_for(sensor, kind_of(type, *score));
+      // How near a value is to a limit that a person set is no wear.
+      const auto kind = kind_of(type, *score);
+      const double limit = limit_for(sensor, sensor.watches[w], kind);
+      const bool tells = watches_machine(type) && (learns(type) || score->ratio >= limit);
+      if (tells) opinion.of_machine = std::fmax(opinion.of_machine, score->ratio / limit);
+      opinion.suspicious |=
+          score->ratio >= limit_for(sensor, sensor.watches[w], kind_of(type, *score));
       // A sensor fault is told once; while it lasts, its ratio says nothing of the machine.
       const bool known = class_of(type.kind) == AlertClass::sensor &&
                          sensor.watches[w].alarm.phase == Phase::active;
@@ -935,9 +996,9 @@ struct Engine::Impl {
       machine.condition.drop_frame();
     }
     if (machine.rule().used()) {
-      const bool normal = !score || score->ratio < machine.profile->alarm.limit;
-      const bool learned = whole.learn_regime(
-          machine.rule(), frame_raw, time, lesson_of(normal, whole.alarm.phase == Phase::active));
+      // What passes is learned: a small offset of a young regime would else hold itself.
+      const bool learned =
+          whole.learn_regime(machine.rule(), frame_raw, time, alert_since(whole.alarm));
       if (learned) {
         effects.regimes.push_back({id, machine.regimes.name(machine.rule(), whole.regime),
                                    RegimeNotice::What::learned, time});
@@ -1090,8 +1151,9 @@ struct Engine::Impl {
       judge(i, w, effects);
       const auto& score = scores[i][w];
       faulty |=
-          is_scored(entry) && (sensor.watches[w].alarm.phase == Phase::active ||
-                               (score && score->ratio >= limit_for(sensor, kind_of(type, *score))));
+          is_scored(entry) &&
+          (sensor.watches[w].alarm.phase == Phase::active ||
+           (score && score->ratio >= limit_for(sensor, sensor.watches[w], kind_of(type, *score))));
     }
     for (std::size_t w = 0; w < sensor.watches.size(); ++w) {
       const auto& type = types[sensor.watches[w].type];
@@ -1160,11 +1222,11 @@ struct Engine::Impl {
 
   // --- alerts ---
 
-  // `sensitivity` moves the limit of what was learned; a limit that a person set, and silence, stay
-  // where they are.
-  static double limit_for(const Sensor& sensor, AlertKind kind) {
+  // `sensitivity` and the number of a machine's sensors move the limit of what was learned; a limit
+  // that a person set, and silence, stay where they are.
+  double limit_for(const Sensor& sensor, const Watch& watch, AlertKind kind) const {
     const bool fixed = kind == AlertKind::limit || class_of(kind) == AlertClass::sensor;
-    return fixed ? 1.0 : sensor.profile->alarm.limit;
+    return fixed ? 1.0 : watch.limit * machines[index(sensor.machine)].family_limit;
   }
 
   void judge(std::size_t i, std::size_t w, Effects& effects) {
@@ -1185,7 +1247,7 @@ struct Engine::Impl {
     const auto& type = types[watch.type];
     const bool active = alarm.phase == Phase::active;
     const auto kind = active ? alarm.kind : kind_of(type, *score);
-    score->ratio /= limit_for(sensor, kind);
+    score->ratio /= limit_for(sensor, watch, kind);
     const bool may_raise = active || score->ratio < 1 || !is_open(sensor, kind);
     const auto event = advance(alarm, sensor.profile->alarm, kind, time, score, may_raise);
     if (!event) return;
@@ -1571,8 +1633,10 @@ struct Engine::Impl {
     // After all sensors of the machine: those that windows tell of are known then.
     for (std::size_t i = 0; i < saved.sensors.size(); ++i)
       adopt_wave(static_cast<SensorId>(first + i), saved.sensors[i]);
-    if (const auto found = machine_ids.find(saved.name); found != machine_ids.end())
+    if (const auto found = machine_ids.find(saved.name); found != machine_ids.end()) {
       adopt(machines[index(found->second)], saved);
+      retune(machines[index(found->second)]);
+    }
     return RestoreResult::ok;
   }
 
@@ -1612,7 +1676,7 @@ struct Engine::Impl {
     saved.sensor.machine = sensor.machine;
     saved.sensor.place = sensor.place;
     saved.sensor.names_regime = sensor.names_regime;
-    if (!same_regimes) saved.sensor.usual = {};
+    if (!same_regimes || !same) saved.sensor.usual = {};
     saved.sensor.profile = sensor.profile;
     saved.sensor.watches = std::move(sensor.watches);
     sensor = std::move(saved.sensor);

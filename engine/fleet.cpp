@@ -77,7 +77,7 @@ void learn(Fleet::Sensor& sensor, const Look& look, const Fleet::Params& params)
   ++sensor.learned;
   const auto n = static_cast<double>(sensor.learned);
   if (sensor.learned <= params.learning) sensor.offset += look.from_all / n;
-  const double square = look.from_near * look.from_near, half = params.learning / 2;
+  const double square = look.from_near * look.from_near, half = params.learning / 2.0;
   const double slowest = 1 / (memory * params.learning);
   if (n > half) sensor.variance += std::max(1 / (n - half), slowest) * (square - sensor.variance);
 }
@@ -161,7 +161,10 @@ void Fleet::compare(Model& model, std::string_view sensor) {
     if (one != nullptr && !one->open.empty())
       looks.push_back({one, median(one->open) - one->offset});
   }
-  if (looks.size() < least_machines) return;
+  if (looks.size() < least_machines) {
+    for (auto& look : looks) look.sensor->ratio = look.sensor->off = 0;
+    return;
+  }
   const std::size_t quarter = looks.size() / 4;
   std::vector<double> deviations, now;
   for (std::size_t i = 0; i < looks.size(); ++i) {
@@ -265,6 +268,7 @@ void Fleet::follow(const Engine& engine, const Effects& effects, std::vector<Ale
   };
   for (const auto& summary : effects.summaries) {
     renew_until(summary.position);
+    if (engine.names_regime(summary.sensor)) continue;  // what it does is no wear
     const auto who = engine.info(summary.sensor);
     take(who.machine, who.sensor, summary, alerts);
   }

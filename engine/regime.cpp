@@ -20,6 +20,7 @@ constexpr std::uint32_t settled = 20;  // readings before outliers can be told
 constexpr double stays = 0.5, clearly = 0.25;
 constexpr std::uint8_t few_jumps = 2;
 constexpr double least_scale = 0.02;  // of the widest regime: one may stand quite still
+constexpr int longest_step = 4;  // of learning per reading: more time between two does not count
 constexpr std::uint32_t most_count = 1U << 24;
 constexpr Duration most_lasted = std::chrono::hours{24 * 36500};
 
@@ -132,6 +133,10 @@ void UsualValues::judge_change(const RegimeRule& rule) {
   ++jumps_;
   const bool clear = jumped_ < clearly * measured_ || measured_ < clearly * jumped_;
   if (jumps_ < (clear ? few_jumps : enough_jumps)) return;
+  decide(rule);
+}
+
+void UsualValues::decide(const RegimeRule& rule) {
   follows_ = jumped_ < stays * measured_ ? Follows::not_at_once : Follows::at_once;
   frame_ = measure_of(*first_known_, rule);
   frame_.confidence = 1;
@@ -151,20 +156,23 @@ double UsualValues::confidence(const RegimeRule& rule, RegimeId regime) const {
   return std::min({1.0, usual.count / (full * rule.warmup), by_time});
 }
 
-void UsualValues::learn(const RegimeRule& rule, RegimeId regime, const Sample& sample,
-                        Lesson lesson) {
+void UsualValues::learn(const RegimeRule& rule, RegimeId regime, const Sample& sample, bool normal,
+                        std::optional<Timestamp> alert) {
   if (regimes_.size() <= regime) regimes_.resize(regime + std::size_t{1});
   auto& usual = regimes_[regime];
   if (regime == last_ && usual.count > 0) {
     const auto since = detectors::elapsed_between(last_time_, sample.time);
-    usual.lasted = std::min(most_lasted, usual.lasted + std::min(since, most_lasted));
+    // A pause is no time in the regime.
+    const auto most = std::max(Duration{1}, longest_step * rule.learning / rule.warmup);
+    usual.lasted = std::min(most_lasted, usual.lasted + std::min(since, most));
   } else if (regime != last_) {
     change_ = {last_, true, last_value_, sample.value};
   }
   last_ = regime;
   last_time_ = sample.time;
   last_value_ = sample.value;
-  if (lesson == Lesson::none || (lesson == Lesson::young && !is_young(rule, usual))) return;
+  const bool held = alert && usual.known && *usual.known <= *alert;
+  if (held || (!normal && !is_young(rule, usual))) return;
   if (usual.count < most_count) ++usual.count;
   double away = sample.value - usual.mean;
   if (usual.count > settled && usual.variance > 0) {
@@ -176,8 +184,13 @@ void UsualValues::learn(const RegimeRule& rule, RegimeId regime, const Sample& s
   // Welford's, as shares.
   usual.variance += share * ((1 - share) * away * away - usual.variance);
   if (!is_known(rule, usual)) return;
+  if (!usual.known) usual.known = sample.time;
   if (!first_known_) first_known_ = regime;
-  if (change_.open && follows_ == Follows::unknown) judge_change(rule);
+  if (follows_ != Follows::unknown) return;
+  if (change_.open) judge_change(rule);
+  // It stays here: what was seen so far has to do.
+  const bool stays_here = regime != first_known_ && !is_young(rule, usual);
+  if (follows_ == Follows::unknown && stays_here) decide(rule);
 }
 
 }  // namespace millwright::engine

@@ -74,14 +74,6 @@ struct Measure {
 // Of everything that shapes what is learned by regime.
 std::uint64_t rule_fingerprint(const RegimeRule& rule);
 
-// What a value teaches.
-enum class Lesson : std::uint8_t {
-  full,   // no detector finds it suspicious
-  young,  // suspicious: only regimes that are hardly known learn it, as their own limits are not
-          // yet to be believed
-  none    // there is an alert
-};
-
 // How the values of one sensor lie in each regime. What does not follow the regimes at once, such
 // as a temperature with its thermal lag, is better left as it is: measured against them it would
 // jump at every change. That is seen from the first changes; until then only the first regime is
@@ -96,7 +88,11 @@ class UsualValues {
   std::uint32_t learned(RegimeId regime) const;
   // 0..1: how much of what its baseline can hold it has learned.
   double confidence(const RegimeRule& rule, RegimeId regime) const;
-  void learn(const RegimeRule& rule, RegimeId regime, const Sample& sample, Lesson lesson);
+  // `normal`: no detector finds it suspicious; others teach only what is young, as its limits are
+  // not yet to be believed. `alert`: since when there is one; it teaches nothing to regimes that
+  // were known before.
+  void learn(const RegimeRule& rule, RegimeId regime, const Sample& sample, bool normal,
+             std::optional<Timestamp> alert = {});
 
   static void fields(auto& io, auto& u) {
     io(u.regimes_, u.last_, u.last_time_, u.last_value_, u.first_known_, u.follows_, u.jumps_,
@@ -116,10 +112,11 @@ class UsualValues {
   struct Usual {
     std::uint32_t count = 0;
     double mean = 0, variance = 0;
-    Duration lasted{0};  // time in the regime, visits added up
+    Duration lasted{0};              // time in the regime, visits added up
+    std::optional<Timestamp> known;  // since when
 
     static void fields(auto& io, auto& u) {
-      io(u.count, u.mean, u.variance, u.lasted);
+      io(u.count, u.mean, u.variance, u.lasted, u.known);
       detectors::refuse_unless(io, detectors::in_bounds(u.mean) && u.variance >= 0 &&
                                        u.variance <= detectors::largest_square &&
                                        u.lasted >= Duration{0});
@@ -138,6 +135,7 @@ class UsualValues {
   static bool is_square(double v) { return v >= 0 && v <= detectors::largest_square; }
   Measure measure_of(RegimeId regime, const RegimeRule& rule) const;
   void judge_change(const RegimeRule& rule);
+  void decide(const RegimeRule& rule);
   bool is_known(const RegimeRule& rule, RegimeId regime) const;
   static bool is_known(const RegimeRule& rule, const Usual& usual);
   static bool is_young(const RegimeRule& rule, const Usual& usual);

@@ -60,6 +60,7 @@ struct Watch {
   detectors::Slot slot = 0;  // in that type's column
   Alarm alarm;
   Baseline baseline;
+  double limit = 1;  // ratio of an alarm, by the configuration
 };
 
 // An alert whose detector the configuration took away: it is closed at the next tick.

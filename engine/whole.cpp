@@ -133,12 +133,15 @@ bool Whole::measure(const RegimeRule& rule, std::vector<double>& values, double&
 }
 
 bool Whole::learn_regime(const RegimeRule& rule, const std::vector<double>& values, Timestamp time,
-                         Lesson lesson) {
+                         std::optional<Timestamp> alert) {
   if (usual.size() < values.size()) usual.resize(values.size());
-  bool all_known = true;
+  bool all_known = !values.empty();
   for (std::size_t i = 0; i < values.size(); ++i) {
-    if (std::isnan(values[i])) continue;
-    usual[i].learn(rule, regime, {time, values[i]}, lesson);
+    if (std::isnan(values[i])) {
+      all_known = false;
+      continue;
+    }
+    usual[i].learn(rule, regime, {time, values[i]}, true, alert);
     all_known = all_known && measure_of(rule, i);
   }
   const auto bit = std::uint64_t{1} << regime;

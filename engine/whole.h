@@ -114,7 +114,7 @@ struct Whole {
   bool measure(const RegimeRule& rule, std::vector<double>& values, double& caution) const;
   // True when the regime has just come to be known in all channels.
   bool learn_regime(const RegimeRule& rule, const std::vector<double>& values, Timestamp time,
-                    Lesson lesson);
+                    std::optional<Timestamp> alert);
   // Frames that every channel has learned in the regime.
   std::uint32_t learned(RegimeId of) const;
   void forget_regimes();

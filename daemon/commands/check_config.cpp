@@ -116,7 +116,10 @@ void print_machines(const engine::Plan& plan) {
   print_row("machines", "the first that matches applies, all others are watched as a whole");
   for (const auto& machine : plan.machines) {
     const auto what = machine.watched ? "watched as a whole" : "only sensor by sensor";
-    print_row("", fmt::format("{}: {}", machine.match, what));
+    const auto& rule = machine.regime;
+    const auto regime = rule.used() ? ", regime by the sensor " + rule.sensor : std::string{};
+    const auto model = machine.model.empty() ? std::string{} : ", model " + machine.model;
+    print_row("", fmt::format("{}: {}{}{}", machine.match, what, regime, model));
   }
 }
 

@@ -174,7 +174,13 @@ class Replay {
     const auto& engine = history_.engine();
     for (std::size_t i = 0; i < engine.machines(); ++i) {
       const auto id = static_cast<MachineId>(i);
-      for (const auto& regime : engine.regimes(id)) {
+      const auto regimes = engine.regimes(id);
+      const auto& rule = engine::machine_profile_for(engine.plan(), engine.machine_name(id)).regime;
+      if (rule.used() && regimes.empty()) {
+        fmt::print(stderr, "  {}: its sensor {}, which is to name the regime, has said nothing\n",
+                   engine.machine_name(id), rule.sensor);
+      }
+      for (const auto& regime : regimes) {
         fmt::print(stderr, "  {} in {}: {} readings learned, {:.0f} % known\n",
                    engine.machine_name(id), regime.name, regime.readings, 100 * regime.confidence);
       }
