@@ -271,7 +271,7 @@ Lines run_crashing(World& world, const std::vector<Op>& ops, Random& random, int
 TEST_CASE(
     "a thousand worlds: split, crash and restore change nothing, and every reading is accounted "
     "for") {
-  const int seeds = test::scaled(1000, 20000);
+  const int seeds = test::scaled(test::sanitized ? 250 : 1000, 20000);
   int crashes = 0, alerts = 0, faulty = 0, health = 0;
   std::map<std::string, int> ends;  // reason -> baselines
   int regimes = 0;                  // that came to be known
