@@ -47,8 +47,10 @@ using namespace std::chrono_literals;
 
 constexpr auto tick_interval = 1s;
 constexpr auto status_interval = 5s;
-constexpr auto journal_patience =
-    100ms;  // how long the MQTT thread waits for room before a message is shed
+// How long the MQTT thread waits for room in a lane's journal before it sheds: a slow card takes
+// seconds to sync a checkpoint, and the broker keeps what comes meanwhile. Well below the
+// keep-alive, for nothing is sent to the broker in that time.
+constexpr auto journal_patience = 5s;
 constexpr auto publish_patience = 2s;  // at the end, for alerts still on their way
 constexpr auto disconnect_patience = 3s;
 
@@ -157,6 +159,7 @@ struct LaneParts {
   std::unique_ptr<Quarantine> quarantine;
   std::unique_ptr<Shard> shard;
   std::unique_ptr<Lane> lane;
+  bool sheds = false;  // of the MQTT thread: its journal was full when a message came last
 };
 
 class Daemon {
@@ -387,8 +390,12 @@ class Daemon {
       lane = router_->lane(message.topic);
     }
     if (!lane) return count(Reject::unknown_topic);
-    if (!lanes_[*lane].journal->append(record, journal_patience))
-      return count(Reject::journal_full);
+    auto& parts = lanes_[*lane];
+    // A lane that made no room in all that time is not waited for again until it did: the others
+    // have the same MQTT thread.
+    const auto patience = parts.sheds ? 0ms : std::chrono::milliseconds{journal_patience};
+    parts.sheds = !parts.journal->append(record, patience);
+    if (parts.sheds) return count(Reject::journal_full);
     ++messages_;
   }
 

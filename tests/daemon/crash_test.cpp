@@ -65,7 +65,7 @@ Kept play_with_kills(const Recording& recording, const std::set<std::size_t>& ki
   const auto ended = site.stop();
   INFO(site.log());
   CHECK(ended.code == 0);
-  CHECK(site.log().find("Messages were shed") == std::string::npos);
+  CHECK(site.logs().find("Messages were shed") == std::string::npos);
   Kept kept{archived_events(site), archived_summaries(site)};
   // The marker's sensor has a number of its own each time.
   std::erase_if(kept.events, [](const auto& it) { return it.first.first.starts_with("marker/"); });

@@ -95,8 +95,8 @@ Site::Site(const Broker& broker) {
 
 void Site::write_config() const { write_file(config_file(), config.dump(2)); }
 
-std::filesystem::path Site::log_file() const {
-  return directory_ / ("log-" + std::to_string(runs_));
+std::filesystem::path Site::log_file(int run) const {
+  return directory_ / ("log-" + std::to_string(run));
 }
 
 void Site::start_without_waiting() {
@@ -104,7 +104,7 @@ void Site::start_without_waiting() {
   ++runs_;
   process_ = std::make_unique<ChildProcess>(
       std::vector<std::string>{MILLWRIGHT_BINARY, "run", "--config", config_file().string()},
-      log_file(), environment);
+      log_file(runs_), environment);
 }
 
 void Site::start() {
@@ -137,8 +137,17 @@ void Site::kill() {
   if (!process_->wait()) throw std::runtime_error{"millwright cannot be killed"};
 }
 
-std::string Site::log() const {
-  return std::filesystem::exists(log_file()) ? read_file(log_file()) : std::string{};
+std::string Site::log() const { return log(runs_); }
+
+std::string Site::logs() const {
+  std::string all;
+  for (int run = 1; run <= runs_; ++run) all += log(run);
+  return all;
+}
+
+std::string Site::log(int run) const {
+  const auto file = log_file(run);
+  return std::filesystem::exists(file) ? read_file(file) : std::string{};
 }
 
 void add_event(Events& events, const std::string& document) {

@@ -68,13 +68,15 @@ class Site {
   void kill();                         // SIGKILL
   ChildProcess& process() { return *process_; }
 
-  std::string log() const;  // of the run begun last
+  std::string log() const;   // of the run begun last
+  std::string logs() const;  // of all runs
   std::filesystem::path config_file() const { return directory_ / "millwright.json"; }
   std::filesystem::path state() const { return directory_ / "state"; }
   const TemporaryDirectory& directory() const { return directory_; }
 
  private:
-  std::filesystem::path log_file() const;
+  std::filesystem::path log_file(int run) const;
+  std::string log(int run) const;
 
   TemporaryDirectory directory_;
   int runs_ = 0;
