@@ -12,6 +12,10 @@ namespace {
 
 constexpr std::uint32_t shard_magic = 0x3153574d;  // "MWS1"
 constexpr std::uint16_t shard_version = 2;         // 2: fleet
+constexpr auto* written_by_newer = "the checkpoint was written by a newer version of Millwright";
+constexpr auto* written_before_release =
+    "the checkpoint was written by a Millwright before its first release, which this one cannot "
+    "read: move it away to learn anew";
 
 engine::Clock clock_of(const config::Configuration& configuration) {
   return configuration.processing.clock == ProcessingClock::event ? engine::Clock::event
@@ -211,10 +215,8 @@ std::optional<std::string> Shard::restore(const storage::Checkpoint& checkpoint)
   std::uint16_t version = 0;
   in(magic, version);
   if (!in.ok() || magic != shard_magic) return "the checkpoint holds no state of a lane";
-  if (version > shard_version) return "the checkpoint was written by a newer version of Millwright";
-  if (version < shard_version)
-    return "the checkpoint was written by a Millwright before its first release, which this one "
-           "cannot read: move it away to learn anew";
+  if (version > shard_version) return written_by_newer;
+  if (version < shard_version) return written_before_release;
   std::string engine, fleet;
   engine::Feed feed{clock_of(configuration_)};
   std::uint64_t messages = 0;
@@ -231,10 +233,9 @@ std::optional<std::string> Shard::restore(const storage::Checkpoint& checkpoint)
     case engine::RestoreResult::ok:
       break;
     case engine::RestoreResult::newer_version:
-      return "the checkpoint was written by a newer version of Millwright";
+      return written_by_newer;
     case engine::RestoreResult::older_version:
-      return "the checkpoint was written by a Millwright before its first release, which this one "
-             "cannot read: move it away to learn anew";
+      return written_before_release;
     case engine::RestoreResult::damaged:
     case engine::RestoreResult::unknown_format:
       return "the state in the checkpoint is damaged";

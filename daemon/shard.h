@@ -45,12 +45,12 @@ struct NamedSummary {
   Summary summary;
 };
 
-// What one step brought, with names instead of ids: it outlives the engine.
 struct NamedRegime {
   std::string machine, regime;
   bool learned = false;  // else: being learned
 };
 
+// What one step brought, with names instead of ids: it outlives the engine.
 struct LaneOutput {
   std::uint32_t lane = 0;
   std::vector<Alert> alerts;

@@ -164,6 +164,13 @@ void ArchiveWriter::publish_health(const std::vector<storage::HealthRow>& rows) 
   if (!out.empty()) handlers_.publish(std::move(out));
 }
 
+// The archive cannot be written: what waits for it goes out all the same, once.
+void ArchiveWriter::publish_unsaved() {
+  if (std::exchange(published_unsaved_, true)) return;
+  handlers_.publish(outbox_);
+  publish_health(health_);
+}
+
 void ArchiveWriter::take(CheckpointOrder& order) {
   // What the checkpoint's readings brought must be on disk before the journal forgets them.
   const bool committed = commit();
@@ -253,11 +260,7 @@ bool ArchiveWriter::commit() {
   if (!archive_) {
     open_archive();
     if (!archive_) {
-      if (!published_unsaved_) {
-        handlers_.publish(outbox_);
-        publish_health(health_);
-      }
-      published_unsaved_ = true;
+      publish_unsaved();
       drop_surplus();
       return false;
     }
@@ -304,11 +307,7 @@ bool ArchiveWriter::commit() {
     health_ = std::move(batch.health);
     outbox_ = std::move(batch.outbox);
     delivered_ = std::move(batch.delivered);
-    if (!published_unsaved_) {
-      handlers_.publish(outbox_);
-      publish_health(health_);
-    }
-    published_unsaved_ = true;
+    publish_unsaved();
     commit_failed(error);
     drop_surplus();
     return false;

@@ -100,6 +100,7 @@ class ArchiveWriter {
   std::vector<storage::OutboxRow> rows_of(const Alert& alert, const std::string& document) const;
   storage::OutboxRow health_row(std::string_view machine, std::string document) const;
   void publish_health(const std::vector<storage::HealthRow>& rows) const;
+  void publish_unsaved();
 
   const WriterOptions options_;
   const WriterHandlers handlers_;

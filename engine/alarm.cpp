@@ -1,5 +1,7 @@
 #include "engine/alarm.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -97,6 +99,25 @@ std::int64_t IssuedOnsets::issue(AlertKind kind, Timestamp onset) {
   }
   found->onset_ms = std::max(wanted, found->onset_ms + 1);
   return found->onset_ms;
+}
+
+Alert alert_of(const Alarm& alarm, std::string_view machine, std::string_view sensor,
+               AlertEvent event, Timestamp time, Position position) {
+  Alert alert;
+  alert.id = fmt::format("{}/{}/{}/{}", machine, sensor, name_of(alarm.kind), alarm.onset_ms);
+  alert.revision = alarm.revision;
+  alert.event = event;
+  const bool over = event == AlertEvent::cleared || event == AlertEvent::closed;
+  alert.state = over ? AlertState::cleared : AlertState::active;
+  if (over) alert.cleared = time;
+  alert.kind = alarm.kind;
+  alert.severity = alarm.severity;
+  alert.machine = machine;
+  alert.sensor = sensor;
+  alert.onset = alarm.onset;
+  alert.time = time;
+  alert.position = position;
+  return alert;
 }
 
 }  // namespace millwright::engine

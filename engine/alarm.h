@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "core/alert.h"
@@ -67,5 +68,9 @@ std::optional<AlertEvent> advance(Alarm& alarm, const AlarmRule& rule, AlertKind
 void interrupt(Alarm& alarm);
 // The end of an active alarm by anything but its score: one more event.
 void close(Alarm& alarm, Timestamp time);
+
+// What every event of an alarm has, whoever raised it.
+Alert alert_of(const Alarm& alarm, std::string_view machine, std::string_view sensor,
+               AlertEvent event, Timestamp time, Position position);
 
 }  // namespace millwright::engine

@@ -80,6 +80,7 @@ struct Entry {
   } kind = Kind::scored;
   Outcome outcome = Outcome::learned;
   RegimeId regime = no_regime;
+  bool in_regimes = false;               // its machine has some
   std::optional<RegimeId> new_regime{};  // that its machine was never in before
   std::optional<Timestamp> begin{};      // of what the value was made of, if that took time
   // Where the machine has regimes: nothing while this one is being learned, and in a transition.
@@ -382,12 +383,11 @@ struct Engine::Impl {
       auto parameters = choice.parameters;
       double limit = sensor.profile->alarm.limit;
       if (const auto limit_name = types[type].alarm_parameter; !limit_name.empty()) {
-        limit = parameters.emplace(limit_name, limit).first->second;
+        auto& own = parameters.emplace(limit_name, limit).first->second;
+        limit = own;
+        own *= machines[index(found->second)].family_limit;
       }
       sensor.watches.push_back({type, columns[type]->add(parameters), {}, {}, limit});
-      if (!types[type].alarm_parameter.empty())
-        columns[type]->retune(sensor.watches.back().slot,
-                              limit * machines[index(found->second)].family_limit);
     }
     auto& machine_of = machines[index(found->second)];
     sensor.names_regime = machine_of.rule().used() && machine_of.rule().sensor == name;
@@ -436,6 +436,7 @@ struct Engine::Impl {
     auto& machine = machines[index(sensor.machine)];
     const auto& rule = machine.rule();
     if (!rule.used()) return;
+    entry.in_regimes = true;
     if (sensor.names_regime && machine.regimes.follow(rule, entry.sample))
       entry.new_regime = machine.regimes.newest();
     entry.regime = machine.regimes.at(rule, entry.sample.time);
@@ -764,12 +765,9 @@ struct Engine::Impl {
     return {entry.arrival, ignored ? sensor.last_value : entry.sample.value};
   }
   // Is the entry handed to the detector?
-  bool concerns(const detectors::DetectorType& type, const Entry& entry) const {
+  static bool concerns(const detectors::DetectorType& type, const Entry& entry) {
     if (hears_arrivals(type)) return entry.kind != Entry::Kind::released;
-    return is_scored(entry) && (entry.measure || !goes_by_regime(type) || !has_regimes(entry));
-  }
-  bool has_regimes(const Entry& entry) const {
-    return machines[index(sensors[index(entry.sensor)].machine)].rule().used();
+    return is_scored(entry) && (entry.measure || !goes_by_regime(type) || !entry.in_regimes);
   }
   // Back into the sensor's unit.
   static void unmeasure(const Measure& measure, Score& score) {
@@ -946,12 +944,10 @@ struct Engine::Impl {
       if (!score) continue;
       scored_by_learner |= learns(type);
       // How near a value is to a limit that a person set is no wear.
-      const auto kind = kind_of(type, *score);
-      const double limit = limit_for(sensor, sensor.watches[w], kind);
+      const double limit = limit_for(sensor, sensor.watches[w], kind_of(type, *score));
       const bool tells = watches_machine(type) && (learns(type) || score->ratio >= limit);
       if (tells) opinion.of_machine = std::fmax(opinion.of_machine, score->ratio / limit);
-      opinion.suspicious |=
-          score->ratio >= limit_for(sensor, sensor.watches[w], kind_of(type, *score));
+      opinion.suspicious |= score->ratio >= limit;
       // A sensor fault is told once; while it lasts, its ratio says nothing of the machine.
       const bool known = class_of(type.kind) == AlertClass::sensor &&
                          sensor.watches[w].alarm.phase == Phase::active;
@@ -962,7 +958,7 @@ struct Engine::Impl {
       }
     }
     const bool new_here = round[i].regime != regime_transition && !round[i].measure &&
-                          !sensor.names_regime && has_regimes(round[i]);
+                          !sensor.names_regime && round[i].in_regimes;
     opinion.warming = learning && (!scored_by_learner || new_here);
     return opinion;
   }
@@ -1093,7 +1089,7 @@ struct Engine::Impl {
   Alert whole_alert(const Machine& machine, AlertEvent event, Timestamp time,
                     Position position) const {
     const auto& whole = machine.whole;
-    auto alert = alert_of(machine, whole_machine, whole.alarm, event, time, position);
+    auto alert = alert_of(whole.alarm, machine.name, whole_machine, event, time, position);
     alert.advice = machine.profile->advice;
     alert.detector = MachineLevel::name;
     alert.detector_version = MachineLevel::state_version;
@@ -1334,7 +1330,7 @@ struct Engine::Impl {
                     const Baseline& baseline, AlertEvent event, Timestamp time,
                     Position position) const {
     const auto& machine = machines[index(sensor.machine)];
-    auto alert = alert_of(machine, sensor.name, alarm, event, time, position);
+    auto alert = alert_of(alarm, machine.name, sensor.name, event, time, position);
     alert.unit = sensor.unit();
     alert.advice = sensor.profile->advice;
     alert.value = sensor.last_value;
@@ -1344,28 +1340,6 @@ struct Engine::Impl {
     alert.regime = machine.regimes.name(machine.rule(), sensor.regime);
     alert.regime_readings = sensor.usual.learned(sensor.regime);
     alert.evidence = sensor.recent.evidence();
-    return alert;
-  }
-
-  // What every event of an alarm has, whoever raised it.
-  static Alert alert_of(const Machine& machine, std::string_view sensor, const Alarm& alarm,
-                        AlertEvent event, Timestamp time, Position position) {
-    Alert alert;
-    alert.id = machine.name;
-    alert.id.append("/").append(sensor).append("/").append(name_of(alarm.kind)).append("/");
-    alert.id.append(std::to_string(alarm.onset_ms));
-    alert.revision = alarm.revision;
-    alert.event = event;
-    const bool over = event == AlertEvent::cleared || event == AlertEvent::closed;
-    alert.state = over ? AlertState::cleared : AlertState::active;
-    if (over) alert.cleared = time;
-    alert.kind = alarm.kind;
-    alert.severity = alarm.severity;
-    alert.machine = machine.name;
-    alert.sensor = sensor;
-    alert.onset = alarm.onset;
-    alert.time = time;
-    alert.position = position;
     return alert;
   }
 

@@ -212,22 +212,8 @@ Alert Fleet::alert_of(const Model& model, const Member& member, AlertEvent event
   const auto& sensor = *find(member.sensors, member.apart, &Sensor::name);
   const auto& alarm = member.alarm;
   const auto& profile = profile_for(*plan_, member.machine, member.apart);
-  Alert alert;
-  alert.id =
-      fmt::format("{}/{}/{}/{}", member.machine, member.apart, name_of(alarm.kind), alarm.onset_ms);
-  alert.revision = alarm.revision;
-  alert.event = event;
-  const bool over = event == AlertEvent::cleared || event == AlertEvent::closed;
-  alert.state = over ? AlertState::cleared : AlertState::active;
-  if (over) alert.cleared = time;
-  alert.kind = alarm.kind;
-  alert.severity = alarm.severity;
-  alert.machine = member.machine;
-  alert.sensor = member.apart;
+  auto alert = engine::alert_of(alarm, member.machine, member.apart, event, time, position_);
   alert.unit = profile.unit;
-  alert.onset = alarm.onset;
-  alert.time = time;
-  alert.position = position_;
   alert.value = sensor.open.empty() ? 0 : median(sensor.open);
   alert.expected = sensor.open.empty() ? 0 : alert.value - sensor.off;
   const double band = sensor.ratio > 0 ? std::abs(sensor.off) / sensor.ratio : 0;

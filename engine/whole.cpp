@@ -45,9 +45,9 @@ void Frames::take(std::size_t sensor, const Sample& sample) {
     const double fresh = m.interval > 0 ? std::min<double>(since, 2 * m.interval) : since;
     m.interval += static_cast<float>((m.interval > 0 ? interval_rate : 1) * (fresh - m.interval));
   }
-  const bool fresh = std::none_of(channels_.begin(), channels_.end(),
-                                  [&](const Channel& c) { return c.sensor == sensor; });
-  if (fresh) add_channel(sensor, false);
+  const auto is_of = [&](const Channel& c) { return c.sensor == sensor; };
+  if (!m.known && std::none_of(channels_.begin(), channels_.end(), is_of))
+    add_channel(sensor, false);
   m.known = true;
   m.faulty = false;
   m.value = sample.value;
