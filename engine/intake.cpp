@@ -1,0 +1,109 @@
+#include "engine/impl.h"
+
+namespace millwright::engine {
+namespace {
+
+constexpr std::size_t longest_wait = 256;  // readings in one sensor's reorder buffer
+
+}  // namespace
+
+void Engine::Impl::enqueue(Entry entry, Effects& effects) {
+  auto& sensor = sensors[index(entry.sensor)];
+  if (sensor.round == round_number) flush(effects);
+  sensor.round = round_number;
+  if (is_scored(entry)) tell_regime(entry, sensor);
+  round.push_back(entry);
+}
+
+void Engine::Impl::tell_regime(Entry& entry, const Sensor& sensor) {
+  auto& machine = machines[index(sensor.machine)];
+  const auto& rule = machine.rule();
+  if (!rule.used()) return;
+  entry.in_regimes = true;
+  if (sensor.names_regime && machine.regimes.follow(rule, entry.sample))
+    entry.new_regime = machine.regimes.newest();
+  entry.regime = machine.regimes.at(rule, entry.sample.time);
+  if (entry.begin && machine.regimes.at(rule, *entry.begin) != entry.regime)
+    entry.regime = regime_transition;
+  if (!sensor.names_regime && entry.regime != regime_transition)
+    entry.measure = sensor.usual.measure(rule, entry.regime);
+}
+
+void Engine::Impl::take(const Event& event, Effects& effects) {
+  check(index(event.reading.sensor) < sensors.size(), "a reading names a known sensor");
+  received += event.kind == Event::Kind::block ? event.block->samples.size() : 1;
+  if (event.kind == Event::Kind::block) return take_samples(event, *event.block, effects);
+  auto& sensor = sensors[index(event.reading.sensor)];
+  if (sensor.kin.wave) {
+    const auto& [time, value] = event.reading.sample;
+    return take_samples(event, {time, 0, {&value, 1}}, effects);
+  }
+  Entry entry{event.reading.sensor, event.position, event.reading.sample, event.arrival};
+  if (const auto refusal = refuse(event, sensor)) {
+    entry.kind = *refusal == Outcome::late ? Entry::Kind::late : Entry::Kind::ignored;
+    entry.outcome = *refusal;
+    return enqueue(entry, effects);
+  }
+  // From the first sample on: who is onboarded already depends on how the input is cut.
+  for (const auto place : sensor.kin.speeds_of) {
+    auto& of = waves[place];
+    if (sensors[index(of.sensor)].seen) of.wave.speed.add(entry.sample.time, entry.sample.value);
+  }
+  if (plan->reorder <= Duration{0}) {
+    see(sensor, effects);
+    sensor.newest = event.reading.sample.time;
+    return enqueue(entry, effects);
+  }
+  hold(sensor, entry, effects);
+}
+
+void Engine::Impl::see(Sensor& sensor, Effects& effects) {
+  if (sensor.seen) return;
+  flush(effects);
+  sensor.seen = true;
+  retune(machines[index(sensor.machine)]);
+}
+
+std::optional<Outcome> Engine::Impl::refuse(const Event& event, const Sensor& sensor) const {
+  const auto& sample = event.reading.sample;
+  if (!std::isfinite(sample.value)) return Outcome::not_finite;
+  if (std::abs(sample.value) > largest_magnitude) return Outcome::out_of_range;
+  if (sample.time > event.received + plan->future_tolerance) return Outcome::future;
+  if (sample.time < event.received - plan->oldest_accepted) return Outcome::too_old;
+  if (sensor.seen && sample.time == sensor.newest) return Outcome::duplicate;
+  if (sensor.seen && sample.time < sensor.newest) {
+    return event.redelivered ? Outcome::duplicate : Outcome::late;
+  }
+  const bool waits_already =
+      std::any_of(sensor.waiting.begin(), sensor.waiting.end(),
+                  [&](const Waiting& w) { return w.sample.time == sample.time; });
+  if (waits_already) return Outcome::duplicate;
+  return std::nullopt;
+}
+
+void Engine::Impl::hold(Sensor& sensor, Entry entry, Effects& effects) {
+  const auto later =
+      std::upper_bound(sensor.waiting.begin(), sensor.waiting.end(), entry.sample.time,
+                       [](Timestamp t, const Waiting& w) { return t < w.sample.time; });
+  sensor.waiting.insert(later, {entry.sample, entry.arrival});
+  entry.kind = Entry::Kind::waiting;
+  enqueue(entry, effects);
+  const auto due = sensor.waiting.back().sample.time - plan->reorder;
+  while (!sensor.waiting.empty() &&
+         (sensor.waiting.front().sample.time <= due || sensor.waiting.size() > longest_wait)) {
+    release(entry.sensor, entry.position, effects);
+  }
+}
+
+void Engine::Impl::release(SensorId id, Position position, Effects& effects) {
+  auto& sensor = sensors[index(id)];
+  const auto first = sensor.waiting.front();
+  sensor.waiting.erase(sensor.waiting.begin());
+  see(sensor, effects);
+  sensor.newest = first.sample.time;
+  Entry entry{id, position, first.sample, first.arrival};
+  entry.kind = Entry::Kind::released;
+  enqueue(entry, effects);
+}
+
+}  // namespace millwright::engine
