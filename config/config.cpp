@@ -131,6 +131,7 @@ Configuration configuration_of(Draft&& draft, std::vector<engine::Profile>&& pro
   out.plan.profiles = std::move(profiles);
   out.plan.machines = std::move(draft.machines);
   out.plan.fleet = std::move(draft.fleet);
+  out.plan.desk = draft.desk;
   out.plan.max_sensors = draft.limits.sensors;
   out.plan.reorder = draft.reorder;
   out.plan.future_tolerance = draft.future_tolerance;
@@ -325,6 +326,7 @@ std::string fingerprint(const Configuration& configuration) {
   draft.future_tolerance = configuration.plan.future_tolerance;
   draft.limits = configuration.limits;
   draft.fleet = configuration.plan.fleet;
+  draft.desk = configuration.plan.desk;
   draft.archive = configuration.archive;
   auto values = values_of(describe(draft));
   for (auto input : configuration.inputs) values["inputs"].push_back(values_of(describe(input)));

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -262,14 +263,77 @@ void add_alarm(std::vector<Field>& fields, engine::AlarmRule& alarm) {
              "How far from normal is an alarm: `low` 1.5 times the detectors' limits, `normal` 1, "
              "`high` 0.7.",
              sensitivities, alarm.limit));
-  fields.push_back(
-      object("alarm", "When a deviation becomes an alert and when the alert is over.",
-             {duration("on_delay_s", {0, 604800},
-                       "A deviation must last this long to become an alert.", alarm.on_delay),
-              duration("off_delay_s", {0, 604800},
-                       "It must be gone for this long before the alert is over.", alarm.off_delay),
-              number("clear_ratio", "", {0, 1}, "Gone means below this part of the alarm limit.",
-                     alarm.clear_ratio)}));
+  fields.push_back(object(
+      "alarm", "When a deviation becomes an alert and when the alert is over.",
+      {duration("on_delay_s", {0, 604800}, "A deviation must last this long to become an alert.",
+                alarm.on_delay),
+       duration("off_delay_s", {0, 604800},
+                "It must be gone for this long before the alert is over.", alarm.off_delay),
+       number("clear_ratio", "", {0, 1}, "Gone means below this part of the alarm limit.",
+              alarm.clear_ratio),
+       boolean("latch", "`true`: an alert that is over stays until somebody has acknowledged it.",
+               alarm.latch)}));
+}
+
+// `6/hour`; a shift has eight hours.
+constexpr std::array<std::pair<std::string_view, std::chrono::hours>, 3> budget_times{
+    {{"hour", std::chrono::hours{1}},
+     {"shift", std::chrono::hours{8}},
+     {"day", std::chrono::hours{24}}}};
+
+engine::BudgetRule budget_of(const std::string& text) {
+  engine::BudgetRule rule;
+  const auto slash = text.find('/');
+  std::from_chars(text.data(), text.data() + std::min(slash, text.size()), rule.most);
+  for (const auto& [name, time] : budget_times) {
+    if (slash != std::string::npos && text.substr(slash + 1) == name) rule.per = time;
+  }
+  return rule;
+}
+
+std::string budget_text(const engine::BudgetRule& rule) {
+  if (rule.most == 0) return {};
+  std::string text;
+  for (const auto& [name, time] : budget_times) {
+    if (rule.per == time) text = fmt::format("{}/{}", rule.most, name);
+  }
+  return text;
+}
+
+Field budget(engine::BudgetRule& rule) {
+  Field field =
+      make("budget", Type::text,
+           "How often people can be told of something, such as `6/hour`: the notifications of "
+           "cases keep to it. The worst come first, what is critical always gets through, the "
+           "rest is listed and waits.");
+  field.set = [&rule](const json& value) { rule = budget_of(value.get<std::string>()); };
+  field.get = [&rule] { return json(budget_text(rule)); };
+  return std::move(field).checked(check_budget, "^[0-9]+/(hour|day|shift)$").otherwise("no limit");
+}
+
+std::vector<Field> describe(engine::DeskRule& desk) {
+  return {
+      budget(desk.budget),
+      duration("gather_s", {0, 3600},
+               "People are told of a new case so long after its first alert, with what came "
+               "meanwhile; at once when it is critical.",
+               desk.gather),
+      duration("case_window_s", {0, 604800},
+               "Alerts of a machine belong to one case while it is open, and so long after.",
+               desk.together),
+      whole("chatter_times", "", {2, 60},
+            "An alert that is raised so often within `chatter_window_s` chatters: it becomes one "
+            "alert that stays until it is quiet as long.",
+            desk.chatter_times),
+      duration("chatter_window_s", {1, 604800}, "See `chatter_times`.", desk.chatter_window),
+      duration("escalate_after_s", {0, 31536000},
+               "A warning that nobody has acknowledged for so long becomes critical; 0: never.",
+               desk.escalate_after),
+      duration("escalate_within_s", {0, 31536000},
+               "A warning whose forecast may reach its limit within this time becomes critical; "
+               "0: never.",
+               desk.escalate_within),
+  };
 }
 
 // One of `choices`, as text; empty: none.
@@ -639,12 +703,7 @@ std::vector<Field> describe(Draft& draft) {
       std::move(machines),
       object("fleet", "How machines of one model are compared with each other.",
              describe(describe_parameters<engine::Fleet::Params>(), draft.fleet)),
-      object(
-          "alerts", "Alerts as a whole.",
-          {text("budget", "Most alerts that people can attend to, such as `6/hour`. No effect yet.",
-                draft.budget)
-               .checked(check_budget, "^[0-9]+/(hour|day|shift)$")
-               .otherwise("no limit")}),
+      object("alerts", "Alerts as a whole.", describe(draft.desk)),
       object("processing", "How messages become readings and readings alerts.",
              describe(draft.processing, draft.reorder, draft.future_tolerance)),
       object("limits", "Bounds that keep memory and time in hand, whatever is sent.",

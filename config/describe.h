@@ -101,7 +101,7 @@ struct Draft {
   std::vector<ProfileDraft> profiles, overrides;
   std::vector<engine::MachineProfile> machines;
   ParameterValues fleet;
-  std::string budget;
+  engine::DeskRule desk;
   ProcessingSettings processing;
   Duration reorder{}, future_tolerance{};
   LimitSettings limits;

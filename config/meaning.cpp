@@ -50,7 +50,6 @@ class Meaning {
     if (const auto m = member(root, "", "profiles")) never_used(*m.node, of_profiles);
     if (const auto m = member(root, "", "overrides")) overrides(*m.node);
     if (const auto m = member(root, "", "machines")) never_used(*m.node, of_machines);
-    if (const auto m = member(root, "", "alerts")) alerts(*m.node, m.pointer);
     journal(root);
   }
 
@@ -294,13 +293,6 @@ class Meaning {
             fmt::format("\"{}\" has an override at line {} already; this one goes on from there",
                         *name, it->second->place.line));
       }
-    }
-  }
-
-  void alerts(const Node& node, const std::string& pointer) {
-    const auto budget = member(node, pointer, "budget");
-    if (budget && check_budget(node.text("budget").value_or("")).empty()) {
-      warning(budget, "has no effect yet: this version checks the budget but does not keep to it");
     }
   }
 

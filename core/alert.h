@@ -20,9 +20,18 @@ enum class AlertEvent : std::uint8_t {
   acknowledged,
   shelved,
   unshelved,
-  closed
+  closed,
+  latched,     // the condition is over, and the alert stays until somebody has taken note
+  suppressed,  // its machine is under maintenance
+  unsuppressed,
+  commented
 };
-enum class AlertState : std::uint8_t { active, cleared };
+enum class AlertState : std::uint8_t {
+  active,
+  unknown,  // the sensor that told it is at fault: nobody knows
+  latched,
+  cleared
+};
 enum class Severity : std::uint8_t { notice, warning, critical };
 
 std::string_view name_of(AlertEvent event);
@@ -32,17 +41,39 @@ std::string_view name_of(Severity severity);
 struct Contributor {
   std::string sensor;
   double share = 0;  // 0..1
+  static void fields(auto& io, auto& c) { io(c.sensor, c.share); }
 };
 
 // What spoke, of a detector that looks at several features of the readings.
 struct Feature {
   std::string name;
   double share = 0;  // 0..1
+  static void fields(auto& io, auto& f) { io(f.name, f.share); }
 };
 
 struct Evidence {
   std::vector<Timestamp> times;
   std::vector<double> values;  // in the sensor's unit
+  static void fields(auto& io, auto& e) { io(e.times, e.values); }
+};
+
+// What a person did last with an alert.
+struct Note {
+  Timestamp time;
+  std::string by, comment;
+  static void fields(auto& io, auto& n) { io(n.time, n.by, n.comment); }
+};
+
+// One of the alerts that make up a case.
+struct CasePart {
+  std::string id, sensor;
+  AlertKind kind{};
+  Severity severity{};
+  AlertState state{};
+  double score = 0;  // the highest so far
+  static void fields(auto& io, auto& p) {
+    io(p.id, p.sensor, p.kind, p.severity, p.state, p.score);
+  }
 };
 
 struct Alert {
@@ -52,6 +83,15 @@ struct Alert {
   AlertEvent event{};
   AlertState state{};
   bool acknowledged = false;
+  std::optional<Timestamp> shelved_until;
+  bool suppressed = false;        // its machine is under maintenance
+  std::uint32_t occurrences = 1;  // how often it came
+  bool chattering = false;        // it comes and goes: one alert until it is quiet
+  std::optional<Note> note;
+  std::string of_case;          // id of the case that it is part of; empty: none
+  std::vector<CasePart> parts;  // of a case: worst first
+  bool notify = false;          // of a case: this event is for people
+  bool held_back = false;       // of a case: over the budget, people have not been told
   AlertKind kind{};
   Severity severity{};
   int priority = 0;  // 1..100
@@ -76,6 +116,15 @@ struct Alert {
   Position position = 0;  // the journal record that caused it
 
   AlertClass alert_class() const { return class_of(kind); }
+
+  static void fields(auto& io, auto& a) {
+    io(a.id, a.revision, a.event, a.state, a.acknowledged, a.shelved_until, a.suppressed,
+       a.occurrences, a.chattering, a.note, a.of_case, a.parts, a.notify, a.held_back, a.kind,
+       a.severity, a.priority, a.machine, a.sensor, a.unit, a.onset, a.time, a.cleared, a.value,
+       a.expected, a.low, a.high, a.score, a.forecast, a.contributors, a.detector,
+       a.detector_version, a.configuration, a.baseline, a.learned_readings, a.confidence,
+       a.features, a.regime, a.regime_readings, a.evidence, a.message, a.advice, a.position);
+  }
 };
 
 }  // namespace millwright

@@ -4,6 +4,7 @@
 #include "core/accounting.h"
 #include "core/alert.h"
 #include "core/baseline.h"
+#include "core/command.h"
 #include "core/score.h"
 
 namespace millwright {
@@ -35,8 +36,9 @@ std::string_view name_of(Reject reject) {
 
 std::string_view name_of(AlertKind kind) {
   static constexpr std::array<std::string_view, static_cast<std::size_t>(AlertKind::count_)> names{
-      "limit", "spike",    "shift", "drift",   "trend", "spread", "pattern",   "vibration",
-      "rate",  "seasonal", "model", "machine", "gap",   "stuck",  "saturated", "clock"};
+      "limit",   "spike",     "shift", "drift",     "trend", "spread",
+      "pattern", "vibration", "rate",  "seasonal",  "model", "machine",
+      "case",    "gap",       "stuck", "saturated", "clock", "sensor_case"};
   return look_up(names, kind);
 }
 
@@ -45,14 +47,22 @@ std::string_view name_of(AlertClass alert_class) {
 }
 
 std::string_view name_of(AlertEvent event) {
-  static constexpr std::array<std::string_view, 8> names{"raised",    "updated",      "escalated",
-                                                         "cleared",   "acknowledged", "shelved",
-                                                         "unshelved", "closed"};
+  static constexpr std::array<std::string_view, 12> names{
+      "raised",    "updated", "escalated", "cleared",    "acknowledged", "shelved",
+      "unshelved", "closed",  "latched",   "suppressed", "unsuppressed", "commented"};
   return look_up(names, event);
 }
 
+std::string_view name_of(CommandKind kind) {
+  static constexpr std::array<std::string_view, static_cast<std::size_t>(CommandKind::count_)>
+      names{"acknowledge",       "comment",          "shelve",   "unshelve",  "close",
+            "maintenance_start", "maintenance_stop", "serviced", "rebaseline"};
+  return look_up(names, kind);
+}
+
 std::string_view name_of(AlertState state) {
-  return state == AlertState::active ? "active" : "cleared";
+  static constexpr std::array<std::string_view, 4> names{"active", "unknown", "latched", "cleared"};
+  return look_up(names, state);
 }
 
 std::string_view name_of(Severity severity) {

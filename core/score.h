@@ -26,16 +26,21 @@ enum class AlertKind : std::uint8_t {
   rate,
   seasonal,
   model,
-  machine,  // class machine
+  machine,
+  machine_case,  // alerts of a machine that belong together; class machine up to here
   gap,
   stuck,
   saturated,
-  clock,  // class sensor
+  clock,
+  sensor_case,  // sensors of a machine that cannot be trusted; class sensor
   count_
 };
 
 constexpr AlertClass class_of(AlertKind kind) {
   return kind >= AlertKind::gap ? AlertClass::sensor : AlertClass::machine;
+}
+constexpr bool is_case(AlertKind kind) {
+  return kind == AlertKind::machine_case || kind == AlertKind::sensor_case;
 }
 std::string_view name_of(AlertKind kind);
 std::string_view name_of(AlertClass alert_class);
@@ -66,6 +71,7 @@ struct Forecast {
   double limit = 0;  // in the sensor's unit
   Timestamp reaches{}, earliest{};
   std::optional<Timestamp> latest{};
+  static void fields(auto& io, auto& f) { io(f.limit, f.reaches, f.earliest, f.latest); }
 };
 struct Explanation {
   std::vector<Contribution> features;  // loudest first; empty where the detector is one statistic

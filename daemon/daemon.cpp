@@ -568,6 +568,7 @@ class Daemon {
       sum.active_alerts += f.active_alerts;
       sum.waiting += f.waiting;
       sum.windows.merge(f.windows);
+      sum.alarms.merge(f.alarms);
     }
     return sum;
   }
@@ -597,6 +598,7 @@ class Daemon {
     status.sensors_learning = sum.warming;
     status.active_alerts = sum.active_alerts;
     status.windows = sum.windows;
+    status.alarms = sum.alarms;
     ingest::Outgoing message;
     message.topic = root_ + "/status";
     message.payload = status_document(status);

@@ -150,6 +150,24 @@ Json forecast_schema() {
              "When the value will reach its limit if it goes on like this; null: no forecast"));
 }
 
+Json note(const std::optional<Note>& note) {
+  if (!note) return nullptr;
+  return {{"time", format_time(note->time)}, {"by", note->by}, {"comment", note->comment}};
+}
+
+Json parts(const std::vector<CasePart>& parts) {
+  auto out = Json::array();
+  for (const auto& part : parts) {
+    out.push_back({{"id", part.id},
+                   {"sensor", part.sensor},
+                   {"kind", name_of(part.kind)},
+                   {"severity", name_of(part.severity)},
+                   {"state", name_of(part.state)},
+                   {"score", bounded(part.score, 0, largest_magnitude)}});
+  }
+  return out;
+}
+
 Json parts(const MachineHealth& health) {
   auto out = Json::array();
   for (const auto& part : health.parts) {
@@ -226,52 +244,78 @@ Json evidence_schema() {
 }
 
 Json alert_properties() {
-  return {{"schema", {{"const", 1}, {"description", "Version of this document"}}},
-          {"id", text("The alert: machine/sensor/kind/onset in milliseconds since 1970")},
-          {"revision", integer(1,
-                               "Rises with every event of this id; (id, revision) is the key to "
-                               "drop duplicates")},
-          {"event", choice(names(AlertEvent::raised, AlertEvent::closed), "What happened")},
-          {"state",
-           choice(names(AlertState::active, AlertState::cleared), "Whether the condition holds")},
-          {"acknowledged", {{"type", "boolean"}, {"description", "Has a person taken note of it"}}},
-          {"shelved_until", instant_or_null("Until when it is shelved; null: it is not")},
-          {"class", choice(names(AlertClass::machine, AlertClass::sensor),
-                           "machine: the machine needs work; sensor: the data cannot be trusted")},
-          {"kind", choice(names(AlertKind{},
-                                static_cast<AlertKind>(static_cast<int>(AlertKind::count_) - 1)),
-                          "What kind of deviation")},
-          {"severity", choice(names(Severity::notice, Severity::critical), "How bad")},
-          {"priority",
-           {{"type", "integer"},
-            {"minimum", 1},
-            {"maximum", 100},
-            {"description", "What to look at first: 100 before 1"}}},
-          {"site", text("The site of the daemon that says so")},
-          {"machine", text("The machine")},
-          {"sensor", text("The sensor; _machine: the machine as a whole")},
-          {"unit", text("Unit of value, expected, low, high and evidence; empty: not known")},
-          {"onset", instant("When the deviation began")},
-          {"time", instant("Event time of this event")},
-          {"cleared", instant_or_null("When it cleared; null: it has not")},
-          {"value", number_or_null("The reading, in `unit`; null: there is none")},
-          {"expected", number_or_null("What was expected, in `unit`; null: nothing in particular")},
-          {"low", number_or_null("Low end of the normal band, in `unit`; null: open")},
-          {"high", number_or_null("High end of the normal band, in `unit`; null: open")},
-          {"score",
-           {{"type", "number"},
-            {"minimum", 0},
-            {"description", "Deviation as a ratio to the alarm limit: 1 is the limit"}}},
-          {"forecast", forecast_schema()},
-          {"contributors",
-           list(object({{"sensor", text("Another sensor of the machine")},
-                        {"share", share("Its share of the deviation")}},
-                       "A contributor"),
-                "Sensors that deviate with it, largest share first; empty: none known")},
-          {"detector", detector_schema()},
-          {"evidence", evidence_schema()},
-          {"message", text("One sentence for the crew")},
-          {"advice", text("What to do, from the configuration; empty: none given")}};
+  return {
+      {"schema", {{"const", 1}, {"description", "Version of this document"}}},
+      {"id", text("The alert: machine/sensor/kind/onset in milliseconds since 1970")},
+      {"revision", integer(1,
+                           "Rises with every event of this id; (id, revision) is the key to "
+                           "drop duplicates")},
+      {"event", choice(names(AlertEvent::raised, AlertEvent::commented), "What happened")},
+      {"state",
+       choice(names(AlertState::active, AlertState::cleared),
+              "Whether the condition holds; unknown: its sensor is at fault; latched: it is "
+              "over, and waits for somebody to take note")},
+      {"acknowledged", {{"type", "boolean"}, {"description", "Has a person taken note of it"}}},
+      {"shelved_until", instant_or_null("Until when it is shelved; null: it is not")},
+      {"suppressed", {{"type", "boolean"}, {"description", "Its machine is under maintenance"}}},
+      {"chattering",
+       {{"type", "boolean"},
+        {"description", "It comes and goes; it stays one alert until it is quiet"}}},
+      {"occurrences", integer(1, "How often it was raised")},
+      {"class", choice(names(AlertClass::machine, AlertClass::sensor),
+                       "machine: the machine needs work; sensor: the data cannot be trusted")},
+      {"kind",
+       choice(names(AlertKind{}, static_cast<AlertKind>(static_cast<int>(AlertKind::count_) - 1)),
+              "What kind of deviation")},
+      {"severity", choice(names(Severity::notice, Severity::critical), "How bad")},
+      {"priority",
+       {{"type", "integer"},
+        {"minimum", 1},
+        {"maximum", 100},
+        {"description", "What to look at first: 100 before 1"}}},
+      {"site", text("The site of the daemon that says so")},
+      {"machine", text("The machine")},
+      {"sensor", text("The sensor; _machine: the machine as a whole")},
+      {"unit", text("Unit of value, expected, low, high and evidence; empty: not known")},
+      {"onset", instant("When the deviation began")},
+      {"time", instant("Event time of this event")},
+      {"cleared", instant_or_null("When it cleared; null: it has not")},
+      {"value", number_or_null("The reading, in `unit`; null: there is none")},
+      {"expected", number_or_null("What was expected, in `unit`; null: nothing in particular")},
+      {"low", number_or_null("Low end of the normal band, in `unit`; null: open")},
+      {"high", number_or_null("High end of the normal band, in `unit`; null: open")},
+      {"score",
+       {{"type", "number"},
+        {"minimum", 0},
+        {"description", "Deviation as a ratio to the alarm limit: 1 is the limit"}}},
+      {"forecast", forecast_schema()},
+      {"contributors",
+       list(object({{"sensor", text("Another sensor of the machine")},
+                    {"share", share("Its share of the deviation")}},
+                   "A contributor"),
+            "Sensors that deviate with it, largest share first; empty: none known")},
+      {"detector", detector_schema()},
+      {"evidence", evidence_schema()},
+      {"message", text("One sentence for the crew")},
+      {"advice", text("What to do, from the configuration; empty: none given")},
+      {"note", or_null(object({{"time", instant("When")},
+                               {"by", text("Who")},
+                               {"comment", text("What they said; may be empty")}},
+                              "What a person did last with it; null: nobody did anything"))},
+      {"case", or_null(text("Id of the case that it is part of; null: none"))},
+      {"notify",
+       {{"type", "boolean"}, {"description", "Of a case: people are to be told of this"}}},
+      {"held_back",
+       {{"type", "boolean"},
+        {"description", "Of a case: over the budget, people have not been told"}}},
+      {"parts", list(object({{"id", text("The alert")},
+                             {"sensor", text("Its sensor")},
+                             {"kind", text("Its kind")},
+                             {"severity", text("Its severity")},
+                             {"state", text("Its state")},
+                             {"score", {{"type", "number"}, {"description", "Its highest score"}}}},
+                            "A part"),
+                     "Of a case: the alerts that belong to it, worst first; up to 32")}};
 }
 
 bool breaks_topics(char c) { return c == '/' || c == '+' || c == '#' || c == '\0'; }
@@ -291,6 +335,31 @@ Json counts(const Counters<E>& counters, E first) {
   return out;
 }
 
+Json alarms(const engine::AlarmFigures& figures) {
+  auto worst = Json::array();
+  for (const auto& [machine, sensor, alerts] : figures.worst)
+    worst.push_back({{"machine", machine}, {"sensor", sensor}, {"alerts", alerts}});
+  auto severities = Json::object();
+  for (std::size_t i = 0; i < figures.by_severity.size(); ++i)
+    severities[std::string{name_of(static_cast<Severity>(i))}] = figures.by_severity[i];
+  return {{"raised", figures.raised},
+          {"notified", figures.notified},
+          {"held_back", figures.held_back},
+          {"severities", severities},
+          {"notified_per_10_min", bounded(figures.notified_per_slot, 0, largest_magnitude)},
+          {"most_notified_in_10_min", figures.most_notified},
+          {"most_raised_in_10_min", figures.most_raised},
+          {"flood_share", bounded(figures.flood_share, 0, 1)},
+          {"open", figures.open},
+          {"unacknowledged", figures.unacknowledged},
+          {"shelved", figures.shelved},
+          {"suppressed", figures.suppressed},
+          {"chattering", figures.chattering},
+          {"stale", figures.stale},
+          {"waiting", figures.waiting},
+          {"worst", worst}};
+}
+
 }  // namespace
 
 std::string alert_document(const Alert& alert, std::string_view site) {
@@ -302,7 +371,11 @@ std::string alert_document(const Alert& alert, std::string_view site) {
                  {"event", name_of(alert.event)},
                  {"state", name_of(alert.state)},
                  {"acknowledged", alert.acknowledged},
-                 {"shelved_until", nullptr},
+                 {"shelved_until",
+                  alert.shelved_until ? Json(format_time(*alert.shelved_until)) : Json(nullptr)},
+                 {"suppressed", alert.suppressed},
+                 {"chattering", alert.chattering},
+                 {"occurrences", alert.occurrences},
                  {"class", name_of(alert.alert_class())},
                  {"kind", name_of(alert.kind)},
                  {"severity", name_of(alert.severity)},
@@ -333,7 +406,12 @@ std::string alert_document(const Alert& alert, std::string_view site) {
                    {"regime_readings", alert.regime_readings}}},
                  {"evidence", evidence(alert.evidence)},
                  {"message", alert.message},
-                 {"advice", alert.advice}});
+                 {"advice", alert.advice},
+                 {"note", note(alert.note)},
+                 {"case", alert.of_case.empty() ? Json(nullptr) : Json(alert.of_case)},
+                 {"notify", alert.notify},
+                 {"held_back", alert.held_back},
+                 {"parts", parts(alert.parts)}});
 }
 
 std::string alert_schema() {
@@ -402,6 +480,7 @@ std::string status_document(const Status& status) {
                  {"sensors", status.sensors},
                  {"sensors_learning", status.sensors_learning},
                  {"active_alerts", status.active_alerts},
+                 {"alarms", alarms(status.alarms)},
                  {"messages", status.messages},
                  {"readings", counts(status.outcomes, Outcome{})},
                  {"windows",

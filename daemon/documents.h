@@ -10,6 +10,7 @@
 #include "core/accounting.h"
 #include "core/alert.h"
 #include "core/health.h"
+#include "engine/alarm_figures.h"
 #include "engine/wave.h"
 
 namespace millwright::daemon {
@@ -44,6 +45,7 @@ struct Status {
   std::uint64_t sensors = 0, machines = 0, active_alerts = 0;
   std::uint64_t sensors_learning = 0;  // that are still warming up
   engine::WindowCounts windows;        // of waveforms
+  engine::AlarmFigures alarms;
 };
 // One line, no trailing newline, always valid UTF-8.
 std::string status_document(const Status& status);

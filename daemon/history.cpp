@@ -19,6 +19,7 @@ engine::Plan plan_of(const config::Configuration& configuration) {
 History::History(const config::Configuration& configuration, HistoryHandlers handlers)
     : engine_(std::make_shared<const engine::Plan>(plan_of(configuration))),
       fleet_(std::make_shared<const engine::Plan>(plan_of(configuration))),
+      desk_(std::make_shared<const engine::Plan>(plan_of(configuration))),
       handlers_(std::move(handlers)) {
   effects_.want_verdicts = handlers_.verdict != nullptr;
 }
@@ -47,6 +48,7 @@ void History::step() {
   effects_.clear();
   feed_.step(engine_, effects_);
   fleet_.follow(engine_, effects_, effects_.alerts);
+  desk_.follow(effects_.ticks, effects_.alerts);
   if (handlers_.verdict) {
     auto whole = effects_.machine_verdicts.begin();
     for (std::size_t i = 0; i < effects_.verdicts.size(); ++i) {

@@ -10,6 +10,7 @@
 
 #include "config/config.h"
 #include "core/alert.h"
+#include "engine/desk.h"
 #include "engine/engine.h"
 #include "engine/feed.h"
 #include "engine/fleet.h"
@@ -41,6 +42,7 @@ class History {
  private:
   engine::Engine engine_;
   engine::Fleet fleet_;
+  engine::Desk desk_;
   engine::Feed feed_{engine::Clock::event};
   engine::Effects effects_;
   const HistoryHandlers handlers_;

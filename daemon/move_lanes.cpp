@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "core/check.h"
 #include "ingest/decoder.h"
 #include "ingest/journal.h"
 #include "storage/checkpoint.h"
@@ -17,6 +18,7 @@ namespace fs = std::filesystem;
 
 struct Learned {
   std::vector<std::pair<std::string, std::string>> machines;  // name, state
+  std::vector<std::string> desks;
   Timestamp last_arrival;
   Position position = 0;
 };
@@ -36,6 +38,7 @@ void work_off(std::uint32_t lane, const LaneFiles& files, std::uint64_t journal_
   journal->seek_after(checkpoint->position);
   while (const auto record = journal->next()) shard.apply(*record);
   writer.write(shard.step());
+  learned.desks.push_back(shard.desk());
   for (auto& machine : shard.machines()) learned.machines.push_back(std::move(machine));
   learned.last_arrival =
       std::max({learned.last_arrival, shard.last_arrival(), journal->last_arrival()});
@@ -69,6 +72,15 @@ void move_lanes(const LaneFiles& files, std::uint32_t before, std::uint32_t afte
   for (const auto& [machine, state] : learned.machines) {
     auto& shard = *shards[ingest::LaneRouter::lane_of(machine, after)];
     moved += shard.adopt(state, learned.last_arrival) ? 1 : 0;
+  }
+
+  for (std::uint32_t lane = 0; lane < after; ++lane) {
+    const auto mine = [&](std::string_view machine) {
+      return ingest::LaneRouter::lane_of(machine, after) == lane;
+    };
+    for (const auto& desk : learned.desks) {
+      check(shards[lane]->adopt_desk(desk, mine), "a desk reads what another one has saved");
+    }
   }
 
   // All are written before the first is put in place: a crash in between leaves the old set or, at

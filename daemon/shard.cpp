@@ -11,7 +11,7 @@ namespace millwright::daemon {
 namespace {
 
 constexpr std::uint32_t shard_magic = 0x3153574d;  // "MWS1"
-constexpr std::uint16_t shard_version = 2;         // 2: fleet
+constexpr std::uint16_t shard_version = 3;         // 2: fleet, 3: desk
 constexpr auto* written_by_newer = "the checkpoint was written by a newer version of Millwright";
 constexpr auto* written_before_release =
     "the checkpoint was written by a Millwright before its first release, which this one cannot "
@@ -46,6 +46,7 @@ Shard::Shard(std::uint32_t lane, std::string configuration_text, MachineRegistry
   const auto plan = std::make_shared<const engine::Plan>(plan_of(configuration_));
   engine_.emplace(plan);
   fleet_.emplace(plan);
+  desk_.emplace(plan, configuration_.processing.lanes);
   feed_ = engine::Feed{clock_of(configuration_)};
 }
 
@@ -126,7 +127,7 @@ void Shard::keep_bad(Reject reason, std::string_view where, const ingest::Record
 
 void Shard::reconfigure(std::string_view text) {
   step_into(output_);
-  const auto state = engine_->save_all(position_), fleet = fleet_->save();
+  const auto state = engine_->save_all(position_), fleet = fleet_->save(), desk = desk_->save();
   // The supervisor has read the same text before it put it here.
   configure(std::string{text});
   const auto plan = std::make_shared<const engine::Plan>(plan_of(configuration_));
@@ -136,7 +137,12 @@ void Shard::reconfigure(std::string_view text) {
         "an engine reads its own state");
   engine_ = std::move(changed);
   fleet_.emplace(plan);
-  check(fleet_->restore(fleet, output_.alerts), "a fleet reads its own state");
+  std::vector<Alert> closed;
+  check(fleet_->restore(fleet, closed), "a fleet reads its own state");
+  desk_.emplace(plan, configuration_.processing.lanes);
+  check(desk_->restore(desk), "a desk reads its own state");
+  desk_->follow({}, closed);
+  for (auto& alert : closed) output_.alerts.push_back(std::move(alert));
   std::string now;
   Writer{now}(feed_);
   feed_ = engine::Feed{clock_of(configuration_)};
@@ -156,6 +162,7 @@ void Shard::step_into(LaneOutput& out) {
   effects_.clear();
   feed_.step(*engine_, effects_);
   fleet_->follow(*engine_, effects_, effects_.alerts);
+  desk_->follow(effects_.ticks, effects_.alerts);
   for (auto& alert : effects_.alerts) out.alerts.push_back(std::move(alert));
   for (auto& baseline : effects_.baselines) out.baselines.push_back(std::move(baseline));
   for (auto& notice : effects_.regimes) {
@@ -183,6 +190,7 @@ ShardFigures Shard::figures() const {
   figures.active_alerts = engine_->active_alerts();
   figures.waiting = engine_->pending();
   figures.windows = engine_->windows();
+  figures.alarms = desk_->figures();
   return figures;
 }
 
@@ -200,12 +208,16 @@ bool Shard::adopt(std::string_view machine, Timestamp last_arrival) {
   return engine_->restore(machine) == engine::RestoreResult::ok;
 }
 
+bool Shard::adopt_desk(std::string_view desk, const std::function<bool(std::string_view)>& mine) {
+  return desk_->take_over(desk, mine);
+}
+
 storage::Checkpoint Shard::checkpoint() const {
   storage::Checkpoint checkpoint;
   checkpoint.position = position_;
   checkpoint.configuration = configuration_text_;
   Writer{checkpoint.state}(shard_magic, shard_version, last_arrival_, messages_, rejected_, feed_,
-                           engine_->save_all(position_), fleet_->save());
+                           engine_->save_all(position_), fleet_->save(), desk_->save());
   return checkpoint;
 }
 
@@ -217,18 +229,21 @@ std::optional<std::string> Shard::restore(const storage::Checkpoint& checkpoint)
   if (!in.ok() || magic != shard_magic) return "the checkpoint holds no state of a lane";
   if (version > shard_version) return written_by_newer;
   if (version < shard_version) return written_before_release;
-  std::string engine, fleet;
+  std::string engine, fleet, desk;
   engine::Feed feed{clock_of(configuration_)};
   std::uint64_t messages = 0;
   Counters<Reject> rejected;
   Timestamp last_arrival;
-  in(last_arrival, messages, rejected, feed, engine, fleet);
+  in(last_arrival, messages, rejected, feed, engine, fleet, desk);
   Position position = 0;
   if (!in.ok() || !in.at_end()) return "the checkpoint is cut short";
   // Into one of its own first: what cannot be read leaves this shard as it was.
-  engine::Fleet fleet_there{std::make_shared<const engine::Plan>(plan_of(configuration_))};
+  const auto plan = std::make_shared<const engine::Plan>(plan_of(configuration_));
+  engine::Fleet fleet_there{plan};
+  engine::Desk desk_there{plan, configuration_.processing.lanes};
   std::vector<Alert> closed;
-  if (!fleet_there.restore(fleet, closed)) return "the state in the checkpoint is damaged";
+  if (!fleet_there.restore(fleet, closed) || !desk_there.restore(desk))
+    return "the state in the checkpoint is damaged";
   switch (engine_->restore_all(engine, position)) {
     case engine::RestoreResult::ok:
       break;
@@ -241,6 +256,8 @@ std::optional<std::string> Shard::restore(const storage::Checkpoint& checkpoint)
       return "the state in the checkpoint is damaged";
   }
   fleet_ = std::move(fleet_there);
+  desk_ = std::move(desk_there);
+  desk_->follow({}, closed);
   for (auto& alert : closed) output_.alerts.push_back(std::move(alert));
   feed_ = std::move(feed);
   last_arrival_ = last_arrival;

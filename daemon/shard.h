@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -20,6 +21,7 @@
 #include "core/health.h"
 #include "core/summary.h"
 #include "daemon/quarantine.h"
+#include "engine/desk.h"
 #include "engine/engine.h"
 #include "engine/feed.h"
 #include "engine/fleet.h"
@@ -72,6 +74,7 @@ struct ShardFigures {
   Counters<Outcome> outcomes;
   std::uint64_t sensors = 0, machines = 0, warming = 0, active_alerts = 0, waiting = 0;
   engine::WindowCounts windows;  // of waveforms
+  engine::AlarmFigures alarms;
 };
 
 // Thread rule: one thread; the registry is shared.
@@ -100,6 +103,9 @@ class Shard {
   // Takes over a machine of another shard; false when its bytes cannot be read or it is here
   // already.
   bool adopt(std::string_view machine, Timestamp last_arrival);
+  // What its desk knows, and that of another shard: of the machines that are `mine`.
+  std::string desk() const { return desk_->save(); }
+  bool adopt_desk(std::string_view desk, const std::function<bool(std::string_view)>& mine);
 
   // Between steps. The checkpoint's configuration must be the one this shard was made with.
   storage::Checkpoint checkpoint() const;
@@ -123,6 +129,7 @@ class Shard {
   config::Configuration configuration_;
   std::optional<engine::Engine> engine_;
   std::optional<engine::Fleet> fleet_;  // of this lane's machines
+  std::optional<engine::Desk> desk_;
   engine::Feed feed_{engine::Clock::given};
   std::optional<ingest::Decoder> decoder_;
   ingest::DecodeResult decoded_;

@@ -129,8 +129,8 @@ void ArchiveWriter::take(LaneOutput& output) {
   through_[output.lane] = output.through;
 }
 
-// The stream of events, and the current state of the alert; that of a cleared one is kept for a
-// week.
+// What people are told, the stream of all events, and the current state of the alert; that of a
+// cleared one is kept for a week.
 std::vector<storage::OutboxRow> ArchiveWriter::rows_of(const Alert& alert,
                                                        const std::string& document) const {
   storage::OutboxRow event;
@@ -143,7 +143,15 @@ std::vector<storage::OutboxRow> ArchiveWriter::rows_of(const Alert& alert,
   state.topic = state_topic(options_.topic_root, alert.machine, alert.sensor, name_of(alert.kind));
   state.retain = true;
   if (alert.state == AlertState::cleared) state.expiry = cleared_kept;
-  return {std::move(event), std::move(state)};
+  std::vector<storage::OutboxRow> rows;
+  if (alert.notify) {
+    auto notice = event;
+    notice.topic = options_.topic_root + "/event/case";
+    rows.push_back(std::move(notice));
+  }
+  rows.push_back(std::move(event));
+  rows.push_back(std::move(state));
+  return rows;
 }
 
 // How a machine is now: not by the outbox, because only the newest counts. A later one, or the next

@@ -82,6 +82,7 @@ void Engine::step(std::span<const Event> events, Effects& effects) {
     impl_->flush(effects);
     if (event.kind == Event::Kind::tick) {
       impl_->tick(event, effects);
+      effects.ticks.push_back({event.position, event.received});
     } else {
       impl_->renew(event, effects);
     }

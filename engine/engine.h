@@ -90,8 +90,15 @@ struct RegimeNotice {
   Timestamp time;
 };
 
+// Time went by, after the alerts of the same position.
+struct Passed {
+  Position position = 0;
+  Timestamp now;  // as Event::received
+};
+
 struct Effects {
   std::vector<Alert> alerts;
+  std::vector<Passed> ticks;
   std::vector<Summary> summaries;
   std::vector<PastBaseline> baselines;  // that were replaced
   std::vector<RegimeNotice> regimes;
@@ -101,6 +108,7 @@ struct Effects {
   std::vector<MachineVerdict> machine_verdicts;  // likewise
   void clear() {
     alerts.clear();
+    ticks.clear();
     summaries.clear();
     baselines.clear();
     regimes.clear();

@@ -173,6 +173,28 @@ std::string fleet_message(const Alert& alert, std::string_view label, std::size_
                      sisters, since_when(alert));
 }
 
+std::string case_message(const Alert& alert, std::string_view machine, const Alert& worst) {
+  auto text = fmt::format("{}: {}", machine, worst.message);
+  constexpr std::size_t most_named = 4;
+  std::size_t others = 0;
+  for (const auto& part : alert.parts) {
+    if (part.id == worst.id || part.state == AlertState::cleared) continue;
+    if (++others > most_named) continue;
+    text +=
+        fmt::format("{}{} ({})", others == 1 ? "; also " : ", ", part.sensor, name_of(part.kind));
+  }
+  if (others > most_named) text += fmt::format(" and {} more", others - most_named);
+  return text;
+}
+
+std::string case_over_message(const Alert& alert, std::string_view machine, Timestamp now) {
+  const auto prefix = fmt::format("{}: ", machine);
+  std::string_view was = alert.message;
+  if (was.starts_with(prefix)) was.remove_prefix(prefix.size());
+  return fmt::format("{}over after {}; it was: {}", prefix, describe_duration(now - alert.onset),
+                     was);
+}
+
 std::string closing_message(const Alert& alert, std::string_view label,
                             std::optional<BaselineEnd> why) {
   if (!why) {

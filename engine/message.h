@@ -23,6 +23,11 @@ std::string closing_message(const Alert& alert, std::string_view label,
 // above the nearest of its 11 sisters since ...`.
 std::string fleet_message(const Alert& alert, std::string_view label, std::size_t sisters);
 
+// Of a case with its worst alert: `Press 7: joint 3 temperature is ...; also j3_vib (spread)`.
+std::string case_message(const Alert& alert, std::string_view machine, const Alert& worst);
+// `Press 7: over after 2 h; it was: ...`, of the case as it was told last.
+std::string case_over_message(const Alert& alert, std::string_view machine, Timestamp now);
+
 // 71.4, 0.0312, 12340: four significant digits, no exponent between 1e-4 and 1e7.
 std::string format_value(double value);
 

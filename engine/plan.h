@@ -9,6 +9,7 @@
 
 #include "core/parameters.h"
 #include "core/time.h"
+#include "engine/budget.h"
 #include "engine/wave_profile.h"
 
 namespace millwright::engine {
@@ -26,6 +27,7 @@ struct AlarmRule {
       std::chrono::seconds{60};  // and below `clear_ratio` this long, before the alert clears
   double limit = 1;              // alarm at this ratio: `sensitivity` low 1.5, normal 1, high 0.7
   double clear_ratio = 0.8;      // of that limit
+  bool latch = false;            // what is over stays until somebody has taken note
   friend bool operator==(const AlarmRule&, const AlarmRule&) = default;
 };
 
@@ -67,11 +69,25 @@ struct MachineProfile {
   friend bool operator==(const MachineProfile&, const MachineProfile&) = default;
 };
 
+// How alerts are put together and told to people.
+struct DeskRule {
+  BudgetRule budget;
+  Duration gather = std::chrono::seconds{10};    // before people are told of a new case
+  Duration together = std::chrono::minutes{10};  // a case goes on while alerts are no further apart
+  std::uint32_t chatter_times = 3;               // raised so often
+  Duration chatter_window = std::chrono::minutes{30};  // within this: it chatters, until quiet as
+                                                       // long
+  Duration escalate_after{0};   // open and nobody took note so long: critical; 0: never
+  Duration escalate_within{0};  // the forecast may come true so soon: critical; 0: never
+  friend bool operator==(const DeskRule&, const DeskRule&) = default;
+};
+
 struct Plan {
   std::string site = "site";
   std::vector<Profile> profiles;  // overrides of single sensors stand first
   std::vector<MachineProfile> machines;
   ParameterValues fleet;  // overlaid on the defaults of engine/fleet.h
+  DeskRule desk;
   std::uint32_t max_sensors = 20000;
   Duration reorder{0};  // readings are held back this long to be put in order; 0: not at all
   Duration future_tolerance = std::chrono::minutes{5};

@@ -6,9 +6,9 @@ namespace {
 
 constexpr std::uint32_t machine_magic = 0x314d574d;  // "MWM1"
 constexpr std::uint32_t engine_magic = 0x3145574d;   // "MWE1"
-constexpr std::uint16_t format_version = 4;          // docs/formats/state.md
+constexpr std::uint16_t format_version = 5;          // docs/formats/state.md
 
-static_assert(static_cast<int>(AlertKind::count_) == 16 && static_cast<int>(Outcome::count_) == 13,
+static_assert(static_cast<int>(AlertKind::count_) == 18 && static_cast<int>(Outcome::count_) == 13,
               "kinds and outcomes stand in the state as numbers: new ones, a new format_version");
 
 // Appends `body` with its length and checksum.

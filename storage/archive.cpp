@@ -163,7 +163,7 @@ FROM outbox ORDER BY sequence LIMIT ?1
 constexpr const char* select_open = R"sql(
 SELECT a.id, a.machine, a.sensor, a.kind, e.document, a.revision
 FROM alert AS a JOIN alert_event AS e ON e.id = a.id AND e.revision = a.revision
-WHERE a.state = 'active' ORDER BY a.priority DESC, a.onset, a.id
+WHERE a.state <> 'cleared' ORDER BY a.priority DESC, a.onset, a.id
 )sql";
 
 using EventKey = std::pair<std::string_view, std::uint32_t>;  // alert id, revision

@@ -133,6 +133,11 @@ CREATE TABLE health (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
+constexpr const char* version_4 = R"sql(
+DROP INDEX alert_active;
+CREATE INDEX alert_open ON alert (id) WHERE state <> 'cleared';
+)sql";
+
 // The copy gets its name only when it is whole and synced.
 void copy_before(Database& database, const fs::path& file, int version) {
   auto copy = file, part = file;
@@ -162,7 +167,7 @@ void drop_views(Database& database) {
 }  // namespace
 
 const Schema& archive_schema() {
-  static const Schema schema{{{1, version_1}, {2, version_2}, {3, version_3}}, archive_views()};
+  static const Schema schema{{{1, version_1}, {2, version_2}, {3, version_3}, {4, version_4}}, archive_views()};
   return schema;
 }
 

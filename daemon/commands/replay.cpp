@@ -43,7 +43,7 @@ struct Options {
 struct Tally {
   std::map<std::string, std::uint64_t> raised;  // by kind
   std::optional<Timestamp> first, last;
-  std::uint64_t bad = 0;
+  std::uint64_t bad = 0, cases = 0, notified = 0;
 
   void see(Timestamp time) {
     first = std::min(first.value_or(time), time);
@@ -80,7 +80,12 @@ class Replay {
     HistoryHandlers handlers;
     handlers.alert = [this, &configuration](const Alert& alert) {
       std::cout << alert_document(alert, configuration.site) << '\n';
-      if (alert.event == AlertEvent::raised) ++tally_.raised[std::string{name_of(alert.kind)}];
+      if (is_case(alert.kind)) {
+        tally_.cases += alert.event == AlertEvent::raised;
+        tally_.notified += alert.notify;
+      } else if (alert.event == AlertEvent::raised) {
+        ++tally_.raised[std::string{name_of(alert.kind)}];
+      }
     };
     if (!options_.health.empty()) {
       handlers.health = [this](const MachineHealth& health) { health_->add(health); };
@@ -167,6 +172,8 @@ class Replay {
     fmt::print(stderr, "\n");
     for (const auto& [kind, count] : tally_.raised)
       fmt::print(stderr, "  {:<12} {:>10}\n", kind, count);
+    if (tally_.cases > 0)
+      fmt::print(stderr, "{} cases, {} notifications\n", tally_.cases, tally_.notified);
     summarise_regimes();
   }
 

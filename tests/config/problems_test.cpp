@@ -378,9 +378,6 @@ TEST_CASE("profiles and overrides are checked together") {
       {R"({ "overrides": [ { "sensor": "a/b" }, { "sensor": "a/b" } ] })",
        "1:51: warning: /overrides/1/sensor: \"a/b\" has an override at line 1 already; this one "
        "goes on from there"},
-      {R"({ "alerts": { "budget": "6/hour" } })",
-       "1:25: warning: /alerts/budget: has no effect yet: this version checks the budget but does "
-       "not keep to it"},
       {R"({ "alerts": { "budget": "6/week" } })",
        "1:25: error: /alerts/budget: expected alerts per time such as 6/hour, 20/day or 10/shift, "
        "found \"6/week\""},

@@ -79,7 +79,7 @@ TEST_CASE("after kill -9 at any point the archive is that of a run that was neve
   const auto recording = wide_recording(21);
   Random random{22};
   const auto whole = play_with_kills(recording, {}, random);
-  CHECK(raised_kinds(whole.events) == "gap limit rate shift spike stuck");
+  CHECK(raised_kinds(whole.events) == "case gap limit rate sensor_case shift spike stuck");
   CHECK(whole.summaries.size() > 6 * recording_rows / 60 - 20);  // a sensor is silent for a while
   std::set<std::size_t> kills;
   while (kills.size() < static_cast<std::size_t>(scaled(5, 50)))

@@ -23,7 +23,9 @@ void feed(Client& client, int minute, double value) {
 int count(const Client& client, const std::string& event, int revision) {
   int n = 0;
   for (const auto& [key, document] : events_of(client)) {
-    if (!key.first.starts_with("R") || key.second != revision) continue;
+    const bool of_sensor =
+        key.first.starts_with("R") && key.first.find("/temp/") != std::string::npos;
+    if (!of_sensor || key.second != revision) continue;
     n += Json::parse(document)["event"] == event ? 1 : 0;
   }
   return n;

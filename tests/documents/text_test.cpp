@@ -92,7 +92,11 @@ TEST_CASE("the status document says how the daemon is and what it counted") {
   status.active_alerts = 1;
   status.sensors_learning = 3;
   status.windows = {5, 2, 1};
+  status.alarms.notified = 3;
+  status.alarms.worst = {{"R1", "temp", 7}};
   const auto json = nlohmann::json::parse(status_document(status));
+  CHECK(json["alarms"]["notified"] == 3);
+  CHECK(json["alarms"]["worst"][0]["alerts"] == 7);
   CHECK(json["schema"] == 1);
   CHECK(json["status"] == "online");
   CHECK(json["version"] == "0.1.0");

@@ -1,0 +1,32 @@
+// How many times people may be told in a while: the alarm budget. The most severe always gets
+// through; what is less so leaves room for it.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/alert.h"
+#include "core/codec.h"
+#include "core/time.h"
+
+namespace millwright::engine {
+
+struct BudgetRule {
+  std::uint32_t most = 0;  // notifications in any `per`; 0: as many as there are
+  Duration per = std::chrono::hours{1};
+  friend bool operator==(const BudgetRule&, const BudgetRule&) = default;
+};
+
+class Budget {
+ public:
+  // May people be told now? Of notices up to half of the budget, of warnings all but a quarter (at
+  // least one), of what is critical always.
+  bool allows(const BudgetRule& rule, Severity severity, Timestamp now);
+  void spend(Timestamp now) { spent_.push_back(now); }
+  static void fields(auto& io, auto& b) { io(b.spent_); }
+
+ private:
+  std::vector<Timestamp> spent_;  // within `per`, oldest first
+};
+
+}  // namespace millwright::engine

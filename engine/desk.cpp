@@ -1,0 +1,734 @@
+#include "engine/desk.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "core/codec.h"
+#include "core/hash.h"
+#include "engine/message.h"
+#include "engine/whole.h"
+
+namespace millwright::engine {
+namespace {
+
+constexpr std::uint32_t desk_magic = 0x3144574d;               // "MWD1"
+constexpr Duration case_spacing = std::chrono::minutes{1};     // between events that tell no news
+constexpr Duration chatter_spacing = std::chrono::minutes{1};  // likewise, of a chattering alert
+constexpr Duration stale_after = std::chrono::hours{24};
+constexpr Duration longest_shelf = std::chrono::hours{24 * 30};
+constexpr Duration longest_maintenance = std::chrono::hours{24 * 90};
+constexpr std::size_t most_contributors = 8;
+constexpr std::size_t most_times = 64;  // of raises that are remembered, of one alert
+
+std::string key_of(std::string_view machine, std::string_view sensor, std::string_view kind) {
+  std::string key{machine};
+  key.append(1, '\0').append(sensor).append(1, '\0').append(kind);
+  return key;
+}
+std::string key_of(const Alert& alert) {
+  return key_of(alert.machine, alert.sensor, name_of(alert.kind));
+}
+
+bool is_fault(const Alert& alert) { return alert.alert_class() == AlertClass::sensor; }
+
+// What the desk has made of an alert stays when the engine says more of it.
+void renew(Alert& kept, Alert fresh) {
+  fresh.id = std::move(kept.id);
+  fresh.revision = kept.revision;
+  fresh.onset = kept.onset;
+  fresh.severity = std::max(kept.severity, fresh.severity);
+  fresh.priority = std::max(priority_of(fresh.severity, fresh.score), fresh.priority);
+  fresh.occurrences = kept.occurrences;
+  fresh.chattering = kept.chattering;
+  fresh.note = std::move(kept.note);
+  fresh.of_case = std::move(kept.of_case);
+  kept = std::move(fresh);
+}
+
+// How much each sensor has to do with it, by the scores of its alerts; what the machine as a whole
+// says is shared out among the sensors it names.
+std::vector<Contributor> contributors_of(const std::vector<CasePart>& parts,
+                                         const std::vector<Contributor>& of_whole) {
+  std::vector<Contributor> out;
+  double sum = 0;
+  const auto add = [&](const std::string& sensor, double weight) {
+    sum += weight;
+    const auto known = std::find_if(out.begin(), out.end(),
+                                    [&](const Contributor& c) { return c.sensor == sensor; });
+    if (known == out.end()) {
+      out.push_back({sensor, weight});
+    } else {
+      known->share += weight;
+    }
+  };
+  for (const auto& part : parts) {
+    if (part.state == AlertState::cleared) continue;
+    if (part.sensor != whole_machine) add(part.sensor, part.score);
+    if (part.sensor != whole_machine) continue;
+    for (const auto& [sensor, share] : of_whole) add(sensor, share * part.score);
+  }
+  for (auto& one : out) one.share = sum > 0 ? one.share / sum : 0;
+  std::stable_sort(out.begin(), out.end(),
+                   [](const auto& a, const auto& b) { return a.share > b.share; });
+  if (out.size() > most_contributors) out.resize(most_contributors);
+  return out;
+}
+
+// Worst first; what is over last.
+auto rank(const CasePart& part) {
+  return std::tuple{part.state == AlertState::cleared, -static_cast<int>(part.severity),
+                    -part.score};
+}
+
+CommandAnswer refused(std::string why) { return {false, std::move(why)}; }
+CommandAnswer done(std::string what) { return {true, std::move(what)}; }
+
+std::string_view past_of(CommandKind kind) {
+  switch (kind) {
+    case CommandKind::acknowledge:
+      return "acknowledged";
+    case CommandKind::comment:
+      return "commented";
+    case CommandKind::shelve:
+      return "shelved";
+    case CommandKind::unshelve:
+      return "unshelved";
+    default:
+      return "closed";
+  }
+}
+
+Happening happening_of(CommandKind kind) {
+  switch (kind) {
+    case CommandKind::acknowledge:
+      return Happening::acknowledge;
+    case CommandKind::comment:
+      return Happening::comment;
+    case CommandKind::shelve:
+      return Happening::shelve;
+    case CommandKind::unshelve:
+      return Happening::unshelve;
+    default:
+      return Happening::close;
+  }
+}
+
+bool concerns_alert(CommandKind kind) { return kind <= CommandKind::close; }
+
+}  // namespace
+
+bool Desk::Window::covers(std::string_view machine, Timestamp time) const {
+  return time >= from && time < to && glob_matches(machines, machine);
+}
+
+Desk::Desk(std::shared_ptr<const Plan> plan, std::uint32_t lanes)
+    : plan_(std::move(plan)), budget_rule_(plan_->desk.budget) {
+  if (budget_rule_.most > 0)
+    budget_rule_.most = std::max<std::uint32_t>(1, budget_rule_.most / std::max(1U, lanes));
+}
+
+void Desk::follow(std::span<const Passed> ticks, std::vector<Alert>& alerts) {
+  std::vector<Alert> heard;
+  std::swap(heard, alerts);
+  std::stable_sort(heard.begin(), heard.end(),
+                   [](const Alert& a, const Alert& b) { return a.position < b.position; });
+  auto tick = ticks.begin();
+  for (auto& alert : heard) {
+    for (; tick != ticks.end() && tick->position < alert.position; ++tick)
+      pass(tick->now, tick->position, alerts);
+    position_ = alert.position;
+    if (now_ == Timestamp{}) now_ = alert.time;  // no tick yet
+    hear(std::move(alert), alerts);
+  }
+  for (; tick != ticks.end(); ++tick) pass(tick->now, tick->position, alerts);
+}
+
+// --- what the engine says ---
+
+void Desk::hear(Alert alert, std::vector<Alert>& told) {
+  const auto found = records_.find(key_of(alert));
+  const bool known = found != records_.end() && found->second.raised_as == alert.id;
+  const bool over = alert.event == AlertEvent::cleared || alert.event == AlertEvent::closed;
+  if (!known) {
+    // Of an alert that the desk does not know, only the end is of no interest.
+    if (!over) raise(std::move(alert), told);
+    return;
+  }
+  auto& record = found->second;
+  if (over) {
+    finish(record, std::move(alert), told);
+  } else if (!record.dropped) {
+    go_on(record, std::move(alert), told);
+  }
+  if (!record.life.open() && (over || !record.dropped)) records_.erase(found);
+}
+
+void Desk::raise(Alert alert, std::vector<Alert>& told) {
+  const auto key = key_of(alert);
+  counts_.raise(alert, now_);
+  const bool chatters = begins_to_chatter(key, alert.time);
+  const auto found = records_.find(key);
+  if (found != records_.end() && !found->second.dropped) {
+    // It is latched, or chatters: the same trouble.
+    auto& record = found->second;
+    record.raised_as = alert.id;
+    record.raised = alert.time;
+    record.quiet.reset();
+    const auto last = record.alert.time;
+    const bool worse = alert.severity > record.alert.severity;
+    renew(record.alert, std::move(alert));
+    ++record.alert.occurrences;
+    record.alert.chattering |= chatters;
+    const auto event = happen(record.life, worse ? Happening::got_worse : Happening::came_back);
+    const auto time = record.alert.time;
+    join(record);
+    if (event) return tell(record, *event, time, told);
+    if (time - last >= chatter_spacing) return tell(record, AlertEvent::updated, time, told);
+    record.alert.time = last;
+    return;
+  }
+  Record record;
+  record.raised_as = alert.id;
+  record.raised = alert.time;
+  record.alert = std::move(alert);
+  record.alert.chattering = chatters;
+  if (chatters) record.alert.occurrences = static_cast<std::uint32_t>(raises_[key].size());
+  record.life.suppressed = under_maintenance(record.alert.machine, record.alert.time);
+  --record.alert.revision;  // telling counts it
+  join(record);
+  tell(record, record.alert.event, record.alert.time, told);
+  const auto& kept = records_.insert_or_assign(key, std::move(record)).first->second;
+  if (is_fault(kept.alert)) doubt_machine(kept.alert, told);
+}
+
+bool Desk::begins_to_chatter(const std::string& key, Timestamp time) {
+  auto& times = raises_[key];
+  std::erase_if(times, [&](Timestamp t) { return time - t >= rule().chatter_window; });
+  if (times.size() < most_times) times.push_back(time);
+  return times.size() >= rule().chatter_times;
+}
+
+void Desk::go_on(Record& record, Alert alert, std::vector<Alert>& told) {
+  const bool worse = alert.severity > record.alert.severity;
+  const auto time = alert.time;
+  renew(record.alert, std::move(alert));
+  apply(record, worse ? Happening::got_worse : Happening::grew, time, told);
+}
+
+void Desk::finish(Record& record, Alert alert, std::vector<Alert>& told) {
+  const bool by_itself = alert.event == AlertEvent::cleared;
+  const auto time = alert.time;
+  if (!record.dropped) {
+    renew(record.alert, std::move(alert));
+    if (record.alert.chattering && by_itself) {
+      record.quiet = time;
+    } else {
+      apply(record, by_itself ? Happening::over : Happening::ended, time, told);
+    }
+  }
+  if (is_fault(record.alert)) trust_again(record.alert, told);
+}
+
+// A sensor that is at fault says nothing of its machine: neither that it is bad nor that it is
+// well.
+void Desk::doubt_machine(const Alert& fault, std::vector<Alert>& told) {
+  const auto from = key_of(fault.machine, fault.sensor, "");
+  for (auto it = records_.lower_bound(from); it != records_.end() && it->first.starts_with(from);
+       ++it) {
+    if (!is_fault(it->second.alert) && !it->second.dropped)
+      apply(it->second, Happening::sensor_fails, fault.time, told);
+  }
+}
+
+void Desk::trust_again(const Alert& fault, std::vector<Alert>& told) {
+  const auto from = key_of(fault.machine, fault.sensor, "");
+  const auto begin = records_.lower_bound(from);
+  for (auto it = begin; it != records_.end() && it->first.starts_with(from); ++it) {
+    const auto& other = it->second;
+    if (is_fault(other.alert) && other.life.open() && !other.quiet) return;  // still at fault
+  }
+  for (auto it = begin; it != records_.end() && it->first.starts_with(from); ++it) {
+    if (!is_fault(it->second.alert) && !it->second.dropped)
+      apply(it->second, Happening::sensor_well, fault.time, told);
+  }
+}
+
+bool Desk::latches(const Alert& alert) const {
+  if (is_fault(alert)) return false;
+  return alert.sensor == whole_machine
+             ? machine_profile_for(*plan_, alert.machine).alarm.latch
+             : profile_for(*plan_, alert.machine, alert.sensor).alarm.latch;
+}
+
+bool Desk::under_maintenance(std::string_view machine, Timestamp time) const {
+  return std::any_of(windows_.begin(), windows_.end(),
+                     [&](const Window& w) { return w.covers(machine, time); });
+}
+
+bool Desk::apply(Record& record, Happening what, Timestamp time, std::vector<Alert>& told,
+                 std::optional<Timestamp> until) {
+  const auto event = happen(record.life, what, latches(record.alert), until);
+  if (!event) return false;
+  tell(record, *event, time, told);
+  return true;
+}
+
+void Desk::tell(Record& record, AlertEvent event, Timestamp time, std::vector<Alert>& told) {
+  auto& alert = record.alert;
+  ++alert.revision;
+  alert.event = event;
+  alert.time = time;
+  alert.position = position_;
+  alert.state = record.life.state;
+  alert.acknowledged = record.life.acknowledged;
+  alert.shelved_until = record.life.shelved_until;
+  alert.suppressed = record.life.suppressed;
+  alert.cleared.reset();
+  if (!record.life.open()) alert.cleared = time;
+  told.push_back(alert);
+  if (alert.state == AlertState::unknown)
+    told.back().message += "; its sensor is at fault since, so nobody knows how it stands";
+  if (const auto found = cases_.find(key_of(alert.machine, name_of(alert.alert_class()), ""));
+      found != cases_.end() && found->second.alert.id == alert.of_case)
+    found->second.changed = true;
+}
+
+// --- time goes by ---
+
+void Desk::pass(Timestamp now, Position position, std::vector<Alert>& told) {
+  now_ = std::max(now_, now);
+  position_ = position;
+  std::erase_if(windows_, [&](const Window& w) { return w.to <= now_; });
+  for (auto& [key, record] : records_) pass(record, told);
+  for (auto it = raises_.begin(); it != raises_.end();) {
+    std::erase_if(it->second, [&](Timestamp t) { return now_ - t >= rule().chatter_window; });
+    it = it->second.empty() ? raises_.erase(it) : std::next(it);
+  }
+  for (auto& [key, one] : cases_) look_at(one, told);
+  notify(told);
+  drop_ended();
+}
+
+void Desk::pass(Record& record, std::vector<Alert>& told) {
+  if (record.dropped) return;
+  auto& life = record.life;
+  if (life.shelved_until && *life.shelved_until <= now_) {
+    apply(record, Happening::shelf_ends, now_, told);
+    join(record);
+  }
+  if (under_maintenance(record.alert.machine, now_) != life.suppressed) {
+    apply(record, life.suppressed ? Happening::unsuppress : Happening::suppress, now_, told);
+    join(record);
+  }
+  if (record.quiet && now_ - *record.quiet >= rule().chatter_window) {
+    record.quiet.reset();
+    apply(record, Happening::over, now_, told);
+    return;
+  }
+  if (record.alert.severity != Severity::warning || !life.open() || life.quiet()) return;
+  const bool neglected = rule().escalate_after > Duration{0} && !life.acknowledged &&
+                         now_ - record.raised >= rule().escalate_after;
+  const auto& forecast = record.alert.forecast;
+  const bool soon = rule().escalate_within > Duration{0} && forecast &&
+                    forecast->earliest - now_ <= rule().escalate_within;
+  if (!neglected && !soon) return;
+  record.alert.severity = Severity::critical;
+  record.alert.priority = priority_of(Severity::critical, record.alert.score);
+  apply(record, Happening::got_worse, now_, told);
+}
+
+void Desk::drop_ended() {
+  std::erase_if(records_, [](const auto& entry) {
+    return !entry.second.life.open() && !entry.second.dropped;
+  });
+  std::erase_if(cases_, [](const auto& entry) { return !entry.second.life.open(); });
+}
+
+// --- cases ---
+
+std::string_view Desk::label_of(std::string_view machine) const {
+  const auto& label = machine_profile_for(*plan_, machine).label;
+  return label.empty() ? machine : std::string_view{label};
+}
+
+Desk::Case& Desk::case_of(const Alert& alert) {
+  const auto kind = is_fault(alert) ? AlertKind::sensor_case : AlertKind::machine_case;
+  const auto key = key_of(alert.machine, name_of(alert.alert_class()), "");
+  auto [found, fresh] = cases_.try_emplace(key);
+  auto& one = found->second;
+  if (!fresh) return one;
+  one.opened = now_;
+  one.alert.revision = 0;
+  one.alert.kind = kind;
+  one.alert.machine = alert.machine;
+  one.alert.sensor = whole_machine;
+  one.alert.onset = alert.onset;
+  one.alert.id = fmt::format("{}/{}/{}/{}", alert.machine, whole_machine, name_of(kind),
+                             issued_[alert.machine].issue(kind, alert.onset));
+  return one;
+}
+
+// What people are not to be told of now is part of no case.
+void Desk::join(Record& record) {
+  if (!record.life.open() || record.life.quiet()) return;
+  auto& one = case_of(record.alert);
+  record.alert.of_case = one.alert.id;
+  one.alert.onset = std::min(one.alert.onset, record.alert.onset);
+  one.over.reset();
+  one.changed = true;
+}
+
+void Desk::gather_parts(Case& one) {
+  auto& parts = one.alert.parts;
+  for (auto& part : parts) part.state = AlertState::cleared;
+  const Record* lead = nullptr;
+  const auto from = one.alert.machine + '\0';
+  bool open = false;
+  for (auto it = records_.lower_bound(from); it != records_.end() && it->first.starts_with(from);
+       ++it) {
+    const auto& record = it->second;
+    if (record.alert.of_case != one.alert.id || !record.life.open()) continue;
+    const auto& a = record.alert;
+    if (record.life.quiet() && !one.life.quiet()) {
+      // Not for people now; it joins again when it is.
+      std::erase_if(parts, [&](const CasePart& p) { return p.id == a.id; });
+      continue;
+    }
+    auto part =
+        std::find_if(parts.begin(), parts.end(), [&](const CasePart& p) { return p.id == a.id; });
+    if (part == parts.end()) part = parts.insert(parts.end(), CasePart{});
+    *part = {a.id, a.sensor, a.kind, a.severity, record.life.state, std::max(part->score, a.score)};
+    open |= !record.quiet;
+    const auto worse = [](const Record& x, const Record& y) {
+      return std::tuple{x.alert.severity, x.alert.priority, x.alert.score} >
+             std::tuple{y.alert.severity, y.alert.priority, y.alert.score};
+    };
+    if (lead == nullptr || worse(record, *lead)) lead = &record;
+  }
+  std::stable_sort(parts.begin(), parts.end(),
+                   [](const CasePart& a, const CasePart& b) { return rank(a) < rank(b); });
+  if (parts.size() > most_parts) parts.resize(most_parts);
+  if (open) {
+    one.over.reset();
+  } else if (!one.over) {
+    one.over = now_;
+  }
+  if (lead == nullptr) return;
+  const bool first = !one.told;
+  Alert fresh = lead->alert;
+  fresh.kind = one.alert.kind;
+  fresh.sensor = whole_machine;
+  fresh.parts = std::move(parts);
+  fresh.of_case.clear();
+  const auto severity = one.alert.severity;
+  const auto time = one.alert.time;
+  renew(one.alert, std::move(fresh));
+  one.alert.time = time;
+  one.alert.occurrences = 1;
+  one.alert.chattering = false;
+  if (!first && one.alert.severity > severity) one.life.acknowledged = false;
+  one.alert.contributors = contributors_of(one.alert.parts, lead->alert.contributors);
+  one.alert.message = case_message(one.alert, label_of(one.alert.machine), lead->alert);
+}
+
+void Desk::look_at(Case& one, std::vector<Alert>& told) {
+  if (std::exchange(one.changed, false)) {
+    gather_parts(one);
+    one.untold_news = one.told;
+  }
+  if (one.life.shelved_until && *one.life.shelved_until <= now_) {
+    one.heard.reset();  // people put it aside for so long, and no longer
+    apply(one, Happening::shelf_ends, told);
+  }
+  if (!one.over || now_ - *one.over < rule().together) return;
+  const bool told_before = one.told;
+  if (!one.heard && !one.alert.parts.empty()) counts_.hold_back();
+  if (told_before) {
+    one.alert.message = case_over_message(one.alert, label_of(one.alert.machine), now_);
+    apply(one, Happening::over, told);
+  } else {
+    one.life.state = AlertState::cleared;
+  }
+}
+
+bool Desk::needs_notice(const Case& one) const {
+  if (!one.life.open() || one.life.quiet() || one.alert.parts.empty()) return false;
+  if (one.heard) return one.alert.severity > *one.heard;
+  return one.alert.severity == Severity::critical || now_ - one.opened >= rule().gather;
+}
+
+// The most severe first; what is over the budget is listed, and waits.
+void Desk::notify(std::vector<Alert>& told) {
+  std::vector<Case*> waiting;
+  for (auto& [key, one] : cases_) {
+    if (needs_notice(one)) waiting.push_back(&one);
+  }
+  std::stable_sort(waiting.begin(), waiting.end(), [](const Case* a, const Case* b) {
+    return std::tuple{a->alert.severity, a->alert.priority, b->opened} >
+           std::tuple{b->alert.severity, b->alert.priority, a->opened};
+  });
+  for (auto* one : waiting) {
+    const bool may = budget_.allows(budget_rule_, one->alert.severity, now_);
+    if (may) {
+      budget_.spend(now_);
+      counts_.notify(now_);
+      const auto event = !one->told   ? AlertEvent::raised
+                         : one->heard ? AlertEvent::escalated
+                                      : AlertEvent::updated;
+      one->heard = one->alert.severity;
+      tell_case(*one, event, true, told);
+    } else if (!one->told) {
+      tell_case(*one, AlertEvent::raised, false, told);
+    }
+  }
+  for (auto& [key, one] : cases_) {
+    if (one.told && one.untold_news && one.life.open() && now_ - one.alert.time >= case_spacing)
+      tell_case(one, AlertEvent::updated, false, told);
+  }
+}
+
+void Desk::tell_case(Case& one, AlertEvent event, bool notify, std::vector<Alert>& told) {
+  one.told = true;
+  one.untold_news = false;
+  auto& alert = one.alert;
+  ++alert.revision;
+  alert.event = event;
+  alert.time = now_;
+  alert.position = position_;
+  alert.state = one.life.state;
+  alert.acknowledged = one.life.acknowledged;
+  alert.shelved_until = one.life.shelved_until;
+  alert.notify = notify;
+  alert.held_back = !one.heard;
+  alert.cleared.reset();
+  if (!one.life.open()) alert.cleared = now_;
+  told.push_back(alert);
+}
+
+void Desk::apply(Case& one, Happening what, std::vector<Alert>& told,
+                 std::optional<Timestamp> until) {
+  if (const auto event = happen(one.life, what, false, until)) tell_case(one, *event, false, told);
+}
+
+// --- what people say ---
+
+CommandAnswer Desk::take(const Command& command, Timestamp now, Position position,
+                         std::vector<Alert>& told) {
+  now_ = std::max(now_, now);
+  position_ = position;
+  if (command.by.empty()) return refused("who asks? `by` is missing");
+  if (concerns_alert(command.kind)) return answer_alert(command, told);
+  if (command.kind == CommandKind::maintenance_start) return plan_maintenance(command, told);
+  if (command.kind == CommandKind::maintenance_stop) return stop_maintenance(command, told);
+  return refused("not a matter of alerts");
+}
+
+CommandAnswer Desk::answer_alert(const Command& command, std::vector<Alert>& told) {
+  if (command.alert.empty()) return refused("which alert? `alert` is missing: give its id");
+  if (command.kind == CommandKind::shelve) {
+    if (!command.to) return refused("until when? `to` or `minutes` is missing");
+    if (*command.to <= now_) return refused("`to` is not in the future");
+    if (*command.to - now_ > longest_shelf)
+      return refused("an alert can be shelved for 30 days at most");
+  }
+  if (command.kind == CommandKind::comment && command.comment.empty())
+    return refused("`comment` is empty");
+  for (auto& [key, record] : records_) {
+    if (record.alert.id == command.alert && record.life.open())
+      return answer_record(record, command, told);
+  }
+  for (auto& [key, one] : cases_) {
+    if (one.alert.id == command.alert && one.told) return answer_case(one, command, told);
+  }
+  return refused(fmt::format("no open alert has the id {}", command.alert));
+}
+
+CommandAnswer Desk::answer_record(Record& record, const Command& command,
+                                  std::vector<Alert>& told) {
+  const Note note{now_, command.by, command.comment};
+  const auto before = std::exchange(record.alert.note, note);
+  const bool holds = record.holds();
+  if (!apply(record, happening_of(command.kind), now_, told, command.to)) {
+    record.alert.note = before;
+    return done(fmt::format("{} was {} already, or there is nothing to do", command.alert,
+                            past_of(command.kind)));
+  }
+  record.dropped = command.kind == CommandKind::close && holds;
+  join(record);
+  drop_ended();
+  return done(fmt::format("{} is {}", command.alert, past_of(command.kind)));
+}
+
+CommandAnswer Desk::answer_case(Case& one, const Command& command, std::vector<Alert>& told) {
+  one.alert.note = Note{now_, command.by, command.comment};
+  const auto from = one.alert.machine + '\0';
+  std::size_t parts = 0;
+  apply(one, happening_of(command.kind), told, command.to);
+  if (command.kind != CommandKind::comment) {
+    for (auto it = records_.lower_bound(from); it != records_.end() && it->first.starts_with(from);
+         ++it) {
+      auto& record = it->second;
+      if (record.alert.of_case != one.alert.id || !record.life.open()) continue;
+      record.alert.note = one.alert.note;
+      const bool holds = record.holds();
+      parts += apply(record, happening_of(command.kind), now_, told, command.to);
+      record.dropped = command.kind == CommandKind::close && holds;
+    }
+  }
+  drop_ended();
+  return done(
+      fmt::format("{} is {}, with {} alerts of it", command.alert, past_of(command.kind), parts));
+}
+
+CommandAnswer Desk::plan_maintenance(const Command& command, std::vector<Alert>& told) {
+  if (command.machine.empty()) return refused("which machines? `machine` is missing");
+  if (!command.to) return refused("until when? `to` or `minutes` is missing");
+  const auto from = command.from.value_or(now_);
+  if (*command.to <= from || *command.to <= now_)
+    return refused("`to` must be later than `from`, and in the future");
+  if (*command.to - from > longest_maintenance)
+    return refused("maintenance can be planned for 90 days at a time");
+  if (windows_.size() >= most_windows) return refused("too many maintenance windows are planned");
+  windows_.push_back({command.machine, from, *command.to, command.by, command.comment});
+  pass(now_, position_, told);
+  return done(
+      fmt::format("maintenance of {} from {} to {}: its alerts are kept, and nobody is told",
+                  command.machine, format_time(from), format_time(*command.to)));
+}
+
+CommandAnswer Desk::stop_maintenance(const Command& command, std::vector<Alert>& told) {
+  const auto ended =
+      std::erase_if(windows_, [&](const Window& w) { return w.machines == command.machine; });
+  if (ended == 0)
+    return refused(fmt::format("no maintenance of `{}` is planned or going on", command.machine));
+  pass(now_, position_, told);
+  return done(fmt::format("maintenance of {} is over", command.machine));
+}
+
+// --- figures and state ---
+
+std::size_t Desk::open() const {
+  const auto is_open = [](const auto& entry) { return entry.second.life.open(); };
+  return static_cast<std::size_t>(std::count_if(records_.begin(), records_.end(), is_open) +
+                                  std::count_if(cases_.begin(), cases_.end(), is_open));
+}
+
+AlarmFigures Desk::figures() const {
+  AlarmFigures out;
+  counts_.fill(out, now_);
+  for (const auto& [key, record] : records_) {
+    if (!record.life.open()) continue;
+    ++out.open;
+    out.unacknowledged += !record.life.acknowledged;
+    out.shelved += record.life.shelved_until.has_value();
+    out.suppressed += record.life.suppressed;
+    out.chattering += record.alert.chattering;
+    out.stale += now_ - record.raised >= stale_after;
+  }
+  for (const auto& [key, one] : cases_) out.waiting += one.told && !one.heard;
+  return out;
+}
+
+struct Desk::Saved {
+  std::vector<Record> records;
+  std::vector<Case> cases;
+  std::vector<Raises> raises;
+  std::vector<std::string> issued_for;
+  std::vector<IssuedOnsets> issued;
+  std::vector<Window> windows;
+  Budget budget;
+  AlarmCounts counts;
+  Timestamp now;
+  Position position = 0;
+  static void fields(auto& io, auto& s) {
+    io(s.records, s.cases, s.raises, s.issued_for, s.issued, s.windows, s.budget, s.counts, s.now,
+       s.position);
+  }
+};
+
+std::string Desk::save() const {
+  Saved saved;
+  for (const auto& [key, record] : records_) saved.records.push_back(record);
+  for (const auto& [key, one] : cases_) saved.cases.push_back(one);
+  for (const auto& [key, times] : raises_) saved.raises.push_back({key, times});
+  for (const auto& [machine, issued] : issued_) {
+    saved.issued_for.push_back(machine);
+    saved.issued.push_back(issued);
+  }
+  saved.windows = windows_;
+  saved.budget = budget_;
+  saved.counts = counts_;
+  saved.now = now_;
+  saved.position = position_;
+  std::string body, bytes;
+  Writer{body}(saved);
+  Writer{bytes}(desk_magic, format_version, hash64(body), body);
+  return bytes;
+}
+
+bool Desk::restore(std::string_view bytes) {
+  Reader in{bytes};
+  std::uint32_t magic = 0;
+  std::uint16_t version = 0;
+  std::uint64_t checksum = 0;
+  std::string body;
+  in(magic, version, checksum, body);
+  if (!in.ok() || !in.at_end() || magic != desk_magic || version != format_version ||
+      hash64(body) != checksum)
+    return false;
+  Saved saved;
+  Reader reader{body};
+  reader(saved);
+  if (!reader.ok() || !reader.at_end() || saved.issued.size() != saved.issued_for.size())
+    return false;
+  records_.clear();
+  cases_.clear();
+  raises_.clear();
+  issued_.clear();
+  for (auto& record : saved.records) {
+    auto key = key_of(record.alert);
+    records_.emplace(std::move(key), std::move(record));
+  }
+  for (auto& one : saved.cases) {
+    auto key = key_of(one.alert.machine, name_of(one.alert.alert_class()), "");
+    cases_.emplace(std::move(key), std::move(one));
+  }
+  for (auto& raises : saved.raises) raises_.emplace(std::move(raises.key), std::move(raises.times));
+  for (std::size_t i = 0; i < saved.issued.size(); ++i)
+    issued_.emplace(std::move(saved.issued_for[i]), std::move(saved.issued[i]));
+  windows_ = std::move(saved.windows);
+  budget_ = std::move(saved.budget);
+  counts_ = std::move(saved.counts);
+  now_ = saved.now;
+  position_ = saved.position;
+  return true;
+}
+
+bool Desk::take_over(std::string_view bytes, const std::function<bool(std::string_view)>& mine) {
+  Desk other{plan_};
+  if (!other.restore(bytes)) return false;
+  const auto machine_of = [](std::string_view key) { return key.substr(0, key.find('\0')); };
+  const auto take = [&](auto& from, auto& to) {
+    for (auto& [key, value] : from) {
+      if (mine(machine_of(key))) to.insert_or_assign(key, std::move(value));
+    }
+  };
+  take(other.records_, records_);
+  take(other.cases_, cases_);
+  take(other.raises_, raises_);
+  take(other.issued_, issued_);
+  for (auto& window : other.windows_) {
+    const auto same = [&](const Window& w) {
+      return w.machines == window.machines && w.from == window.from && w.to == window.to;
+    };
+    if (std::none_of(windows_.begin(), windows_.end(), same)) windows_.push_back(std::move(window));
+  }
+  now_ = std::max(now_, other.now_);
+  position_ = std::max(position_, other.position_);
+  return true;
+}
+
+}  // namespace millwright::engine

@@ -1,0 +1,152 @@
+// What people see of alerts: their life after they were raised, cases, the budget, and what people
+// answer. Stands behind the engine and the fleet in a lane, under the same contract: a pure
+// function of their alerts, of ticks and of commands, in the order of the journal; state is bytes.
+// All of one journal position comes in one call.
+//
+//   alerts --> follow --> the same alerts with what people said, revisions of their own, and cases
+//   ticks  -->            shelves that end, maintenance, chattering that is over, notifications
+//   commands -> take  --> acknowledged, shelved, ...
+//
+// Page: docs/alerts.md. Thread rule: one thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/alert.h"
+#include "core/command.h"
+#include "engine/alarm.h"
+#include "engine/alarm_figures.h"
+#include "engine/budget.h"
+#include "engine/engine.h"
+#include "engine/lifecycle.h"
+#include "engine/plan.h"
+
+namespace millwright::engine {
+
+class Desk {
+ public:
+  static constexpr std::uint16_t format_version = 1;  // docs/formats/state.md
+  static constexpr std::size_t most_parts = 32;       // of a case that are listed
+  static constexpr std::size_t most_windows = 1000;   // of maintenance
+
+  // `lanes` share the budget evenly.
+  explicit Desk(std::shared_ptr<const Plan> plan, std::uint32_t lanes = 1);
+
+  // Replaces `alerts` by what is told.
+  void follow(std::span<const Passed> ticks, std::vector<Alert>& alerts);
+  // Of alerts and maintenance. Appends what is told.
+  CommandAnswer take(const Command& command, Timestamp now, Position position,
+                     std::vector<Alert>& told);
+
+  // Open ones, cases too.
+  std::size_t open() const;
+  AlarmFigures figures() const;
+
+  std::string save() const;
+  // False, and nothing changes, when the bytes are none of a desk.
+  bool restore(std::string_view bytes);
+  // Takes what another desk had of the machines that are `mine`; figures and the budget begin anew.
+  // False, and nothing changes, when the bytes are none of a desk.
+  bool take_over(std::string_view bytes, const std::function<bool(std::string_view)>& mine);
+
+ private:
+  // An alert that was raised and is not over, or that chatters.
+  struct Record {
+    Alert alert;            // as told last
+    std::string raised_as;  // the engine's id of the present episode; the alert keeps its first
+    Life life;
+    Timestamp raised;                // of the present episode, event time
+    std::optional<Timestamp> quiet;  // chatters, but is over since
+    bool dropped = false;  // a person closed it: nothing is told until its condition is over
+    // The engine will still say when its condition is over.
+    bool holds() const {
+      return !quiet && (life.state == AlertState::active || life.state == AlertState::unknown);
+    }
+    static void fields(auto& io, auto& r) {
+      io(r.alert, r.raised_as, r.life, r.raised, r.quiet, r.dropped);
+    }
+  };
+  // Alerts of one class on one machine that belong together.
+  struct Case {
+    Alert alert;  // as told last, or to be told
+    Life life;
+    Timestamp opened;               // by the clock of ticks
+    bool told = false;              // published at all
+    std::optional<Severity> heard;  // people were told of it at this severity
+    std::optional<Timestamp> over;  // no part is open since
+    bool changed = false;           // a part is not as it was when they were gathered
+    bool untold_news = false;       // gathered since it was told
+    static void fields(auto& io, auto& c) {
+      io(c.alert, c.life, c.opened, c.told, c.heard, c.over, c.changed, c.untold_news);
+    }
+  };
+  struct Window {
+    std::string machines;  // glob
+    Timestamp from, to;
+    std::string by, comment;
+    bool covers(std::string_view machine, Timestamp time) const;
+    static void fields(auto& io, auto& w) { io(w.machines, w.from, w.to, w.by, w.comment); }
+  };
+  struct Raises {
+    std::string key;
+    std::vector<Timestamp> times;  // within the window of chattering
+    static void fields(auto& io, auto& r) { io(r.key, r.times); }
+  };
+  struct Saved;
+
+  const DeskRule& rule() const { return plan_->desk; }
+  void hear(Alert alert, std::vector<Alert>& told);
+  void raise(Alert alert, std::vector<Alert>& told);
+  void go_on(Record& record, Alert alert, std::vector<Alert>& told);
+  void finish(Record& record, Alert alert, std::vector<Alert>& told);
+  bool begins_to_chatter(const std::string& key, Timestamp time);
+  void doubt_machine(const Alert& fault, std::vector<Alert>& told);
+  void trust_again(const Alert& fault, std::vector<Alert>& told);
+  bool latches(const Alert& alert) const;
+  bool under_maintenance(std::string_view machine, Timestamp time) const;
+  bool apply(Record& record, Happening what, Timestamp time, std::vector<Alert>& told,
+             std::optional<Timestamp> until = {});
+  void tell(Record& record, AlertEvent event, Timestamp time, std::vector<Alert>& told);
+  void pass(Timestamp now, Position position, std::vector<Alert>& told);
+  void pass(Record& record, std::vector<Alert>& told);
+  void drop_ended();
+
+  std::string_view label_of(std::string_view machine) const;
+  Case& case_of(const Alert& alert);
+  void join(Record& record);
+  void look_at(Case& one, std::vector<Alert>& told);
+  void gather_parts(Case& one);
+  void notify(std::vector<Alert>& told);
+  bool needs_notice(const Case& one) const;
+  void tell_case(Case& one, AlertEvent event, bool notify, std::vector<Alert>& told);
+  void apply(Case& one, Happening what, std::vector<Alert>& told,
+             std::optional<Timestamp> until = {});
+
+  CommandAnswer answer_alert(const Command& command, std::vector<Alert>& told);
+  CommandAnswer answer_record(Record& record, const Command& command, std::vector<Alert>& told);
+  CommandAnswer answer_case(Case& one, const Command& command, std::vector<Alert>& told);
+  CommandAnswer plan_maintenance(const Command& command, std::vector<Alert>& told);
+  CommandAnswer stop_maintenance(const Command& command, std::vector<Alert>& told);
+
+  std::shared_ptr<const Plan> plan_;
+  BudgetRule budget_rule_;
+  std::map<std::string, Record> records_;  // machine\0sensor\0kind
+  std::map<std::string, Case> cases_;      // machine\0class
+  std::map<std::string, std::vector<Timestamp>> raises_;
+  std::map<std::string, IssuedOnsets> issued_;  // of cases, by machine
+  std::vector<Window> windows_;
+  Budget budget_;
+  AlarmCounts counts_;
+  Timestamp now_{};  // by ticks and commands; never falls
+  Position position_ = 0;
+};
+
+}  // namespace millwright::engine

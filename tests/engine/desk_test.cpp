@@ -1,0 +1,413 @@
+// The desk: what becomes of alerts after they were raised.
+#include "engine/desk.h"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/random.h"
+#include "core/time.h"
+
+using namespace millwright;
+using namespace millwright::engine;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Timestamp start = from_microseconds(1'700'000'000'000'000);
+
+// A plant whose engine says what a test wants.
+class Plant {
+ public:
+  explicit Plant(Plan plan = {}) : plan_(std::make_shared<const Plan>(std::move(plan))) {}
+
+  // What is told by alerts of this position and a tick after them.
+  std::vector<Alert> step(std::vector<Alert> alerts, Duration later = 1s) {
+    now_ += later;
+    ++position_;
+    for (auto& alert : alerts) {
+      alert.position = position_;
+      if (alert.time == Timestamp{}) alert.time = now_;
+      if (alert.onset == Timestamp{}) alert.onset = now_;
+      alert.id = fmt::format("{}/{}/{}/{}", alert.machine, alert.sensor, name_of(alert.kind),
+                             ids_[key(alert)] += alert.event == AlertEvent::raised ? 1 : 0);
+      alert.message = alert.sensor + " is odd";
+    }
+    const Passed tick{position_, now_};
+    desk.follow({&tick, 1}, alerts);
+    return alerts;
+  }
+  CommandAnswer ask(Command command, std::vector<Alert>* told = nullptr) {
+    std::vector<Alert> out;
+    if (command.by.empty()) command.by = "anna";
+    const auto answer = desk.take(command, now_, ++position_, out);
+    if (told != nullptr) *told = out;
+    return answer;
+  }
+  Timestamp now() const { return now_; }
+  void restart() {
+    Desk fresh{plan_};
+    REQUIRE(fresh.restore(desk.save()));
+    REQUIRE(fresh.save() == desk.save());
+    desk = std::move(fresh);
+  }
+
+  std::shared_ptr<const Plan> plan_;
+  Desk desk{plan_};
+
+ private:
+  static std::string key(const Alert& a) {
+    return a.machine + a.sensor + std::string{name_of(a.kind)};
+  }
+  Timestamp now_ = start;
+  Position position_ = 0;
+  std::map<std::string, int> ids_;
+};
+
+Alert alert(const std::string& machine, const std::string& sensor,
+            AlertEvent event = AlertEvent::raised, AlertKind kind = AlertKind::shift,
+            Severity severity = Severity::warning) {
+  Alert a;
+  a.machine = machine;
+  a.sensor = sensor;
+  a.event = event;
+  a.kind = kind;
+  a.severity = severity;
+  a.score = severity == Severity::critical ? 3 : 1.2;
+  a.priority = priority_of(severity, a.score);
+  return a;
+}
+
+std::vector<Alert> only(const std::vector<Alert>& told, bool cases) {
+  std::vector<Alert> out;
+  std::copy_if(told.begin(), told.end(), std::back_inserter(out),
+               [&](const Alert& a) { return is_case(a.kind) == cases; });
+  return out;
+}
+std::string events(const std::vector<Alert>& told) {
+  std::string out;
+  for (const auto& a : told) {
+    out += fmt::format("{}{} {}", out.empty() ? "" : ", ", name_of(a.kind), name_of(a.event));
+    if (a.notify) out += "!";
+  }
+  return out;
+}
+std::string wait(Plant& plant, Duration time, Duration step = 1s) {
+  std::vector<Alert> all;
+  for (Duration t{0}; t < time; t += step) {
+    for (auto& a : plant.step({}, step)) all.push_back(std::move(a));
+  }
+  return events(all);
+}
+
+Command command(CommandKind kind, const std::string& id) {
+  Command c;
+  c.kind = kind;
+  c.alert = id;
+  return c;
+}
+
+}  // namespace
+
+TEST_CASE("alerts of one machine are one case, told once after a while") {
+  Plant plant;
+  CHECK(events(plant.step({alert("R1", "temp")})) == "shift raised");
+  CHECK(events(plant.step({alert("R1", "vib", AlertEvent::raised, AlertKind::spread)})) ==
+        "spread raised");
+  CHECK(wait(plant, 8s) == "");
+  const auto told = plant.step({});
+  REQUIRE(events(told) == "case raised!");
+  const auto& one = told.front();
+  CHECK(one.sensor == "_machine");
+  CHECK(one.revision == 1);
+  REQUIRE(one.parts.size() == 2);
+  CHECK(one.parts[0].sensor == "temp");
+  CHECK(one.onset == start + 1s);
+  REQUIRE(one.contributors.size() == 2);
+  CHECK(one.contributors[0].share + one.contributors[1].share == doctest::Approx(1));
+  CHECK(one.message == "R1: temp is odd; also vib (spread)");
+  // Another of the same machine an hour later joins it, quietly.
+  CHECK(wait(plant, 3600s, 60s) == "");
+  const auto third = plant.step({alert("R1", "current")}, 60s);
+  REQUIRE(events(third) == "shift raised, case updated");
+  CHECK(third[0].of_case == one.id);
+  CHECK(third[1].parts.size() == 3);
+  // It is over ten minutes after the last part.
+  plant.step(
+      {alert("R1", "temp", AlertEvent::cleared), alert("R1", "current", AlertEvent::cleared)});
+  plant.step({alert("R1", "vib", AlertEvent::cleared, AlertKind::spread)});
+  const auto end = wait(plant, 601s);
+  CHECK(end.ends_with("case cleared"));
+  CHECK(plant.desk.open() == 0);
+}
+
+TEST_CASE("what is critical is told at once, and what becomes critical once more") {
+  Plant plant;
+  CHECK(events(plant.step({alert("R1", "temp", AlertEvent::raised, AlertKind::limit,
+                                 Severity::critical)})) == "limit raised, case raised!");
+  plant.step({alert("R2", "temp")});
+  CHECK(wait(plant, 10s) == "case raised!");
+  CHECK(events(plant.step({alert("R2", "temp", AlertEvent::escalated, AlertKind::shift,
+                                 Severity::critical)})) == "shift escalated, case escalated!");
+}
+
+TEST_CASE("faults of sensors are a case of their own, and a machine's alert becomes unknown") {
+  Plant plant;
+  plant.step({alert("R1", "temp")});
+  auto told =
+      plant.step({alert("R1", "temp", AlertEvent::raised, AlertKind::gap, Severity::notice)});
+  REQUIRE(events(told) == "gap raised, shift updated");
+  CHECK(told[1].state == AlertState::unknown);
+  CHECK(told[1].message.ends_with("nobody knows how it stands"));
+  CHECK(wait(plant, 12s) == "case raised!, sensor_case raised!");
+  told = plant.step({alert("R1", "temp", AlertEvent::cleared, AlertKind::gap, Severity::notice)});
+  REQUIRE(only(told, false).size() == 2);
+  CHECK(only(told, false)[1].state == AlertState::active);
+  CHECK(plant.desk.open() == 3);  // the shift and both cases
+}
+
+TEST_CASE("an acknowledged alert says so until it gets worse") {
+  Plant plant;
+  const auto id = plant.step({alert("R1", "temp")}).front().id;
+  std::vector<Alert> told;
+  CHECK(plant.ask(command(CommandKind::acknowledge, id), &told).ok);
+  REQUIRE(events(told) == "shift acknowledged");
+  CHECK(told[0].acknowledged);
+  CHECK(told[0].revision == 2);
+  REQUIRE(told[0].note);
+  CHECK(told[0].note->by == "anna");
+  CHECK(plant.ask(command(CommandKind::acknowledge, id), &told).ok);  // again: nothing to tell
+  CHECK(told.empty());
+  plant.restart();
+  told = plant.step({alert("R1", "temp", AlertEvent::updated)});
+  CHECK(told.front().acknowledged);
+  CHECK(told.front().revision == 3);
+  told = plant.step(
+      {alert("R1", "temp", AlertEvent::escalated, AlertKind::shift, Severity::critical)});
+  CHECK_FALSE(told.front().acknowledged);
+}
+
+TEST_CASE("a shelved alert comes back by itself") {
+  Plant plant;
+  const auto id = plant.step({alert("R1", "temp")}).front().id;
+  auto shelve = command(CommandKind::shelve, id);
+  CHECK(plant.ask(shelve).text == "until when? `to` or `minutes` is missing");
+  shelve.to = plant.now();
+  CHECK_FALSE(plant.ask(shelve).ok);
+  shelve.to = plant.now() + 1h;
+  std::vector<Alert> told;
+  CHECK(plant.ask(shelve, &told).ok);
+  CHECK(told.front().shelved_until == shelve.to);
+  // The case was not told yet, and is not now.
+  CHECK(wait(plant, 3599s, 1s) == "");
+  plant.restart();
+  CHECK(wait(plant, 20s) == "shift unshelved, case raised!");
+}
+
+TEST_CASE("under maintenance alerts are kept, and nobody is told") {
+  Plant plant;
+  Command planned;
+  planned.kind = CommandKind::maintenance_start;
+  planned.machine = "R*";
+  CHECK_FALSE(plant.ask(planned).ok);
+  planned.from = plant.now() + 1h;
+  planned.to = plant.now() + 2h;
+  CHECK(plant.ask(planned).ok);
+  plant.step({alert("R1", "temp")});
+  CHECK(wait(plant, 20s) == "case raised!");
+  CHECK(wait(plant, 3600s, 60s) == "shift suppressed, case updated");
+  CHECK(wait(plant, 600s, 60s) == "case cleared");
+  const auto told = plant.step({alert("R2", "temp"), alert("X1", "temp")});
+  REQUIRE(events(told) == "shift raised, shift raised");
+  CHECK(told[0].suppressed);
+  CHECK_FALSE(told[1].suppressed);
+  CHECK(wait(plant, 20s) == "case raised!");  // X1
+  plant.restart();
+  CHECK(wait(plant, 3000s, 10s) ==
+        "shift unsuppressed, shift unsuppressed, case raised!, case raised!");
+  planned.kind = CommandKind::maintenance_stop;
+  CHECK_FALSE(plant.ask(planned).ok);
+}
+
+TEST_CASE("an alert that comes and goes becomes one that chatters") {
+  Plan plan;
+  plan.desk.chatter_window = 10min;
+  Plant plant{plan};
+  std::vector<Alert> all;
+  const auto go = [&](AlertEvent event, Duration later) {
+    for (auto& a : plant.step({alert("R1", "temp", event)}, later)) all.push_back(std::move(a));
+  };
+  for (int i = 0; i < 20; ++i) {
+    go(AlertEvent::raised, 60s);
+    go(AlertEvent::cleared, 30s);
+  }
+  const auto parts = only(all, false);
+  const auto raised = std::count_if(parts.begin(), parts.end(),
+                                    [](const Alert& a) { return a.event == AlertEvent::raised; });
+  CHECK(raised == 3);
+  CHECK(parts.back().chattering);
+  CHECK(parts.back().occurrences == 20);
+  CHECK(plant.desk.figures().chattering == 1);
+  CHECK(only(all, true).size() < 25);
+  CHECK(std::count_if(all.begin(), all.end(), [](const Alert& a) { return a.notify; }) == 1);
+  const auto end = wait(plant, 1300s, 10s);
+  CHECK(end.find("shift cleared") != std::string::npos);
+  CHECK(end.ends_with("case cleared"));
+  CHECK(plant.desk.open() == 0);
+}
+
+TEST_CASE("a latched alert stays until somebody has taken note") {
+  Plan plan;
+  plan.profiles.emplace_back();
+  plan.profiles.back().alarm.latch = true;
+  Plant plant{plan};
+  const auto id = plant.step({alert("R1", "temp")}).front().id;
+  CHECK(events(plant.step({alert("R1", "temp", AlertEvent::cleared)})) == "shift latched");
+  // It comes again: the same trouble, under the same id.
+  const auto again = plant.step({alert("R1", "temp")}).front();
+  CHECK(again.id == id);
+  CHECK(again.event == AlertEvent::updated);
+  CHECK(again.occurrences == 2);
+  plant.step({alert("R1", "temp", AlertEvent::cleared)});
+  std::vector<Alert> told;
+  CHECK(plant.ask(command(CommandKind::acknowledge, id), &told).ok);
+  CHECK(events(told) == "shift cleared");
+}
+
+TEST_CASE("an alert that a person has closed is silent until its condition is over") {
+  Plant plant;
+  const auto id = plant.step({alert("R1", "temp")}).front().id;
+  CHECK(plant.ask(command(CommandKind::close, id)).ok);
+  CHECK(plant.desk.open() == 1);  // its case, untold
+  CHECK(events(plant.step({alert("R1", "temp", AlertEvent::updated)})) == "");
+  plant.restart();
+  CHECK(events(plant.step({alert("R1", "temp", AlertEvent::cleared)})) == "");
+  CHECK_FALSE(plant.ask(command(CommandKind::close, id)).ok);
+  CHECK(events(plant.step({alert("R1", "temp")})) == "shift raised");
+}
+
+TEST_CASE("warnings that nobody takes note of, or that will soon be true, become critical") {
+  Plan plan;
+  plan.desk.escalate_after = 1h;
+  plan.desk.escalate_within = 48h;
+  Plant plant{plan};
+  plant.step({alert("R1", "temp")});
+  auto wear = alert("R2", "temp");
+  wear.forecast = Forecast{90, start + 60h, start + 50h, {}};
+  const auto id = plant.step({wear}).front().id;
+  CHECK(plant.ask(command(CommandKind::acknowledge, id)).ok);
+  wait(plant, 20s);
+  CHECK(wait(plant, 3600s, 10s) == "shift escalated, case escalated!");
+  CHECK(wait(plant, 3700s, 10s) == "shift escalated, case escalated!");
+}
+
+TEST_CASE("the budget is kept, the worst come first, what is critical gets through") {
+  Plan plan;
+  plan.desk.budget = {4, 1h};
+  Plant plant{plan};
+  std::vector<Alert> all;
+  const auto collect = [&](std::vector<Alert> told) {
+    for (auto& a : told) all.push_back(std::move(a));
+  };
+  const auto heard = [&] {
+    std::string out;
+    for (const auto& a : all)
+      if (a.notify) out += a.machine + " ";
+    return out;
+  };
+  for (int i = 0; i < 8; ++i) {
+    auto a = alert(fmt::format("R{}", i), "temp");
+    a.priority += i;
+    collect(plant.step({a}));
+  }
+  for (int i = 0; i < 60; ++i) collect(plant.step({}));
+  CHECK(heard() == "R1 R0 R2 ");  // one is kept free
+  CHECK(plant.desk.figures().waiting == 5);
+  CHECK(std::count_if(all.begin(), all.end(), [](const Alert& a) { return a.held_back; }) == 5);
+  collect(
+      plant.step({alert("C", "temp", AlertEvent::raised, AlertKind::limit, Severity::critical)}));
+  CHECK(heard().ends_with("C "));
+  // As the hour moves on, those that wait are told, the highest priority first.
+  for (int i = 0; i < 3600; i += 10) collect(plant.step({}, 10s));
+  CHECK(heard() == "R1 R0 R2 C R7 R6 R5 ");
+  plant.restart();
+  // What ends unheard is counted.
+  collect(plant.step({alert("R3", "temp", AlertEvent::cleared)}));
+  for (int i = 0; i < 700; ++i) collect(plant.step({}));
+  CHECK(plant.desk.figures().held_back == 1);
+}
+
+TEST_CASE("a desk does the same however its input is cut, and after every restart") {
+  Random random{7};
+  std::vector<std::vector<Alert>> steps;
+  std::map<std::string, std::pair<bool, int>> open;
+  for (int i = 0; i < 400; ++i) {
+    steps.emplace_back();
+    for (std::uint64_t k = random.next() % 3; k > 0; --k) {
+      const auto machine = fmt::format("R{}", random.next() % 4);
+      const auto sensor = fmt::format("s{}", random.next() % 3);
+      const auto kind = random.next() % 3 == 0 ? AlertKind::gap : AlertKind::shift;
+      auto a = alert(machine, sensor, AlertEvent::raised, kind,
+                     kind == AlertKind::gap ? Severity::notice : Severity::warning);
+      auto& [is_open, number] = open[machine + sensor + std::string{name_of(kind)}];
+      a.event = is_open ? AlertEvent::cleared : AlertEvent::raised;
+      number += is_open ? 0 : 1;
+      is_open = !is_open;
+      a.id = fmt::format("{}/{}/{}/{}", machine, sensor, name_of(kind), number);
+      a.position = static_cast<Position>(i + 1);
+      a.time = a.onset = start + std::chrono::seconds{20 * i};
+      steps.back().push_back(a);
+    }
+  }
+  Plan plan;
+  plan.desk.budget = {5, 1h};
+  const auto shared = std::make_shared<const Plan>(plan);
+  const auto run = [&](std::size_t chunk, bool restarts) {
+    Desk desk{shared};
+    std::string out;
+    for (std::size_t i = 0; i < steps.size(); i += chunk) {
+      std::vector<Alert> alerts;
+      std::vector<Passed> ticks;
+      for (std::size_t k = i; k < std::min(i + chunk, steps.size()); ++k) {
+        alerts.insert(alerts.end(), steps[k].begin(), steps[k].end());
+        ticks.push_back({static_cast<Position>(k + 1),
+                         start + std::chrono::seconds{20 * static_cast<std::int64_t>(k)}});
+      }
+      desk.follow(ticks, alerts);
+      for (const auto& a : alerts) Writer{out}(a);
+      if (restarts) {
+        Desk fresh{shared};
+        REQUIRE(fresh.restore(desk.save()));
+        desk = std::move(fresh);
+      }
+    }
+    return std::pair{out, desk.save()};
+  };
+  const auto whole = run(1, false);
+  CHECK(whole.first.size() > 10000);
+  CHECK(run(7, false) == whole);
+  CHECK(run(1000, false) == whole);
+  CHECK(run(3, true) == whole);
+}
+
+TEST_CASE("a desk refuses what is none, and takes over machines of another") {
+  Plant plant;
+  plant.step({alert("R1", "temp"), alert("R2", "temp")});
+  auto bytes = plant.desk.save();
+  Desk other{plant.plan_};
+  CHECK(other.take_over(bytes, [](std::string_view machine) { return machine == "R2"; }));
+  CHECK(other.open() == 2);
+  for (std::size_t i = 0; i < bytes.size(); i += 7) {
+    auto damaged = bytes;
+    damaged[i] = static_cast<char>(damaged[i] ^ 0x20);
+    Desk fresh{plant.plan_};
+    CHECK_FALSE(fresh.restore(damaged));
+    CHECK_FALSE(fresh.restore(std::string_view{bytes}.substr(0, i)));
+    CHECK(fresh.open() == 0);
+  }
+}
