@@ -31,8 +31,10 @@ constexpr double follow_rate = 0.03;       // * per frame
 constexpr double follow_in_alarm = 0.009;  // *
 constexpr double forgotten_band = 0.2;     // * of the far end, per learning period
 constexpr double first_band = 0.5;         // * deviations of the levels learned, to both sides
-constexpr double about_followed = 1.5;  // * variance about a followed level, of that about the mean
-constexpr double least_spread = 0.15;   // * scales
+constexpr double about_followed = 2;       // variance of the difference of two independent levels
+constexpr double stray_memory = 4;         // * learning periods
+constexpr double stray_share = 0.5;        // * of what levels stray; the band follows part of it
+constexpr double least_spread = 0.15;      // * scales
 constexpr double state_limit = 1.5, state_limit_each = 0.06;  // *, see the page
 constexpr double hysteresis = 0.3;  // * of the limit, where the alarm ends
 constexpr double near_limit = 0.7;  // of the ratio, where an excursion begins
@@ -110,12 +112,19 @@ void look_at_changes(const Sensor& s, Memo::Look& look, Memo& memo, Sums& sums) 
   sums.change += look.parts[Level::by_change];
 }
 
+// What was seen while learning, or what has been normal of late when that is more: a machine that
+// warms up all day strays further than its first minutes told.
+double spread_of(const Sensor& s, const Level::Band& band) {
+  const double floor = least_spread * least_spread * s.variance;
+  return std::max(double{band.spread}, std::sqrt(stray_share * band.stray + floor));
+}
+
 void look_at_levels(const Sensor& s, Memo::Look& look, Sums& sums) {
   sums.independent += s.weight;
   for (std::size_t w = 0; w < Level::windows.size(); ++w) {
     const auto& band = s.bands[w];
     if (std::isnan(look.levels[w]) || band.spread <= 0) continue;
-    look.distances[w] = band.distance(look.levels[w]) / band.spread;
+    look.distances[w] = band.distance(look.levels[w]) / spread_of(s, band);
     look.parts[Level::by_state] += s.weight * std::clamp(look.distances[w] - usual, 0.0, most_z);
   }
   sums.state += look.parts[Level::by_state];
@@ -366,6 +375,8 @@ void finish(Sensor& s) {
     band.high = as_float(std::max(newest, s.mean + half));
     const double strays = std::max(about_followed * levels.variance, wander.far * growth);
     band.spread = as_float(std::sqrt(strays + least_spread * least_spread * s.variance));
+    band.slow = as_float(s.mean);
+    band.stray = as_float(levels.variance);
   }
 }
 
@@ -376,6 +387,7 @@ void learn_further(Sensor& s, const Memo::Look& look, bool alarmed, bool calm, b
     if (std::isnan(look.levels[w]) || s.bands[w].spread <= 0) continue;
     auto& band = s.bands[w];
     const double rate = alarmed ? follow_in_alarm : follow_rate;
+    if (look.distances[w] < usual) band.learn_straying(look.levels[w], s.learned);
     if (!band.follow(look.levels[w], look.distances[w], rate, forgotten, patience_of(s.learned)))
       continue;
     const auto taken = as_float(in_scales(band.candidate - s.mean, s.scale));
@@ -589,6 +601,12 @@ double Moments::limit(double sigmas, double fresh_share) const {
 
 double Level::Band::distance(double level) const {
   return std::max({0.0, low - level, level - high});
+}
+
+void Level::Band::learn_straying(double level, std::uint32_t period) {
+  const double away = level - slow;
+  slow = as_float(slow + away / period);
+  stray = as_float(stray + (away * away - stray) / (stray_memory * period));
 }
 
 bool Level::Band::follow(double level, double z, double rate, double forgotten,

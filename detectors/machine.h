@@ -71,7 +71,7 @@ struct Moments {
 struct MachineLevel {
   static constexpr std::string_view name = "machine";
   static constexpr AlertKind kind = AlertKind::machine;
-  static constexpr std::uint16_t state_version = 1;
+  static constexpr std::uint16_t state_version = 2;
   static constexpr std::size_t most_sensors = 64;
 
   struct Params {
@@ -108,15 +108,20 @@ struct MachineLevel {
   struct Band {
     float low = 0, high = 0;
     float spread = 0;           // deviation of a normal level from the band; 0: too little was seen
+    float slow = 0, stray = 0;  // mean of normal levels and their variance about it, of late
     float candidate = 0;        // level while outside
     std::uint32_t outside = 0;  // frames
 
     double distance(double level) const;
+    // A normal level, of `period` frames of learning.
+    void learn_straying(double level, std::uint32_t period);
     // `z` is distance / spread. True when what was outside has just been taken in.
     bool follow(double level, double z, double rate, double forgotten, std::uint32_t patience);
     static void fields(auto& io, auto& b) {
-      io(b.low, b.high, b.spread, b.candidate, b.outside);
-      refuse_unless(io, in_bounds(b.low, b.high, b.candidate) && positive_in_bounds(b.spread));
+      io(b.low, b.high, b.spread, b.slow, b.stray, b.candidate, b.outside);
+      refuse_unless(io, in_bounds(b.low, b.high, b.slow, b.candidate) &&
+                            positive_in_bounds(b.spread) && b.stray >= 0 &&
+                            b.stray <= largest_square);
     }
   };
 

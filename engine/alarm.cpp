@@ -59,13 +59,19 @@ int priority_of(Severity severity, double ratio) {
   return base + static_cast<int>(beyond);
 }
 
+bool waits_for_proof(const Alarm& alarm, const AlarmRule& rule) {
+  return alarm.phase == Phase::pending && rule.on_delay == Duration{0};
+}
+
 std::optional<AlertEvent> advance(Alarm& alarm, const AlarmRule& rule, AlertKind kind,
-                                  Timestamp time, const std::optional<Score>& score,
-                                  bool may_raise) {
+                                  Timestamp time, const std::optional<Score>& score, bool may_raise,
+                                  double alone) {
   if (!score) return std::nullopt;
   const double ratio = score->ratio;
   if (alarm.phase == Phase::active) return while_active(alarm, rule, time, ratio);
-  if (ratio < 1) {
+  const bool proof_wanted = alone > 1 && rule.on_delay == Duration{0};
+  const bool borne_out = alone > 1 && waits_for_proof(alarm, rule) && ratio >= rule.clear_ratio;
+  if (ratio < 1 && !borne_out) {
     alarm.phase = Phase::normal;
     return std::nullopt;
   }
@@ -73,9 +79,14 @@ std::optional<AlertEvent> advance(Alarm& alarm, const AlarmRule& rule, AlertKind
     alarm.phase = Phase::pending;
     alarm.reached = time;
     alarm.onset = std::min(score->onset.value_or(time), time);
+    alarm.kind = kind;
+    alarm.told_ratio = ratio;
   }
+  alarm.told_ratio = std::max(alarm.told_ratio, ratio);
   if (!may_raise || time - alarm.reached < rule.on_delay) return std::nullopt;
-  return raise(alarm, kind, time, ratio);
+  if (!proof_wanted) return raise(alarm, kind, time, ratio);
+  if (!borne_out && ratio < alone) return std::nullopt;
+  return raise(alarm, alarm.kind, time, alarm.told_ratio);
 }
 
 void interrupt(Alarm& alarm) {

@@ -24,7 +24,7 @@ struct Alarm {
   Timestamp reached;           // when the score came to the limit
   Timestamp raised;
   Timestamp told;                  // time of the last event
-  double told_ratio = 0;           // ratio of the last event
+  double told_ratio = 0;           // ratio of the last event; pending: the highest so far
   std::optional<Timestamp> below;  // active, but under the clearing level since
   std::int64_t onset_ms = 0;       // in the id
 
@@ -60,9 +60,15 @@ int priority_of(Severity severity, double ratio);
 // score changes nothing: a sensor that says nothing does not end its alert. `kind` is what this
 // score looks like; an active alarm goes by its own. While it may not be raised, it stays pending.
 // Whoever raises it issues `onset_ms`.
+//
+// `alone` is the ratio at which one score is enough. Below it, and where no on-delay asks for more,
+// the next score must bear it out by not being gone: then the alarm is of the first score's kind
+// and of the highest ratio, `told_ratio`.
 std::optional<AlertEvent> advance(Alarm& alarm, const AlarmRule& rule, AlertKind kind,
                                   Timestamp time, const std::optional<Score>& score,
-                                  bool may_raise = true);
+                                  bool may_raise = true, double alone = 1);
+// Did the last score want one more?
+bool waits_for_proof(const Alarm& alarm, const AlarmRule& rule);
 
 // A score that cannot be trusted: what was counted towards raising or clearing begins anew.
 void interrupt(Alarm& alarm);

@@ -21,6 +21,12 @@ double Engine::Impl::limit_for(const Sensor& sensor, const Watch& watch, AlertKi
   return fixed ? 1.0 : watch.limit * machines[index(sensor.machine)].family_limit;
 }
 
+double Engine::Impl::alone_for(const Sensor& sensor, AlertKind kind) const {
+  const bool single =
+      kind == AlertKind::limit || kind == AlertKind::spike || class_of(kind) == AlertClass::sensor;
+  return single ? 1.0 : machines[index(sensor.machine)].family_limit;
+}
+
 void Engine::Impl::judge(std::size_t i, std::size_t w, Effects& effects) {
   const auto& entry = round[i];
   const auto& sensor = sensors[index(entry.sensor)];
@@ -36,13 +42,18 @@ void Engine::Impl::judge(SensorId id, std::size_t w, Timestamp time, std::option
   auto& watch = sensor.watches[w];
   auto& alarm = watch.alarm;
   const auto& type = types[watch.type];
+  const auto& rule = sensor.profile->alarm;
   const bool active = alarm.phase == Phase::active;
-  const auto kind = active ? alarm.kind : kind_of(type, *score);
+  const bool waits = waits_for_proof(alarm, rule) && alone_for(sensor, alarm.kind) > 1;
+  const auto kind = active || waits ? alarm.kind : kind_of(type, *score);
   score->ratio /= limit_for(sensor, watch, kind);
-  const bool may_raise = active || score->ratio < 1 || !is_open(sensor, kind);
-  const auto event = advance(alarm, sensor.profile->alarm, kind, time, score, may_raise);
+  const bool may_raise = active || (score->ratio < 1 && !waits) || !is_open(sensor, kind);
+  const auto event = advance(alarm, rule, kind, time, score, may_raise, alone_for(sensor, kind));
   if (!event) return;
-  if (*event == AlertEvent::raised) alarm.onset_ms = sensor.issued.issue(kind, alarm.onset);
+  if (*event == AlertEvent::raised) {
+    alarm.onset_ms = sensor.issued.issue(kind, alarm.onset);
+    score->ratio = alarm.told_ratio;
+  }
   effects.alerts.push_back(
       make_alert(sensor, watch, *event, time, *score, explain(sensor, watch, sample), position));
 }

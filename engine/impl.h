@@ -346,6 +346,10 @@ struct Engine::Impl {
   // `sensitivity` and the number of a machine's sensors move the limit of what was learned; a limit
   // that a person set, and silence, stay where they are.
   double limit_for(const Sensor& sensor, const Watch& watch, AlertKind kind) const;
+  // Among many sensors some reading goes far by chance at any time, two in a row hardly ever do.
+  // One alone is enough where it would be so on a machine of n / 5 times as many sensors. A spike
+  // is told when it is over: it has been held against readings on both sides.
+  double alone_for(const Sensor& sensor, AlertKind kind) const;
   void judge(std::size_t i, std::size_t w, Effects& effects);
   // `sample` is what the detector scored; nothing when it is silence that is judged.
   void judge(SensorId id, std::size_t w, Timestamp time, std::optional<Score> score,

@@ -14,8 +14,9 @@ struct Bench {
   Alarm alarm;
   AlarmRule rule{.on_delay = 10s, .off_delay = 20s, .limit = 1, .clear_ratio = 0.8};
   AlertKind kind = AlertKind::shift;
+  double alone = 1;
   std::optional<AlertEvent> feed(int seconds, double ratio) {
-    return advance(alarm, rule, kind, at(seconds), Score{.ratio = ratio});
+    return advance(alarm, rule, kind, at(seconds), Score{.ratio = ratio}, true, alone);
   }
 };
 
@@ -73,6 +74,59 @@ TEST_CASE("growth by a quarter is told at most once a minute, and a new severity
   CHECK(b.feed(200, 2.2) == std::nullopt);
   CHECK(b.feed(201, 2.7) == AlertEvent::updated);
   CHECK(b.alarm.revision == 4);
+}
+
+TEST_CASE(
+    "where one score is not enough, the next bears it out unless it is gone, or is loud enough") {
+  Bench b;
+  b.rule.on_delay = 0s;
+  b.alone = 1.5;
+  const auto trend = AlertKind::trend;
+  // Gone at the next: nothing was raised, and the one after counts anew.
+  CHECK(b.feed(0, 1.4) == std::nullopt);
+  CHECK(waits_for_proof(b.alarm, b.rule));
+  CHECK(b.feed(1, 0.79) == std::nullopt);
+  CHECK(b.alarm.phase == Phase::normal);
+  CHECK(b.feed(2, 0.9) == std::nullopt);
+  CHECK(b.alarm.phase == Phase::normal);
+  // Not gone: of the first score's kind and onset, and of the highest ratio.
+  CHECK(b.feed(10, 1.4) == std::nullopt);
+  b.kind = trend;
+  CHECK(b.feed(11, 0.8) == AlertEvent::raised);
+  CHECK(b.alarm.kind == AlertKind::shift);
+  CHECK(b.alarm.onset == at(10));
+  CHECK(b.alarm.raised == at(11));
+  CHECK(b.alarm.told_ratio == 1.4);
+  // What an old alarm told is no part of a new one.
+  CHECK(b.feed(20, 0) == std::nullopt);
+  REQUIRE(b.feed(40, 0) == AlertEvent::cleared);
+  CHECK(b.feed(50, 1.1) == std::nullopt);
+  CHECK(b.feed(51, 1.2) == AlertEvent::raised);
+  CHECK(b.alarm.told_ratio == 1.2);
+
+  Bench loud;
+  loud.rule.on_delay = 0s;
+  loud.alone = 1.5;
+  CHECK(loud.feed(0, 1.5) == AlertEvent::raised);
+}
+
+TEST_CASE("an on-delay asks for more than a second score, and an interruption for both anew") {
+  Bench delayed;
+  delayed.alone = 1.5;
+  CHECK(delayed.feed(0, 1.2) == std::nullopt);
+  CHECK_FALSE(waits_for_proof(delayed.alarm, delayed.rule));
+  CHECK(delayed.feed(5, 0.9) == std::nullopt);
+  CHECK(delayed.alarm.phase == Phase::normal);
+  CHECK(delayed.feed(6, 1.2) == std::nullopt);
+  CHECK(delayed.feed(16, 1.2) == AlertEvent::raised);
+
+  Bench b;
+  b.rule.on_delay = 0s;
+  b.alone = 1.5;
+  b.feed(0, 1.2);
+  interrupt(b.alarm);
+  CHECK(b.feed(1, 1.2) == std::nullopt);
+  CHECK(b.feed(2, 1.2) == AlertEvent::raised);
 }
 
 TEST_CASE("no score neither raises nor clears") {

@@ -68,6 +68,10 @@ struct Beta : Scripted {
   static constexpr std::string_view name = "beta";
   static constexpr AlertKind kind = AlertKind::shift;
 };
+struct Pulse : Scripted {
+  static constexpr std::string_view name = "pulse";
+  static constexpr AlertKind kind = AlertKind::spike;
+};
 // A limit: it learns nothing.
 struct Ceiling : Scripted {
   static constexpr std::string_view name = "ceiling";
@@ -120,9 +124,9 @@ struct Silent : Scripted {
 };
 
 inline std::span<const detectors::DetectorType> scripted_types() {
-  static const std::array types{detectors::type_of<Alpha>(), detectors::type_of<Beta>(),
+  static const std::array types{detectors::type_of<Alpha>(),   detectors::type_of<Beta>(),
                                 detectors::type_of<Ceiling>(), detectors::type_of<Fault>(),
-                                detectors::type_of<Silent>()};
+                                detectors::type_of<Silent>(),  detectors::type_of<Pulse>()};
   return types;
 }
 
