@@ -40,6 +40,15 @@ TEST_CASE(
   CHECK(b.alarm.phase == Phase::normal);
 }
 
+TEST_CASE("a detector that holds its score just below the limit once it has alarmed still lasts") {
+  Bench b;
+  CHECK(b.feed(0, 2.5) == std::nullopt);
+  for (int second = 1; second < 10; ++second)
+    CHECK(b.feed(second, just_below_limit) == std::nullopt);
+  CHECK(b.feed(10, just_below_limit) == AlertEvent::raised);
+  CHECK(b.alarm.severity == Severity::critical);
+}
+
 TEST_CASE("a score that falls back before the on-delay is over raises nothing") {
   Bench b;
   b.feed(0, 1.5);
