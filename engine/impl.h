@@ -105,6 +105,7 @@ struct Machine {
   std::string name;
   std::vector<SensorId> sensors;
   std::vector<std::size_t> waves;  // those of its sensors that are waveforms
+  std::vector<SensorId> placed;    // those that its frames have values of, by place
   const MachineProfile* profile = nullptr;
   MachineLevel::Params parameters;
   std::uint64_t fingerprint = 0;  // of the parameters
@@ -303,6 +304,11 @@ struct Engine::Impl {
   void learn_round();
   // What is usual of the sensor in this regime.
   void learn_regime(const Entry& entry, Worth worth_of_it);
+  // The sensor has a value for the frame of its machine, where it gets a place with its first one.
+  // Not before: waveforms, and features that are never told, would take places away from others.
+  void add_to_frame(const Entry& entry, double ratio);
+  // What it says now is not to be believed.
+  void leave_frame(const Sensor& sensor);
   // Here, and not in the detectors, so that none can learn a machine from a faulty sensor.
   void drop_faulty(Batch& batch) const;
   // One reading's outcome: alerts, counters, summary, verdict. Says what it is worth.

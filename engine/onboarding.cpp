@@ -149,7 +149,6 @@ SensorId Engine::Impl::add_one(std::string_view machine, std::string_view name,
   auto& machine_of = machines[index(found->second)];
   sensor.names_regime = machine_of.rule().used() && machine_of.rule().sensor == name;
   auto& members = machine_of.sensors;
-  sensor.place = members.size();
   members.push_back(id);
   for (const auto place : machine_of.waves) {
     if (waves[place].wave.profile().speed_sensor == name) sensor.kin.speeds_of.push_back(place);

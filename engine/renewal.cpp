@@ -46,7 +46,7 @@ void Engine::Impl::renew(Sensor& sensor, const Event& event, Effects& effects) {
     watch.baseline = watch.baseline.next();
   }
   sensor.usual = {};
-  machines[index(sensor.machine)].condition.forget(sensor.place);
+  if (sensor.place) machines[index(sensor.machine)].condition.forget(*sensor.place);
 }
 
 }  // namespace millwright::engine

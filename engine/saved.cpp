@@ -6,7 +6,7 @@ namespace {
 
 constexpr std::uint32_t machine_magic = 0x314d574d;  // "MWM1"
 constexpr std::uint32_t engine_magic = 0x3145574d;   // "MWE1"
-constexpr std::uint16_t format_version = 4;          // docs/formats/state.md
+constexpr std::uint16_t format_version = 6;          // docs/formats/state.md
 
 static_assert(static_cast<int>(AlertKind::count_) == 16 && static_cast<int>(Outcome::count_) == 13,
               "kinds and outcomes stand in the state as numbers: new ones, a new format_version");
@@ -59,10 +59,19 @@ struct SavedMachine {
   std::uint64_t fingerprint = 0;  // of its parameters
   std::string state;
   Regimes regimes;
-  std::uint64_t rule = 0;  // fingerprint of what tells them
+  std::uint64_t rule = 0;             // fingerprint of what tells them
+  std::vector<std::uint32_t> placed;  // by place: which of its sensors
   static void fields(auto& io, auto& m) {
     io(m.name, m.sensors, m.whole, m.condition, m.version, m.fingerprint, m.state, m.regimes,
-       m.rule);
+       m.rule, m.placed);
+  }
+  bool sound() const {
+    std::vector<bool> has(sensors.size());
+    for (const auto sensor : placed) {
+      if (sensor >= has.size() || has[sensor]) return false;
+      has[sensor] = true;
+    }
+    return placed.size() <= MachineLevel::most_sensors && whole.frames.size() <= placed.size();
   }
 };
 
@@ -98,6 +107,10 @@ std::string Engine::Impl::save(const Machine& machine) const {
   saved.fingerprint = machine.fingerprint;
   saved.regimes = machine.regimes;
   saved.rule = rule_fingerprint(machine.rule());
+  for (const auto id : machine.placed) {
+    const auto at = std::find(machine.sensors.begin(), machine.sensors.end(), id);
+    saved.placed.push_back(static_cast<std::uint32_t>(at - machine.sensors.begin()));
+  }
   Writer{saved.state}(machine.whole.state);
   std::string body, bytes;
   Writer{body}(saved);
@@ -120,7 +133,7 @@ RestoreResult Engine::Impl::restore(std::string_view bytes) {
   SavedMachine saved;
   Reader reader{*body};
   reader(saved);
-  if (!reader.ok() || !reader.at_end() || machine_ids.contains(saved.name))
+  if (!reader.ok() || !reader.at_end() || !saved.sound() || machine_ids.contains(saved.name))
     return RestoreResult::damaged;
   const bool same_regimes =
       saved.rule == rule_fingerprint(machine_profile_for(*plan, saved.name).regime);
@@ -139,6 +152,11 @@ RestoreResult Engine::Impl::restore(std::string_view bytes) {
 void Engine::Impl::adopt(Machine& machine, SavedMachine& saved) {
   machine.whole = std::move(saved.whole);
   machine.condition = std::move(saved.condition);
+  for (const auto sensor : saved.placed) {
+    const auto id = machine.sensors[sensor];
+    sensors[index(id)].place = machine.placed.size();
+    machine.placed.push_back(id);
+  }
   const bool same_regimes = saved.rule == rule_fingerprint(machine.rule());
   if (same_regimes) {
     machine.regimes = std::move(saved.regimes);
@@ -169,7 +187,6 @@ void Engine::Impl::adopt(const std::string& machine, SavedSensor& saved, bool sa
   if (!parent.empty()) sensor.kin.parent = parent;
   saved.sensor.kin = std::move(sensor.kin);
   saved.sensor.machine = sensor.machine;
-  saved.sensor.place = sensor.place;
   saved.sensor.names_regime = sensor.names_regime;
   if (!same_regimes || !same) saved.sensor.usual = {};
   saved.sensor.profile = sensor.profile;

@@ -39,6 +39,8 @@ class Frames {
   // The sensor is at fault: it says nothing until it is well again.
   void distrust(std::size_t sensor);
 
+  // Places taken so far.
+  std::size_t size() const { return members_.size(); }
   // How many sensors have had a reading taken in.
   std::size_t known() const;
   // Event time of the newest reading ever; does not fall when sensors' clocks differ.
@@ -53,7 +55,7 @@ class Frames {
   std::vector<double> by_sensor(const std::vector<double>& of_channels) const;
   // Forgets the frame's readings; the last values stay.
   void clear();
-  // Forgets all values.
+  // Forgets all values; those of one sensor.
   void forget();
 
   static void fields(auto& io, auto& f) {

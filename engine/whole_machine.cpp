@@ -75,8 +75,8 @@ void Engine::Impl::assess(Machine& machine, const detectors::MachineFrame& frame
   std::vector<std::size_t> places;
   auto health = condition.tell(machine.health, frame.time, places);
   for (std::size_t i = 0; i < places.size(); ++i) {
-    if (health.parts[i].name == "sensor" && places[i] < machine.sensors.size())
-      health.parts[i].sensor = sensors[index(machine.sensors[places[i]])].name;
+    if (health.parts[i].name == "sensor" && places[i] < machine.placed.size())
+      health.parts[i].sensor = sensors[index(machine.placed[places[i]])].name;
   }
   if (!health.parts.empty()) health.contributors = contributors(machine, frame);
   health.confidence = MachineLevel::confidence(machine.parameters, machine.whole.state);
@@ -118,7 +118,7 @@ std::vector<Contributor> Engine::Impl::contributors(const Machine& machine,
   const auto shares = machine.whole.frames.by_sensor(
       MachineLevel::shares(machine.parameters, machine.whole.state, frame));
   std::vector<Contributor> out;
-  for (std::size_t i = 0; i < std::min(shares.size(), machine.sensors.size()); ++i) {
+  for (std::size_t i = 0; i < std::min(shares.size(), machine.placed.size()); ++i) {
     if (shares[i] >= least_share)
       out.push_back({sensors[index(machine.sensors[i])].name, shares[i]});
   }
