@@ -171,7 +171,12 @@ void Engine::Impl::tell(WaveOf& of, const Window& window, const Event& event, Ef
   for (std::size_t i = 0; i < of.features.size(); ++i) {
     const auto value = value_of(window_features, of.features[i]);
     if (!value || !std::isfinite(*value)) continue;
-    Entry entry{of.told_by[i], event.position, {window.end, *value}, event.arrival};
+    if (!of.told_by[i]) {
+      ++received;
+      outcomes.add(Outcome::bad_name);
+      continue;
+    }
+    Entry entry{*of.told_by[i], event.position, {window.end, *value}, event.arrival};
     entry.begin = window.begin;
     if (window.cut) entry.kind = Entry::Kind::cut;
     entry.quality = (window.cut ? quality_cut : 0U) | (clipped ? quality_clipped : 0U);

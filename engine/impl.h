@@ -125,7 +125,8 @@ struct WaveOf {
   SensorId sensor{};
   Wave wave;
   std::vector<DerivedSensor> features;
-  std::vector<SensorId> told_by;  // of each feature
+  // Of each feature; none: another source had the name before, and what windows say is refused.
+  std::vector<std::optional<SensorId>> told_by;
 };
 
 inline Timestamp minute_of(Timestamp time) {
@@ -263,6 +264,12 @@ struct Engine::Impl {
   void attach_wave(SensorId id);
   SensorId add_one(std::string_view machine, std::string_view name, const DerivedSensor* derived,
                    const std::string& parent);
+  std::vector<Watch> watches_of(const Sensor& sensor, const DerivedSensor* derived,
+                                const Profile* of_parent);
+  // Is this the name of a feature that nothing tells of any more, as the plan has changed?
+  bool is_orphan(const Sensor& sensor) const;
+  // Another source takes the name over.
+  void take_over(SensorId id);
   void set_key(std::string_view machine, std::string_view name);
   void retune(Machine& machine);
 
