@@ -44,7 +44,8 @@ struct SavedSensor {
   Sensor sensor;
   std::vector<SavedDetector> detectors;
   std::uint64_t wave_fingerprint = 0;
-  std::string wave;  // empty: it is none
+  std::string wave;           // empty: it is none
+  bool other_values = false;  // not state: what it says now means something else
   static void fields(auto& io, auto& s) {
     io(s.sensor.name, s.sensor, s.detectors, s.sensor.kin.parent, s.sensor.kin.meaning,
        s.wave_fingerprint, s.wave);
@@ -169,10 +170,14 @@ void Engine::Impl::adopt(Machine& machine, SavedMachine& saved) {
   Reader reader{saved.state};
   if (same) reader(state);
   const bool kept = same && reader.ok() && reader.at_end();
-  if (kept) return;
-  state = {};
-  machine.whole.baseline = machine.whole.baseline.next();
-  unreadable_states += same;
+  unreadable_states += same && !kept;
+  if (!kept) state = {};
+  const bool learned = state.learned > 0;
+  for (std::size_t i = 0; i < saved.placed.size(); ++i) {
+    if (saved.sensors[saved.placed[i]].other_values) forget_place(machine, i);
+  }
+  if (!kept || (learned && state.learned == 0))
+    machine.whole.baseline = machine.whole.baseline.next();
 }
 
 void Engine::Impl::adopt(const std::string& machine, SavedSensor& saved, bool same_regimes) {
@@ -185,6 +190,7 @@ void Engine::Impl::adopt(const std::string& machine, SavedSensor& saved, bool sa
   if (!parent.empty() && !derived) sensor.watches.clear();
   const bool same = parent.empty() || (derived && derived->meaning == saved.sensor.kin.meaning);
   if (!parent.empty()) sensor.kin.parent = parent;
+  saved.other_values = !same;
   saved.sensor.kin = std::move(sensor.kin);
   saved.sensor.machine = sensor.machine;
   saved.sensor.names_regime = sensor.names_regime;

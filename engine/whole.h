@@ -57,6 +57,7 @@ class Frames {
   void clear();
   // Forgets all values; those of one sensor.
   void forget();
+  void forget(std::size_t sensor);
 
   static void fields(auto& io, auto& f) {
     io(f.members_, f.channels_, f.open_, f.opened_, f.newest_);

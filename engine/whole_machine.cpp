@@ -156,6 +156,19 @@ void Engine::Impl::end_whole(Machine& machine, Timestamp time, Position position
   interrupt(alarm);
 }
 
+void Engine::Impl::forget_place(Machine& machine, std::size_t place) const {
+  auto& whole = machine.whole;
+  const auto& channels = whole.frames.channels();
+  for (std::size_t i = 0; i < channels.size(); ++i) {
+    if (channels[i].sensor != place) continue;
+    MachineLevel::forget(whole.state, i);
+    if (i < whole.usual.size()) whole.usual[i] = {};
+    whole.learned_regimes = 0;
+  }
+  whole.frames.forget(place);
+  machine.condition.forget(place);
+}
+
 void Engine::Impl::renew_whole(Machine& machine, const Event& event, Effects& effects) {
   auto& whole = machine.whole;
   const auto time = whole.frames.newest();
