@@ -26,6 +26,7 @@ void Engine::Impl::close_frame(Machine& machine, Position position, Effects& eff
   whole.frames.clear();
   if (!watched) return machine.condition.drop_frame();
   const auto id = static_cast<MachineId>(&machine - machines.data());
+  if (whole.state.learned == 0) forget_health(machine, time, position, effects);
   std::optional<detectors::MachineScore> score;
   if (measure_frame(machine)) {
     const detectors::MachineFrame frame{time, frame_values};
@@ -34,8 +35,6 @@ void Engine::Impl::close_frame(Machine& machine, Position position, Effects& eff
       score->ratio /= frame_caution;
       assess(machine, frame, position, effects);
       judge_whole(machine, frame, *score, position, effects);
-    } else if (whole.state.learned == 0) {
-      forget_health(machine, time, position, effects);
     }
     MachineLevel::learn(machine.parameters, whole.state, frame, Trust::normal, machine_memo);
     if (!whole.baseline.since) whole.baseline.since = time;
@@ -70,7 +69,8 @@ void Engine::Impl::assess(Machine& machine, const detectors::MachineFrame& frame
                           Effects& effects) {
   auto& condition = machine.condition;
   auto ratios = machine_memo.ratios;
-  for (double& ratio : ratios) ratio /= frame_caution;
+  // As the sensors' own: a ratio of 1 is the limit at which there is an alert.
+  for (double& ratio : ratios) ratio /= frame_caution * machine.profile->alarm.limit;
   if (!condition.take(machine.health, frame.time, ratios, machine.whole.state.learned)) return;
   std::vector<std::size_t> places;
   auto health = condition.tell(machine.health, frame.time, places);
@@ -120,7 +120,7 @@ std::vector<Contributor> Engine::Impl::contributors(const Machine& machine,
   std::vector<Contributor> out;
   for (std::size_t i = 0; i < std::min(shares.size(), machine.placed.size()); ++i) {
     if (shares[i] >= least_share)
-      out.push_back({sensors[index(machine.sensors[i])].name, shares[i]});
+      out.push_back({sensors[index(machine.placed[i])].name, shares[i]});
   }
   std::stable_sort(out.begin(), out.end(),
                    [](const auto& a, const auto& b) { return a.share > b.share; });
