@@ -132,6 +132,9 @@ struct WaveOf {
 inline Timestamp minute_of(Timestamp time) {
   return std::chrono::floor<std::chrono::minutes>(time);
 }
+// What is usual of a sensor by regime is archived as a baseline, too, under this detector's name.
+inline constexpr std::string_view usual_by_regime = "regimes";
+
 inline BaselineEnd end_of(Event::Kind kind) {
   return kind == Event::Kind::serviced ? BaselineEnd::serviced : BaselineEnd::rebaseline;
 }
@@ -353,6 +356,10 @@ struct Engine::Impl {
   void end_whole(Machine& machine, Timestamp time, Position position,
                  std::optional<BaselineEnd> why, Effects& effects);
   void renew_whole(Machine& machine, const Event& event, Effects& effects);
+  PastBaseline past_usual_of_whole(const Machine& machine, Timestamp until, Position position,
+                                   BaselineEnd why) const;
+  // What comes in this place means something else now: learned anew, and none of its past counts.
+  void forget_place(Machine& machine, std::size_t place) const;
 
   // --- alerts and baselines that end (engine/alerts.cpp) ---
 

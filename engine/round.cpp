@@ -118,6 +118,7 @@ void Engine::Impl::learn_regime(const Entry& entry, Worth worth_of_it) {
     if (since && goes_by_regime(types[watch.type]))
       alert = std::min(alert.value_or(*since), *since);
   }
+  if (!sensor.of_usual.since) sensor.of_usual.since = entry.sample.time;
   sensor.usual.learn(rule, entry.regime, entry.sample, worth_of_it == Worth::normal, alert);
 }
 

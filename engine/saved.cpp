@@ -163,6 +163,7 @@ void Engine::Impl::adopt(Machine& machine, SavedMachine& saved) {
     machine.regimes = std::move(saved.regimes);
   } else {
     machine.whole.forget_regimes();
+    machine.whole.of_usual = machine.whole.of_usual.next();
   }
   const bool same = same_regimes && saved.version == MachineLevel::state_version &&
                     saved.fingerprint == machine.fingerprint;
@@ -194,7 +195,10 @@ void Engine::Impl::adopt(const std::string& machine, SavedSensor& saved, bool sa
   saved.sensor.kin = std::move(sensor.kin);
   saved.sensor.machine = sensor.machine;
   saved.sensor.names_regime = sensor.names_regime;
-  if (!same_regimes || !same) saved.sensor.usual = {};
+  if (!same_regimes || !same) {
+    saved.sensor.usual = {};
+    saved.sensor.of_usual = saved.sensor.of_usual.next();
+  }
   saved.sensor.profile = sensor.profile;
   saved.sensor.watches = std::move(sensor.watches);
   sensor = std::move(saved.sensor);

@@ -123,7 +123,7 @@ struct Sensor {
 
   static void fields(auto& io, auto& s) {
     io(s.seen, s.warming, s.taught, s.newest, s.last_arrival, s.last_value, s.open, s.recent,
-       s.waiting, s.leftovers, s.issued, s.usual, s.regime);
+       s.waiting, s.leftovers, s.issued, s.usual, s.of_usual, s.regime);
     detectors::refuse_unless(io, s.regime < Regimes::most + first_regime);
   }
 };

@@ -143,6 +143,7 @@ bool Whole::measure(const RegimeRule& rule, std::vector<double>& values, double&
 bool Whole::learn_regime(const RegimeRule& rule, const std::vector<double>& values, Timestamp time,
                          std::optional<Timestamp> alert) {
   if (usual.size() < values.size()) usual.resize(values.size());
+  if (!of_usual.since) of_usual.since = time;
   bool all_known = !values.empty();
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (std::isnan(values[i])) {

@@ -107,6 +107,7 @@ struct Whole {
 
   RegimeId regime = no_regime;        // of the open frame
   std::vector<UsualValues> usual;     // by channel, where the machine has regimes
+  Baseline of_usual;                  // its version; its count is the values' own
   std::uint64_t learned_regimes = 0;  // one bit each: all channels were known
 
   // Of one channel in the regime of the frame. How much a value scatters follows what the machine
@@ -123,7 +124,7 @@ struct Whole {
   void forget_regimes();
 
   static void fields(auto& io, auto& w) {
-    io(w.frames, w.alarm, w.baseline, w.issued, w.regime, w.usual, w.learned_regimes);
+    io(w.frames, w.alarm, w.baseline, w.issued, w.regime, w.usual, w.of_usual, w.learned_regimes);
     detectors::refuse_unless(io, w.usual.size() <= w.frames.channels().size() &&
                                      w.regime < Regimes::most + first_regime);
   }

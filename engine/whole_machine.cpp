@@ -174,6 +174,10 @@ void Engine::Impl::renew_whole(Machine& machine, const Event& event, Effects& ef
   const auto time = whole.frames.newest();
   const auto why = end_of(event.kind);
   end_whole(machine, time, event.position, why, effects);
+  if (!whole.usual.empty()) {
+    effects.baselines.push_back(past_usual_of_whole(machine, time, event.position, why));
+    whole.of_usual = whole.of_usual.next();
+  }
   whole.frames.forget();
   whole.forget_regimes();
   if (whole.baseline.learned == 0) return forget_health(machine, time, event.position, effects);

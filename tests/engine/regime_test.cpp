@@ -348,6 +348,62 @@ TEST_CASE("after a service every regime is learned anew") {
   robot.rig.effects.clear();
   robot.work(4);
   CHECK(robot.raised() == 0);
+  int learned = 0;
+  for (const auto& notice : robot.rig.effects.regimes)
+    learned += notice.what == RegimeNotice::What::learned;
+  CHECK(learned == 3);
+  const auto& first = robot.rig.effects.verdicts;
+  for (std::size_t i = 0; i < 100; ++i) CHECK(first[i].detector != "auto");
+  REQUIRE(!robot.rig.effects.machine_verdicts.empty());
+  CHECK_FALSE(robot.rig.effects.machine_verdicts.front().ratio);
+}
+
+TEST_CASE("what was usual by regime is archived at a service, with the names of the regimes") {
+  Robot robot{true};
+  robot.work(60);
+  const auto service = [&] {
+    robot.rig.effects.clear();
+    robot.rig.renew(Event::Kind::serviced, robot.time, "R1");
+    std::vector<PastBaseline> out;
+    for (const auto& past : robot.rig.effects.baselines)
+      if (past.detector == "regimes") out.push_back(past);
+    return out;
+  };
+  const auto past = service();
+  REQUIRE(past.size() == 4);  // three sensors, and the machine
+  const std::vector<std::string> names{"", "transition", "program-other"};
+  for (const auto& one : past) {
+    CAPTURE(one.sensor);
+    CHECK(one.machine == "R1");
+    CHECK(one.version == 1);
+    CHECK(one.why == BaselineEnd::serviced);
+    CHECK(one.since.has_value());
+    CHECK(one.configuration == rule_fingerprint(by_program()));
+    CHECK(one.learned > 1000);
+    Reader in{one.state};
+    std::vector<std::string> told;
+    in(told);
+    REQUIRE(told.size() == 6);
+    CHECK(std::vector<std::string>(told.begin(), told.begin() + 3) == names);
+    if (one.sensor != "current") continue;
+    UsualValues usual;
+    in(usual);
+    REQUIRE(in.ok());
+    CHECK(in.at_end());
+    constexpr double currents[] = {0.5, 4, 9};
+    for (std::size_t i = 3; i < told.size(); ++i) {
+      const auto program = static_cast<std::size_t>(told[i].back() - '0');
+      const auto known = usual.measure_at_once(by_program(), static_cast<RegimeId>(i));
+      REQUIRE(known);
+      CHECK(known->mean == doctest::Approx(currents[program]).epsilon(0.05));
+    }
+  }
+  // Nothing was learned since: there is nothing to keep. Later the next version is.
+  CHECK(service().empty());
+  robot.work(60);
+  const auto next = service();
+  REQUIRE(next.size() == 4);
+  for (const auto& one : next) CHECK(one.version == 2);
 }
 
 }  // namespace
