@@ -350,6 +350,37 @@ TEST_CASE("a waveform for whose features there is no room is refused sample by s
   full.check_conserved();
 }
 
+TEST_CASE(
+    "the speed is known all over a window, however often the sensor speaks and how long it is") {
+  struct Case {
+    double window_s, every_s, block_s;
+  };
+  const Case cases[] = {{1, 0.001, 1}, {1, 0.001, 8},   {1, 0.5, 60},   {0.1, 0.001, 0.8},
+                        {600, 1, 600}, {600, 0.1, 600}, {600, 7, 4000}, {10, 10, 1000}};
+  for (const auto& c : cases) {
+    CAPTURE(c.window_s);
+    CAPTURE(c.every_s);
+    SpeedTrack track;
+    const auto spacing = from_seconds(c.window_s / static_cast<double>(SpeedTrack::per_window));
+    // From 600 to 1200 turns a minute in the course of the block, after as long a run at 600.
+    const auto rpm = [&](double t) { return 600 + 600 * std::clamp(t / c.block_s, 0.0, 1.0); };
+    for (double t = -c.block_s; t <= c.block_s; t += c.every_s) track.add(at(t), rpm(t), spacing);
+    for (double begin = 0; begin + c.window_s <= c.block_s; begin += c.window_s) {
+      const auto hz = track.between(at(begin), at(begin + c.window_s), 2, spacing);
+      REQUIRE(!hz.empty());
+      for (std::size_t i = 0; i < hz.size(); ++i) {
+        const double t = begin + c.window_s * static_cast<double>(i) / 32;
+        // Within what it turns faster in one interval or one point.
+        const double step = std::max(c.every_s, to_seconds(spacing)) / c.block_s * 600;
+        CHECK(std::abs(hz[i] * 60 / 2 - rpm(t)) < step + 1e-6);
+      }
+    }
+    // Half a minute after the last word nothing is known.
+    const auto late = c.block_s + 30;
+    CHECK(track.between(at(late), at(late + c.window_s), 1, spacing).empty());
+  }
+}
+
 TEST_CASE("a clock that runs a little fast or slow ends no run, and times never go back") {
   const auto samples = noise(20000, 14);
   for (const double error : {-3e-4, 3e-4}) {
