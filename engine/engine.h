@@ -90,10 +90,17 @@ struct RegimeNotice {
   Timestamp time;
 };
 
+// A person said that the machine was serviced, or asked for new baselines of all its sensors.
+struct Renewal {
+  MachineId machine{};
+  Position position = 0;
+};
+
 struct Effects {
   std::vector<Alert> alerts;
   std::vector<Summary> summaries;
   std::vector<PastBaseline> baselines;  // that were replaced
+  std::vector<Renewal> renewals;
   std::vector<RegimeNotice> regimes;
   std::vector<MachineHealth> health;
   bool want_verdicts = false;
@@ -103,6 +110,7 @@ struct Effects {
     alerts.clear();
     summaries.clear();
     baselines.clear();
+    renewals.clear();
     regimes.clear();
     health.clear();
     verdicts.clear();

@@ -245,12 +245,10 @@ Alert Fleet::alert_of(const Model& model, const Member& member, AlertEvent event
 }
 
 void Fleet::follow(const Engine& engine, const Effects& effects, std::vector<Alert>& alerts) {
-  auto ended = effects.baselines.begin();
+  auto renewal = effects.renewals.begin();
   const auto renew_until = [&](Position position) {
-    for (; ended != effects.baselines.end() && ended->position < position; ++ended) {
-      if (ended->sensor == whole_machine && ended->why != BaselineEnd::accepted)
-        renew(ended->machine, alerts);
-    }
+    for (; renewal != effects.renewals.end() && renewal->position < position; ++renewal)
+      renew(engine.machine_name(renewal->machine), alerts);
   };
   for (const auto& summary : effects.summaries) {
     renew_until(summary.position);

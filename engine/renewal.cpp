@@ -65,7 +65,9 @@ void Engine::Impl::renew(const Event& event, Effects& effects) {
   });
   flush(effects);
   each([&](SensorId id) { renew(sensors[index(id)], event, effects); });
-  if (!event.sensor) renew_whole(machines[index(event.machine)], event, effects);
+  if (event.sensor) return;
+  renew_whole(machines[index(event.machine)], event, effects);
+  effects.renewals.push_back({event.machine, event.position});
 }
 
 bool Engine::Impl::tells_of(SensorId id, SensorId waveform) const {
