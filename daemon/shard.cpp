@@ -195,6 +195,8 @@ std::vector<std::pair<std::string, std::string>> Shard::machines() const {
   return out;
 }
 
+void Shard::leave_fleet() { fleet_->renew_all(output_.alerts); }
+
 bool Shard::adopt(std::string_view machine, Timestamp last_arrival) {
   last_arrival_ = std::max(last_arrival_, last_arrival);
   return engine_->restore(machine) == engine::RestoreResult::ok;

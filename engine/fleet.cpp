@@ -266,6 +266,11 @@ void Fleet::renew(std::string_view machine, std::vector<Alert>& alerts) {
   }
 }
 
+void Fleet::renew_all(std::vector<Alert>& alerts) {
+  for (auto& model : models_)
+    for (auto& member : model.members) begin_anew(model, member, alerts);
+}
+
 void Fleet::begin_anew(const Model& model, Member& member, std::vector<Alert>& alerts) const {
   if (member.alarm.phase == Phase::active) {
     close(member.alarm, model.window);

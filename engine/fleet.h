@@ -69,6 +69,8 @@ class Fleet {
   void follow(const Engine& engine, const Effects& effects, std::vector<Alert>& alerts);
   // The machine was serviced or is to be learned anew: how it differs from its sisters, too.
   void renew(std::string_view machine, std::vector<Alert>& alerts);
+  // All machines are to be learned anew, as they will be compared with others.
+  void renew_all(std::vector<Alert>& alerts);
 
   std::string save() const;
   // Under another plan, machines whose model changed begin anew, all of them when the parameters
