@@ -11,7 +11,7 @@ namespace millwright::daemon {
 namespace {
 
 constexpr std::uint32_t shard_magic = 0x3153574d;  // "MWS1"
-constexpr std::uint16_t shard_version = 2;         // 2: fleet
+constexpr std::uint16_t shard_version = 3;         // 3: fleet of format 2, engine of format 6
 constexpr auto* written_by_newer = "the checkpoint was written by a newer version of Millwright";
 constexpr auto* written_before_release =
     "the checkpoint was written by a Millwright before its first release, which this one cannot "

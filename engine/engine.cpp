@@ -102,6 +102,7 @@ SensorInfo Engine::info(SensorId id) const {
   return {impl_->machines[index(sensor.machine)].name,
           sensor.name,
           sensor.unit(),
+          sensor.label(),
           sensor.taught,
           sensor.warming,
           sensor.newest};

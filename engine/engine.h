@@ -126,6 +126,7 @@ struct RegimeInfo {
 
 struct SensorInfo {
   std::string_view machine, sensor, unit;
+  std::string_view label;      // what a mechanic calls it; without one, its name
   std::uint64_t readings = 0;  // learned or warming
   bool warming = true;
   Timestamp last;  // newest event time
