@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -338,15 +339,42 @@ TEST_CASE("under another rule, what was learned by regime is learned anew") {
   REQUIRE(other.restore_all(saved, position) == RestoreResult::ok);
   CHECK(other.regimes(MachineId{}).empty());
   CHECK(other.unreadable_states() == 0);
+
+  // What is usual, the detectors that saw values measured by it, and the machine level.
+  for (const bool changed : {false, true}) {
+    CAPTURE(changed);
+    Robot again{true};
+    auto& rig = again.rig;
+    rig.engine = Engine{std::make_shared<const Plan>(changed ? plan : Robot::make_plan(true))};
+    REQUIRE(rig.engine.restore_all(saved, position) == RestoreResult::ok);
+    again.time = robot.time;
+    again.last = robot.last;
+    again.run(robot.last, 30);
+    std::uint32_t most_learned = 0;
+    bool scored = false, of_machine = false;
+    for (const auto& verdict : rig.effects.verdicts) {
+      if (rig.engine.info(verdict.sensor).sensor == "program") continue;
+      most_learned = std::max(most_learned, verdict.regime_learned);
+      scored |= verdict.score && verdict.detector == "auto";
+    }
+    for (const auto& verdict : rig.effects.machine_verdicts)
+      of_machine |= verdict.ratio.has_value();
+    CHECK((most_learned > 100) == !changed);
+    CHECK(scored == !changed);
+    CHECK(of_machine == !changed);
+  }
 }
 
 TEST_CASE("after a service every regime is learned anew") {
   Robot robot{true};
   robot.work(60);
   robot.rig.renew(Event::Kind::serviced, robot.time, "R1");
+  REQUIRE(robot.rig.engine.regimes(MachineId{}).size() == 3);
   for (const auto& regime : robot.rig.engine.regimes(MachineId{})) CHECK(regime.readings == 0);
   robot.rig.effects.clear();
-  robot.work(4);
+  // It draws more current now, which nothing of before is to judge; the machine says anew when it
+  // knows a regime.
+  for (int i = 0; i < 60; ++i) robot.run(static_cast<int>(robot.random.below(3)), 40, 3);
   CHECK(robot.raised() == 0);
   int learned = 0;
   for (const auto& notice : robot.rig.effects.regimes)

@@ -179,6 +179,12 @@ TEST_CASE("a changed waveform keeps what means the same and learns the rest anew
   const auto samples = noise(4000, 4);
   auto w = waveform();
   w.bands = {{"low", 0, 300}, {"high", 300, 900}};
+  // A detector that has learned after 16 windows of these 20.
+  const auto plan_with = [](const Waveform& wave) {
+    auto plan = ::plan_with(wave);
+    plan.profiles[1].detectors = {{"spike", {{"warmup", 16}}}, {"gap", {}}};
+    return plan;
+  };
   Told told{plan_with(w)};
   for (std::size_t from = 0; from < samples.size(); from += 200)
     told.block(samples, from, from + 200);
@@ -203,6 +209,18 @@ TEST_CASE("a changed waveform keeps what means the same and learns the rest anew
   for (const auto& alert : effects.alerts) silent.insert(alert.sensor);
   // Nor have features: their silence is the waveform's.
   CHECK(silent == std::set<std::string>{"vib"});
+  // The other edge of one band: that feature starts anew, and no other does.
+  auto other = w;
+  other.bands[0].high_hz = 400;
+  Told after{plan_with(other)};
+  Position position = 0;
+  REQUIRE(after.rig.engine.restore_all(bytes, position) == RestoreResult::ok);
+  after.block(samples, 0, 200, 2);
+  std::map<std::string, bool> scored;
+  for (const auto& verdict : after.rig.effects.verdicts)
+    scored[std::string{after.rig.engine.info(verdict.sensor).sensor}] = verdict.score.has_value();
+  CHECK_FALSE(scored.at("vib.low"));
+  for (const auto* same : {"vib.high", "vib.rms", "vib.kurtosis"}) CHECK(scored.at(same));
   auto more = w;
   more.bands.push_back({"mid", 100, 200});
   CHECK(restored(more).sensors() == told.rig.engine.sensors() + 1);
