@@ -68,7 +68,7 @@ TEST_CASE("a regime is named by one sensor, and its edges belong to it") {
 TEST_CASE("machines of a model on several lanes are told to be compared within each only") {
   static constexpr Case cases[] = {
       {R"({ "processing": { "lanes": 2 }, "machines": [{ "match": "R*", "model": "RX5" }] })",
-       "1:71: warning: /machines/0/model: with 2 lanes, only those of these machines that share a "
+       "1:72: warning: /machines/0/model: with 2 lanes, only those of these machines that share a "
        "lane are compared with each other; with processing.lanes 1 all are"}};
   check_all(std::begin(cases), std::end(cases));
   CHECK(
