@@ -209,23 +209,27 @@ TEST_CASE("a feature that means something else now is learned anew by its machin
     run(before, 0, 400);
     REQUIRE(!before.rig.effects.health.empty());
     const auto bytes = before.rig.engine.save_all(1);
-    const auto after = [&](const Plan& other) {
+    const auto after = [&](const Plan& other, bool changed) {
       Machine machine{other, 2};
       Position position = 0;
       REQUIRE(machine.rig.engine.restore_all(bytes, position) == RestoreResult::ok);
       run(machine, 400, 600);
       REQUIRE(machine.rig.effects.machine_verdicts.front().ratio);
       REQUIRE(!machine.rig.effects.health.empty());
+      // Changed, the regime is known again when the new values are, 50 frames later.
+      const auto& notices = machine.rig.effects.regimes;
+      CHECK(notices.size() == (in_regimes && changed ? 1 : 0));
+      for (const auto& notice : notices) CHECK(notice.time >= at(30.0 * 448));
       return std::pair{loudest(machine), machine.rig.effects.health.back().index.value_or(-1)};
     };
     // White noise in three times the width, in the same unit.
     plan.profiles[0].waveform->bands[0].high_hz = 300;
-    const auto [ratio, health] = after(plan);
+    const auto [ratio, health] = after(plan, true);
     CHECK(ratio < 1);
     CHECK(health > 90);
     // What another source said in its place would have been an alarm.
     plan.profiles[0].waveform->bands[0].high_hz = 100;
-    CHECK(after(plan).first < 1);
+    CHECK(after(plan, false).first < 1);
   }
 }
 
