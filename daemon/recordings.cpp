@@ -35,8 +35,8 @@ void allow_many_files() {
 
 class Recording {
  public:
-  explicit Recording(const std::string& file) : in_(file, std::ios::binary) {
-    if (!in_) throw std::system_error{errno, std::generic_category(), "cannot read " + file};
+  explicit Recording(const std::string& file) : in(file, std::ios::binary) {
+    if (!in) throw std::system_error{errno, std::generic_category(), "cannot read " + file};
   }
   virtual ~Recording() = default;
   Recording(const Recording&) = delete;
@@ -51,7 +51,7 @@ class Recording {
   RecordedRow row;
 
  protected:
-  std::ifstream in_;
+  std::ifstream in;
 };
 
 namespace {
@@ -59,7 +59,7 @@ namespace {
 class CsvRecording final : public Recording {
  public:
   CsvRecording(std::string file, std::string machine)
-      : Recording(file), file_(std::move(file)), reader_(in_, std::move(machine)) {}
+      : Recording(file), file_(std::move(file)), reader_(in, std::move(machine)) {}
 
   bool next() override {
     while (reader_.next(row_)) {
@@ -94,7 +94,7 @@ class NdjsonRecording final : public Recording {
   explicit NdjsonRecording(std::string file) : Recording(file), file_(std::move(file)) {}
 
   bool next() override {
-    while (std::getline(in_, line_)) {
+    while (std::getline(in, line_)) {
       ++number_;
       try {
         reading_ = parse_reading(line_);
@@ -109,7 +109,7 @@ class NdjsonRecording final : public Recording {
       row.values.assign(1, {reading_->sensor, reading_->value});
       return true;
     }
-    if (in_.bad()) throw std::system_error{EIO, std::generic_category(), "cannot read " + file_};
+    if (in.bad()) throw std::system_error{EIO, std::generic_category(), "cannot read " + file_};
     return false;
   }
   std::uint64_t problems() const override { return problems_; }
