@@ -282,6 +282,18 @@ std::string check_sensor(const std::string& text) {
   return {};
 }
 
+std::string check_regime_sensor(const std::string& text) {
+  if (text == "_machine")
+    return "\"_machine\" stands for the machine as a whole and has no values; expected the name of "
+           "one of its sensors, such as program";
+  if (text.find_first_of("*?") != std::string::npos) {
+    return fmt::format(
+        "\"{}\" is a pattern; one sensor names the regime: expected its name, such as program",
+        text);
+  }
+  return {};
+}
+
 std::string check_single_pointer(const std::string& text) {
   if (text.empty()) return "must not be empty; expected a JSON Pointer such as /program";
   if (auto problem = check_value_pointer(text); !problem.empty()) return problem;

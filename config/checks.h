@@ -19,6 +19,8 @@ std::string check_name_template(const std::string& text);
 std::string check_match(const std::string& text);
 std::string check_machine_match(const std::string& text);
 std::string check_sensor(const std::string& text);
+// One sensor of a machine, by its name.
+std::string check_regime_sensor(const std::string& text);
 // Without `*` and captures: to one value.
 std::string check_single_pointer(const std::string& text);
 std::string check_expression(const std::string& text);

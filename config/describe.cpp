@@ -588,7 +588,8 @@ std::vector<Field> describe_regime(engine::RegimeRule& rule) {
       text("sensor",
            "The sensor of the machine whose value names its regime. Not set: regimes are not told "
            "apart.",
-           rule.sensor),
+           rule.sensor)
+          .checked(check_regime_sensor, "^(?!_machine$)[^*?]*$"),
       std::move(bins),
       duration("settle_s", {0, 86400},
                "For so long after a change the machine is in transition: nothing is learned, and "

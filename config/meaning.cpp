@@ -49,7 +49,7 @@ class Meaning {
     if (const auto m = member(root, "", "inputs")) inputs(*m.node);
     if (const auto m = member(root, "", "profiles")) never_used(*m.node, of_profiles);
     if (const auto m = member(root, "", "overrides")) overrides(*m.node);
-    if (const auto m = member(root, "", "machines")) never_used(*m.node, of_machines);
+    if (const auto m = member(root, "", "machines")) machines(*m.node);
     journal(root);
   }
 
@@ -159,6 +159,12 @@ class Meaning {
       has_no_effect("time", "json and packed_json");
     if (format == "json" || format == "text")
       has_no_effect("rate_hz", "packed_json and packed_binary");
+    const auto also = member(item, pointer, "also");
+    if (also && (format == "text" || format == "packed_json" || format == "packed_binary")) {
+      error(also, fmt::format("further sensors are found in messages of the format \"json\" only, "
+                              "not in \"{}\"; take them in by an input of their own",
+                              format));
+    }
     if (format == "json" || format == "text" || format == "packed_json") {
       has_no_effect("sample_type", "packed_binary");
     }
@@ -277,6 +283,36 @@ class Meaning {
       const bool takes_all =
           std::find(kind.takes_all.begin(), kind.takes_all.end(), *pattern) != kind.takes_all.end();
       if (takes_all && !catch_all) catch_all = it->second;
+    }
+  }
+
+  void machines(const Node& list) {
+    never_used(list, of_machines);
+    for (const Node& item : list.children) {
+      const auto pointer = pointer_to("/machines", item);
+      if (const auto rule = member(item, pointer, "regime")) regime(*rule.node, rule.pointer);
+      const auto model = member(item, pointer, "model");
+      const bool compared = model && !item.text("model").value_or("").empty();
+      if (compared && draft_.processing.lanes > 1) {
+        warning(model,
+                fmt::format("with {} lanes, only those of these machines that share a lane are "
+                            "compared with each other; with processing.lanes 1 all are",
+                            draft_.processing.lanes));
+      }
+    }
+  }
+
+  void regime(const Node& node, const std::string& pointer) {
+    const Node* sensor = node.find("sensor");
+    if (sensor != nullptr && node.text("sensor") != "") return;
+    if (const auto bins = member(node, pointer, "bins")) {
+      error(bins,
+            "these are edges between values of a sensor that is not named; add \"sensor\" beside "
+            "them");
+    }
+    for (const auto* name : {"settle_s", "warmup", "learning_s"}) {
+      if (const auto given = member(node, pointer, name))
+        warning(given, "has no effect: regimes are told apart only where \"sensor\" names one");
     }
   }
 

@@ -38,6 +38,8 @@ void work_off(std::uint32_t lane, const LaneFiles& files, std::uint64_t journal_
   journal->seek_after(checkpoint->position);
   while (const auto record = journal->next()) shard.apply(*record);
   writer.write(shard.step());
+  shard.leave_fleet();
+  writer.write(shard.step());
   learned.desks.push_back(shard.desk());
   for (auto& machine : shard.machines()) learned.machines.push_back(std::move(machine));
   learned.last_arrival =

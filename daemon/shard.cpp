@@ -11,7 +11,7 @@ namespace millwright::daemon {
 namespace {
 
 constexpr std::uint32_t shard_magic = 0x3153574d;  // "MWS1"
-constexpr std::uint16_t shard_version = 3;         // 2: fleet, 3: desk
+constexpr std::uint16_t shard_version = 3;         // 3: desk, fleet of format 2, engine of format 6
 constexpr auto* written_by_newer = "the checkpoint was written by a newer version of Millwright";
 constexpr auto* written_before_release =
     "the checkpoint was written by a Millwright before its first release, which this one cannot "
@@ -201,6 +201,13 @@ std::vector<std::pair<std::string, std::string>> Shard::machines() const {
     out.emplace_back(engine_->machine_name(id), engine_->save(id));
   }
   return out;
+}
+
+void Shard::leave_fleet() {
+  std::vector<Alert> closed;
+  fleet_->renew_all(closed);
+  desk_->follow({}, closed);
+  for (auto& alert : closed) output_.alerts.push_back(std::move(alert));
 }
 
 bool Shard::adopt(std::string_view machine, Timestamp last_arrival) {

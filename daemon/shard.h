@@ -100,6 +100,9 @@ class Shard {
 
   // Every machine with its state, to be taken over by the shards of another number of lanes.
   std::vector<std::pair<std::string, std::string>> machines() const;
+  // Closes the alerts of machines that differ from their sisters: they will have others on the
+  // lanes to come, and are learned anew there. Told by the next step.
+  void leave_fleet();
   // Takes over a machine of another shard; false when its bytes cannot be read or it is here
   // already.
   bool adopt(std::string_view machine, Timestamp last_arrival);

@@ -715,6 +715,25 @@ void Level::learn(const Params& params, State& state, const MachineFrame& frame,
   if (refreshed) refresh(state, std::max(params.warmup / 4, least_modelled));
 }
 
+void Level::forget(State& state, std::size_t which) {
+  const auto p = state.sensors.size();
+  if (which >= p) return;
+  state.sensors[which] = {};
+  for (std::size_t i = 0; i < p; ++i) {
+    for (auto* matrix : {&state.now, &state.before})
+      (*matrix)[which * p + i] = (*matrix)[i * p + which] = 0;
+  }
+  const auto is_ready = [](const Sensor& s) { return s.ready(); };
+  if (state.learned > 0 && std::none_of(state.sensors.begin(), state.sensors.end(), is_ready)) {
+    state = {};
+    return;
+  }
+  const auto& members = state.model.members;
+  if (!std::binary_search(members.begin(), members.end(), static_cast<std::uint8_t>(which))) return;
+  state.model = {};
+  for (const auto head : component_heads) state.past[head] = {};
+}
+
 std::vector<double> Level::shares(const Params&, const State& state, const MachineFrame& frame) {
   Memo memo;
   look(state, frame, memo);

@@ -209,6 +209,9 @@ struct MachineLevel {
   // neither covariances nor limits; bands follow their own rule.
   static void learn(const Params&, State&, const MachineFrame&, Trust);
   static void learn(const Params&, State&, const MachineFrame&, Trust, const Memo&);
+  // What value `which` of the frames means has changed: it is learned anew, and so is how the
+  // sensors go together. Without any learned sensor left, all is.
+  static void forget(State&, std::size_t which);
   // Per value of the frame, >= 0, sum 1 (or all 0): parts in the loudest head.
   static std::vector<double> shares(const Params&, const State&, const MachineFrame&);
   // 0..1: how many frames are learned, of four times the learning period.

@@ -161,8 +161,7 @@ void Engine::Impl::tell(WaveOf& of, const Window& window, const Event& event, Ef
   const auto& profile = wave.profile();
   const double fixed = profile.speed_ratio * profile.speed_rpm.value_or(0) / 60;
   detectors::ShaftSpeed speed;
-  if (!profile.speed_sensor.empty())
-    speed.hz = wave.speed.between(window.begin, window.end, profile.speed_ratio);
+  if (!profile.speed_sensor.empty()) speed.hz = wave.speed_in(window);
   if (speed.hz.empty() && fixed > 0) speed.hz = {&fixed, 1};
   analyser.analyse(wave.parameters(), window.samples, wave.rate_hz(), speed, window_features);
   const bool clipped = profile.full_scale ? detectors::reaches(window.samples, *profile.full_scale)
@@ -171,7 +170,12 @@ void Engine::Impl::tell(WaveOf& of, const Window& window, const Event& event, Ef
   for (std::size_t i = 0; i < of.features.size(); ++i) {
     const auto value = value_of(window_features, of.features[i]);
     if (!value || !std::isfinite(*value)) continue;
-    Entry entry{of.told_by[i], event.position, {window.end, *value}, event.arrival};
+    if (!of.told_by[i]) {
+      ++received;
+      outcomes.add(Outcome::bad_name);
+      continue;
+    }
+    Entry entry{*of.told_by[i], event.position, {window.end, *value}, event.arrival};
     entry.begin = window.begin;
     if (window.cut) entry.kind = Entry::Kind::cut;
     entry.quality = (window.cut ? quality_cut : 0U) | (clipped ? quality_clipped : 0U);

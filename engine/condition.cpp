@@ -16,6 +16,8 @@ constexpr double step = 2;           // points of the index that are worth telli
 constexpr double moved = 0.2;        // of the time to the limit
 constexpr double least_part = 0.01;  // of a part that is told
 constexpr double per_day = 86400;
+// The index can lose or win no more than it has: what falls faster is gone within the day.
+constexpr double most_trend = Health::best;
 
 }  // namespace
 
@@ -48,7 +50,7 @@ MachineHealth Condition::tell(const Health::Params& params, Timestamp time,
   MachineHealth out;
   out.time = time;
   out.index = Health::index(params, health_);
-  out.trend = Health::slope(params, health_) * per_day;
+  out.trend = std::clamp(Health::slope(params, health_) * per_day, -most_trend, most_trend);
   out.forecast = forecast(time);
   told_ = ToldHealth{time, *out.index,
                      out.forecast ? std::optional{out.forecast->reaches} : std::nullopt};

@@ -37,6 +37,7 @@ class Condition {
   MachineHealth tell(const detectors::Health::Params& params, Timestamp time,
                      std::vector<std::size_t>& places);
   std::optional<Forecast> forecast(Timestamp now) const;
+  bool told() const { return told_.has_value(); }
 
   // What is normal is learned anew: of one sensor, of the machine. True when a health was told that
   // no longer holds.

@@ -30,8 +30,10 @@ std::optional<SensorId> Engine::sensor(std::string_view machine, std::string_vie
   auto& m = *impl_;
   m.set_key(machine, sensor);
   if (const auto it = m.sensor_ids.find(m.key); it != m.sensor_ids.end()) {
+    const auto id = it->second;
     // What windows tell comes from nowhere else.
-    if (m.sensors[index(it->second)].kin.parent.empty()) return it->second;
+    if (m.is_orphan(m.sensors[index(id)])) m.take_over(id);
+    if (m.sensors[index(id)].kin.parent.empty()) return id;
     refused = Outcome::bad_name;
     return std::nullopt;
   }
@@ -101,6 +103,7 @@ SensorInfo Engine::info(SensorId id) const {
   return {impl_->machines[index(sensor.machine)].name,
           sensor.name,
           sensor.unit(),
+          sensor.label(),
           sensor.taught,
           sensor.warming,
           sensor.newest};

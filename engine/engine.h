@@ -96,11 +96,18 @@ struct Passed {
   Timestamp now;  // as Event::received
 };
 
+// A person said that the machine was serviced, or asked for new baselines of all its sensors.
+struct Renewal {
+  MachineId machine{};
+  Position position = 0;
+};
+
 struct Effects {
   std::vector<Alert> alerts;
   std::vector<Passed> ticks;
   std::vector<Summary> summaries;
   std::vector<PastBaseline> baselines;  // that were replaced
+  std::vector<Renewal> renewals;
   std::vector<RegimeNotice> regimes;
   std::vector<MachineHealth> health;
   bool want_verdicts = false;
@@ -111,6 +118,7 @@ struct Effects {
     ticks.clear();
     summaries.clear();
     baselines.clear();
+    renewals.clear();
     regimes.clear();
     health.clear();
     verdicts.clear();
@@ -126,6 +134,7 @@ struct RegimeInfo {
 
 struct SensorInfo {
   std::string_view machine, sensor, unit;
+  std::string_view label;      // what a mechanic calls it; without one, its name
   std::uint64_t readings = 0;  // learned or warming
   bool warming = true;
   Timestamp last;  // newest event time

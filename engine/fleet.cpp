@@ -15,7 +15,7 @@ namespace millwright::engine {
 namespace {
 
 constexpr std::uint32_t fleet_magic = 0x3146574d;  // "MWF1"
-constexpr std::uint16_t format_version = 1;
+constexpr std::uint16_t format_version = 2;
 constexpr std::size_t most_minutes = 240;  // of a window: more are thinned out
 constexpr double calm = 0.5;               // of the limit: what is above teaches nothing
 constexpr double memory = 20;              // learning periods
@@ -113,9 +113,8 @@ Timestamp Fleet::window_of(Timestamp time) const {
   return from_microseconds(at - rest);
 }
 
-void Fleet::take(std::string_view machine, std::string_view sensor, const Summary& summary,
-                 std::vector<Alert>& alerts) {
-  const auto& profile = machine_profile_for(*plan_, machine);
+void Fleet::take(const SensorInfo& who, const Summary& summary, std::vector<Alert>& alerts) {
+  const auto& profile = machine_profile_for(*plan_, who.machine);
   if (profile.model.empty() || summary.count == 0 || !detectors::in_bounds(summary.mean)) return;
   position_ = summary.position;
   auto& model = named(models_, profile.model, &Model::name);
@@ -132,7 +131,10 @@ void Fleet::take(std::string_view machine, std::string_view sensor, const Summar
     if (empty) model.window = window;
   }
   if (window < model.window || (summary.quality & (quality_fault | quality_late)) != 0) return;
-  auto& one = named(named(model.members, machine, &Member::machine).sensors, sensor, &Sensor::name);
+  auto& sensors = named(model.members, who.machine, &Member::machine).sensors;
+  auto& one = named(sensors, who.sensor, &Sensor::name);
+  one.unit = who.unit;
+  one.label = who.label;
   keep(window == model.window ? one.open : one.next, summary.mean);
 }
 
@@ -211,9 +213,8 @@ Alert Fleet::alert_of(const Model& model, const Member& member, AlertEvent event
                       Timestamp time) const {
   const auto& sensor = *find(member.sensors, member.apart, &Sensor::name);
   const auto& alarm = member.alarm;
-  const auto& profile = profile_for(*plan_, member.machine, member.apart);
   auto alert = engine::alert_of(alarm, member.machine, member.apart, event, time, position_);
-  alert.unit = profile.unit;
+  alert.unit = sensor.unit;
   alert.value = sensor.open.empty() ? 0 : median(sensor.open);
   alert.expected = sensor.open.empty() ? 0 : alert.value - sensor.off;
   const double band = sensor.ratio > 0 ? std::abs(sensor.off) / sensor.ratio : 0;
@@ -239,24 +240,21 @@ Alert Fleet::alert_of(const Model& model, const Member& member, AlertEvent event
         const auto* one = find(other.sensors, member.apart, &Sensor::name);
         return &other != &member && one != nullptr && !one->open.empty();
       });
-  alert.message = fleet_message(alert, profile.label.empty() ? member.apart : profile.label,
-                                static_cast<std::size_t>(sisters));
+  alert.message = fleet_message(alert, sensor.label, static_cast<std::size_t>(sisters));
   return alert;
 }
 
 void Fleet::follow(const Engine& engine, const Effects& effects, std::vector<Alert>& alerts) {
-  auto ended = effects.baselines.begin();
+  auto renewal = effects.renewals.begin();
   const auto renew_until = [&](Position position) {
-    for (; ended != effects.baselines.end() && ended->position < position; ++ended) {
-      if (ended->sensor == whole_machine && ended->why != BaselineEnd::accepted)
-        renew(ended->machine, alerts);
-    }
+    for (; renewal != effects.renewals.end() && renewal->position < position; ++renewal)
+      renew(engine.machine_name(renewal->machine), alerts);
   };
   for (const auto& summary : effects.summaries) {
     renew_until(summary.position);
-    if (engine.names_regime(summary.sensor)) continue;  // what it does is no wear
-    const auto who = engine.info(summary.sensor);
-    take(who.machine, who.sensor, summary, alerts);
+    // What names the regime is no wear; what a waveform is like, its features say.
+    if (engine.names_regime(summary.sensor) || engine.is_waveform(summary.sensor)) continue;
+    take(engine.info(summary.sensor), summary, alerts);
   }
   renew_until(std::numeric_limits<Position>::max());
 }
@@ -268,6 +266,11 @@ void Fleet::renew(std::string_view machine, std::vector<Alert>& alerts) {
   }
 }
 
+void Fleet::renew_all(std::vector<Alert>& alerts) {
+  for (auto& model : models_)
+    for (auto& member : model.members) begin_anew(model, member, alerts);
+}
+
 void Fleet::begin_anew(const Model& model, Member& member, std::vector<Alert>& alerts) const {
   if (member.alarm.phase == Phase::active) {
     close(member.alarm, model.window);
@@ -277,6 +280,8 @@ void Fleet::begin_anew(const Model& model, Member& member, std::vector<Alert>& a
   for (auto& sensor : member.sensors) {
     Sensor fresh;
     fresh.name = std::move(sensor.name);
+    fresh.unit = std::move(sensor.unit);
+    fresh.label = std::move(sensor.label);
     sensor = std::move(fresh);
   }
 }

@@ -62,13 +62,14 @@ class Fleet {
   explicit Fleet(std::shared_ptr<const Plan> plan);  // shared: as the engine's
 
   // One sensor's minute, in the order in which they are told. Appends alerts.
-  void take(std::string_view machine, std::string_view sensor, const Summary& summary,
-            std::vector<Alert>& alerts);
+  void take(const SensorInfo& who, const Summary& summary, std::vector<Alert>& alerts);
   // What a step of the engine brought, in the order of the journal; `alerts` may be the effects'
   // own.
   void follow(const Engine& engine, const Effects& effects, std::vector<Alert>& alerts);
   // The machine was serviced or is to be learned anew: how it differs from its sisters, too.
   void renew(std::string_view machine, std::vector<Alert>& alerts);
+  // All machines are to be learned anew, as they will be compared with others.
+  void renew_all(std::vector<Alert>& alerts);
 
   std::string save() const;
   // Under another plan, machines whose model changed begin anew, all of them when the parameters
@@ -77,14 +78,14 @@ class Fleet {
 
   // One machine's sensor, and what is known of how it differs from its sisters.
   struct Sensor {
-    std::string name;
+    std::string name, unit, label;
     std::vector<double> open, next;  // minute means in this window and the one after
     std::uint64_t learned = 0;       // windows
     double offset = 0, variance = 0;
     double ratio = 0;  // in the window before
     double off = 0;    // e in the window before
     static void fields(auto& io, auto& s) {
-      io(s.name, s.open, s.next, s.learned, s.offset, s.variance, s.ratio, s.off);
+      io(s.name, s.unit, s.label, s.open, s.next, s.learned, s.offset, s.variance, s.ratio, s.off);
       detectors::refuse_unless(io, detectors::in_bounds(s.offset, s.off) && s.variance >= 0 &&
                                        s.variance <= detectors::largest_square &&
                                        detectors::positive_in_bounds(s.ratio) && s.sound());

@@ -105,6 +105,7 @@ struct Machine {
   std::string name;
   std::vector<SensorId> sensors;
   std::vector<std::size_t> waves;  // those of its sensors that are waveforms
+  std::vector<SensorId> placed;    // those that its frames have values of, by place
   const MachineProfile* profile = nullptr;
   MachineLevel::Params parameters;
   std::uint64_t fingerprint = 0;  // of the parameters
@@ -124,12 +125,16 @@ struct WaveOf {
   SensorId sensor{};
   Wave wave;
   std::vector<DerivedSensor> features;
-  std::vector<SensorId> told_by;  // of each feature
+  // Of each feature; none: another source had the name before, and what windows say is refused.
+  std::vector<std::optional<SensorId>> told_by;
 };
 
 inline Timestamp minute_of(Timestamp time) {
   return std::chrono::floor<std::chrono::minutes>(time);
 }
+// What is usual of a sensor by regime is archived as a baseline, too, under this detector's name.
+inline constexpr std::string_view usual_by_regime = "regimes";
+
 inline BaselineEnd end_of(Event::Kind kind) {
   return kind == Event::Kind::serviced ? BaselineEnd::serviced : BaselineEnd::rebaseline;
 }
@@ -262,6 +267,12 @@ struct Engine::Impl {
   void attach_wave(SensorId id);
   SensorId add_one(std::string_view machine, std::string_view name, const DerivedSensor* derived,
                    const std::string& parent);
+  std::vector<Watch> watches_of(const Sensor& sensor, const DerivedSensor* derived,
+                                const Profile* of_parent);
+  // Is this the name of a feature that nothing tells of any more, as the plan has changed?
+  bool is_orphan(const Sensor& sensor) const;
+  // Another source takes the name over.
+  void take_over(SensorId id);
   void set_key(std::string_view machine, std::string_view name);
   void retune(Machine& machine);
 
@@ -303,6 +314,11 @@ struct Engine::Impl {
   void learn_round();
   // What is usual of the sensor in this regime.
   void learn_regime(const Entry& entry, Worth worth_of_it);
+  // The sensor has a value for the frame of its machine, where it gets a place with its first one.
+  // Not before: waveforms, and features that are never told, would take places away from others.
+  void add_to_frame(const Entry& entry, double ratio);
+  // What it says now is not to be believed.
+  void leave_frame(const Sensor& sensor);
   // Here, and not in the detectors, so that none can learn a machine from a faulty sensor.
   void drop_faulty(Batch& batch) const;
   // One reading's outcome: alerts, counters, summary, verdict. Says what it is worth.
@@ -340,6 +356,10 @@ struct Engine::Impl {
   void end_whole(Machine& machine, Timestamp time, Position position,
                  std::optional<BaselineEnd> why, Effects& effects);
   void renew_whole(Machine& machine, const Event& event, Effects& effects);
+  PastBaseline past_usual_of_whole(const Machine& machine, Timestamp until, Position position,
+                                   BaselineEnd why) const;
+  // What comes in this place means something else now: learned anew, and none of its past counts.
+  void forget_place(Machine& machine, std::size_t place) const;
 
   // --- alerts and baselines that end (engine/alerts.cpp) ---
 

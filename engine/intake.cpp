@@ -47,7 +47,7 @@ void Engine::Impl::take(const Event& event, Effects& effects) {
   // From the first sample on: who is onboarded already depends on how the input is cut.
   for (const auto place : sensor.kin.speeds_of) {
     auto& of = waves[place];
-    if (sensors[index(of.sensor)].seen) of.wave.speed.add(entry.sample.time, entry.sample.value);
+    if (sensors[index(of.sensor)].seen) of.wave.hear_speed(entry.sample.time, entry.sample.value);
   }
   if (plan->reorder <= Duration{0}) {
     see(sensor, effects);

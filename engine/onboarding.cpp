@@ -100,8 +100,12 @@ void Engine::Impl::attach_wave(SensorId id) {
     const auto name = derived_name(parent, derived);
     set_key(machine.name, name);
     const auto known = sensor_ids.find(key);
-    fresh.told_by.push_back(
-        known != sensor_ids.end() ? known->second : add_one(machine.name, name, &derived, parent));
+    if (known == sensor_ids.end()) {
+      fresh.told_by.emplace_back(add_one(machine.name, name, &derived, parent));
+    } else {
+      const bool ours = sensors[index(known->second)].kin.parent == parent;
+      fresh.told_by.push_back(ours ? std::optional{known->second} : std::nullopt);
+    }
   }
   waves.push_back(std::move(fresh));
   sensors[index(id)].kin.wave = place;
@@ -134,22 +138,10 @@ SensorId Engine::Impl::add_one(std::string_view machine, std::string_view name,
   sensor.profile = &profile_for(*plan, machine, name);
   const auto* of_parent = derived != nullptr ? &profile_for(*plan, machine, parent) : nullptr;
   if (derived != nullptr) sensor.kin = kinship(*derived, parent, *of_parent, *sensor.profile);
-  for (const auto& choice : detectors_of(*sensor.profile, derived, of_parent)) {
-    const auto type = find_type(choice.name);
-    check(type < columns.size(), "a profile names only known detectors");
-    auto parameters = choice.parameters;
-    double limit = sensor.profile->alarm.limit;
-    if (const auto limit_name = types[type].alarm_parameter; !limit_name.empty()) {
-      auto& own = parameters.emplace(limit_name, limit).first->second;
-      limit = own;
-      own *= machines[index(found->second)].family_limit;
-    }
-    sensor.watches.push_back({type, columns[type]->add(parameters), {}, {}, limit});
-  }
+  sensor.watches = watches_of(sensor, derived, of_parent);
   auto& machine_of = machines[index(found->second)];
   sensor.names_regime = machine_of.rule().used() && machine_of.rule().sensor == name;
   auto& members = machine_of.sensors;
-  sensor.place = members.size();
   members.push_back(id);
   for (const auto place : machine_of.waves) {
     if (waves[place].wave.profile().speed_sensor == name) sensor.kin.speeds_of.push_back(place);
@@ -158,6 +150,39 @@ SensorId Engine::Impl::add_one(std::string_view machine, std::string_view name,
   set_key(machine, name);
   sensor_ids.emplace(key, id);
   return id;
+}
+
+std::vector<Watch> Engine::Impl::watches_of(const Sensor& sensor, const DerivedSensor* derived,
+                                            const Profile* of_parent) {
+  std::vector<Watch> out;
+  for (const auto& choice : detectors_of(*sensor.profile, derived, of_parent)) {
+    const auto type = find_type(choice.name);
+    check(type < columns.size(), "a profile names only known detectors");
+    auto parameters = choice.parameters;
+    double limit = sensor.profile->alarm.limit;
+    if (const auto limit_name = types[type].alarm_parameter; !limit_name.empty()) {
+      auto& own = parameters.emplace(limit_name, limit).first->second;
+      limit = own;
+      own *= machines[index(sensor.machine)].family_limit;
+    }
+    out.push_back({type, columns[type]->add(parameters), {}, {}, limit});
+  }
+  return out;
+}
+
+bool Engine::Impl::is_orphan(const Sensor& sensor) const {
+  const auto& machine = machines[index(sensor.machine)].name;
+  return !sensor.kin.parent.empty() && !derived_of(machine, sensor.kin.parent, sensor.name);
+}
+
+// Nothing of the feature is left in it: when the plan changed, its detectors went, its alerts were
+// closed, and its place among the machine's sensors was emptied (engine/saved.cpp).
+void Engine::Impl::take_over(SensorId id) {
+  auto& sensor = sensors[index(id)];
+  sensor.kin.parent.clear();
+  sensor.kin.meaning = 0;
+  sensor.watches = watches_of(sensor, nullptr, nullptr);
+  attach_wave(id);
 }
 
 void Engine::Impl::set_key(std::string_view machine, std::string_view name) {

@@ -146,6 +146,12 @@ std::uint32_t UsualValues::learned(RegimeId regime) const {
   return regime < regimes_.size() ? regimes_[regime].count : 0;
 }
 
+std::uint64_t UsualValues::learned() const {
+  std::uint64_t sum = 0;
+  for (const auto& usual : regimes_) sum += usual.count;
+  return sum;
+}
+
 double UsualValues::confidence(const RegimeRule& rule, RegimeId regime) const {
   if (follows_ == Follows::not_at_once) return 1;
   if (regime >= regimes_.size()) return 0;

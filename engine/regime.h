@@ -86,6 +86,7 @@ class UsualValues {
   std::optional<Measure> measure_at_once(const RegimeRule& rule, RegimeId regime) const;
   // Readings learned in the regime.
   std::uint32_t learned(RegimeId regime) const;
+  std::uint64_t learned() const;  // in all of them
   // 0..1: how much of what its baseline can hold it has learned.
   double confidence(const RegimeRule& rule, RegimeId regime) const;
   // `normal`: no detector finds it suspicious; others teach only what is young, as its limits are

@@ -2,6 +2,53 @@
 #include "engine/impl.h"
 
 namespace millwright::engine {
+namespace {
+
+// The names by number: the numbers alone would say nothing once the rule has changed.
+std::vector<std::string> regime_names(const Machine& machine) {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < machine.regimes.size(); ++i)
+    names.push_back(machine.regimes.name(machine.rule(), static_cast<RegimeId>(i)));
+  return names;
+}
+
+PastBaseline past_usual(const Machine& machine, const Sensor& sensor, Timestamp until,
+                        Position position, BaselineEnd why) {
+  auto past = past_of(machine, sensor.name, sensor.of_usual, until, position, why);
+  past.detector = usual_by_regime;
+  past.configuration = rule_fingerprint(machine.rule());
+  past.learned = sensor.usual.learned();
+  Writer{past.state}(regime_names(machine), sensor.usual);
+  return past;
+}
+
+// What is usual of one channel of the machine's frames.
+struct PastChannel {
+  std::string sensor;
+  bool scatter = false;
+  UsualValues usual;
+  static void fields(auto& io, auto& c) { io(c.sensor, c.scatter, c.usual); }
+};
+
+}  // namespace
+
+PastBaseline Engine::Impl::past_usual_of_whole(const Machine& machine, Timestamp until,
+                                               Position position, BaselineEnd why) const {
+  const auto& whole = machine.whole;
+  auto past = past_of(machine, whole_machine, whole.of_usual, until, position, why);
+  past.detector = usual_by_regime;
+  past.configuration = rule_fingerprint(machine.rule());
+  past.learned = 0;
+  std::vector<PastChannel> channels;
+  for (std::size_t i = 0; i < whole.usual.size(); ++i) {
+    const auto& channel = whole.frames.channels()[i];
+    channels.push_back(
+        {sensors[index(machine.placed[channel.sensor])].name, channel.scatter, whole.usual[i]});
+    past.learned = std::max(past.learned, whole.usual[i].learned());
+  }
+  Writer{past.state}(regime_names(machine), channels);
+  return past;
+}
 
 void Engine::Impl::renew(const Event& event, Effects& effects) {
   check(index(event.machine) < machines.size(), "an operation names a known machine");
@@ -18,7 +65,9 @@ void Engine::Impl::renew(const Event& event, Effects& effects) {
   });
   flush(effects);
   each([&](SensorId id) { renew(sensors[index(id)], event, effects); });
-  if (!event.sensor) renew_whole(machines[index(event.machine)], event, effects);
+  if (event.sensor) return;
+  renew_whole(machines[index(event.machine)], event, effects);
+  effects.renewals.push_back({event.machine, event.position});
 }
 
 bool Engine::Impl::tells_of(SensorId id, SensorId waveform) const {
@@ -45,8 +94,13 @@ void Engine::Impl::renew(Sensor& sensor, const Event& event, Effects& effects) {
     columns[watch.type]->renew(watch.slot);
     watch.baseline = watch.baseline.next();
   }
+  const auto& machine = machines[index(sensor.machine)];
+  if (sensor.usual.learned() > 0) {
+    effects.baselines.push_back(past_usual(machine, sensor, now, event.position, why));
+    sensor.of_usual = sensor.of_usual.next();
+  }
   sensor.usual = {};
-  machines[index(sensor.machine)].condition.forget(sensor.place);
+  if (sensor.place) machines[index(sensor.machine)].condition.forget(*sensor.place);
 }
 
 }  // namespace millwright::engine

@@ -118,6 +118,7 @@ void Engine::Impl::learn_regime(const Entry& entry, Worth worth_of_it) {
     if (since && goes_by_regime(types[watch.type]))
       alert = std::min(alert.value_or(*since), *since);
   }
+  if (!sensor.of_usual.since) sensor.of_usual.since = entry.sample.time;
   sensor.usual.learn(rule, entry.regime, entry.sample, worth_of_it == Worth::normal, alert);
 }
 
@@ -143,10 +144,9 @@ Worth Engine::Impl::conclude(std::size_t i, Effects& effects) {
     auto& machine = machines[index(sensor.machine)];
     auto& whole = machine.whole;
     const bool changed = whole.regime != entry.regime;
-    if (whole.frames.is_over(sensor.place, entry.sample.time) ||
-        (changed && !whole.frames.is_empty())) {
+    const bool over = sensor.place && whole.frames.is_over(*sensor.place, entry.sample.time);
+    if (over || (changed && !whole.frames.is_empty()))
       close_frame(machine, entry.position, effects);
-    }
     whole.regime = sensor.regime = entry.regime;
     if (entry.new_regime) {
       effects.regimes.push_back({sensor.machine,
@@ -166,12 +166,10 @@ Worth Engine::Impl::conclude(std::size_t i, Effects& effects) {
                                               : Worth::normal;
   Outcome outcome = entry.outcome;
   if (is_scored(entry)) {
-    auto& frames = machines[index(sensor.machine)].whole.frames;
     if (faulty || clipped) {
-      frames.distrust(sensor.place);
+      leave_frame(sensor);
     } else if (!sensor.names_regime && entry.regime != regime_transition) {
-      frames.take(sensor.place, entry.sample);
-      machines[index(sensor.machine)].condition.hear(sensor.place, opinion.of_machine);
+      add_to_frame(entry, opinion.of_machine);
     }
     sensor.warming = opinion.warming;
     outcome = faulty               ? Outcome::faulty
@@ -184,7 +182,7 @@ Worth Engine::Impl::conclude(std::size_t i, Effects& effects) {
     summarise_late(entry, effects);
   } else if (entry.kind == Entry::Kind::cut) {
     outcome = Outcome::faulty;
-    machines[index(sensor.machine)].whole.frames.distrust(sensor.place);
+    leave_frame(sensor);
     add_to_minute(sensor, entry, Outcome::learned, effects);
   }
   if (worth_now == Worth::normal) count_lesson(sensor, entry);
@@ -197,6 +195,22 @@ Worth Engine::Impl::conclude(std::size_t i, Effects& effects) {
     }
   }
   return worth_now;
+}
+
+void Engine::Impl::add_to_frame(const Entry& entry, double ratio) {
+  auto& sensor = sensors[index(entry.sensor)];
+  auto& machine = machines[index(sensor.machine)];
+  if (!sensor.place) {
+    if (machine.placed.size() == MachineLevel::most_sensors) return;
+    sensor.place = machine.placed.size();
+    machine.placed.push_back(entry.sensor);
+  }
+  machine.whole.frames.take(*sensor.place, entry.sample);
+  machine.condition.hear(*sensor.place, ratio);
+}
+
+void Engine::Impl::leave_frame(const Sensor& sensor) {
+  if (sensor.place) machines[index(sensor.machine)].whole.frames.distrust(*sensor.place);
 }
 
 Opinion Engine::Impl::opinion_of(std::size_t i) const {

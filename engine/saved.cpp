@@ -6,7 +6,7 @@ namespace {
 
 constexpr std::uint32_t machine_magic = 0x314d574d;  // "MWM1"
 constexpr std::uint32_t engine_magic = 0x3145574d;   // "MWE1"
-constexpr std::uint16_t format_version = 5;          // docs/formats/state.md
+constexpr std::uint16_t format_version = 6;          // docs/formats/state.md
 
 static_assert(static_cast<int>(AlertKind::count_) == 18 && static_cast<int>(Outcome::count_) == 13,
               "kinds and outcomes stand in the state as numbers: new ones, a new format_version");
@@ -44,7 +44,8 @@ struct SavedSensor {
   Sensor sensor;
   std::vector<SavedDetector> detectors;
   std::uint64_t wave_fingerprint = 0;
-  std::string wave;  // empty: it is none
+  std::string wave;           // empty: it is none
+  bool other_values = false;  // not state: what it says now means something else
   static void fields(auto& io, auto& s) {
     io(s.sensor.name, s.sensor, s.detectors, s.sensor.kin.parent, s.sensor.kin.meaning,
        s.wave_fingerprint, s.wave);
@@ -59,10 +60,19 @@ struct SavedMachine {
   std::uint64_t fingerprint = 0;  // of its parameters
   std::string state;
   Regimes regimes;
-  std::uint64_t rule = 0;  // fingerprint of what tells them
+  std::uint64_t rule = 0;             // fingerprint of what tells them
+  std::vector<std::uint32_t> placed;  // by place: which of its sensors
   static void fields(auto& io, auto& m) {
     io(m.name, m.sensors, m.whole, m.condition, m.version, m.fingerprint, m.state, m.regimes,
-       m.rule);
+       m.rule, m.placed);
+  }
+  bool sound() const {
+    std::vector<bool> has(sensors.size());
+    for (const auto sensor : placed) {
+      if (sensor >= has.size() || has[sensor]) return false;
+      has[sensor] = true;
+    }
+    return placed.size() <= MachineLevel::most_sensors && whole.frames.size() <= placed.size();
   }
 };
 
@@ -98,6 +108,10 @@ std::string Engine::Impl::save(const Machine& machine) const {
   saved.fingerprint = machine.fingerprint;
   saved.regimes = machine.regimes;
   saved.rule = rule_fingerprint(machine.rule());
+  for (const auto id : machine.placed) {
+    const auto at = std::find(machine.sensors.begin(), machine.sensors.end(), id);
+    saved.placed.push_back(static_cast<std::uint32_t>(at - machine.sensors.begin()));
+  }
   Writer{saved.state}(machine.whole.state);
   std::string body, bytes;
   Writer{body}(saved);
@@ -120,7 +134,7 @@ RestoreResult Engine::Impl::restore(std::string_view bytes) {
   SavedMachine saved;
   Reader reader{*body};
   reader(saved);
-  if (!reader.ok() || !reader.at_end() || machine_ids.contains(saved.name))
+  if (!reader.ok() || !reader.at_end() || !saved.sound() || machine_ids.contains(saved.name))
     return RestoreResult::damaged;
   const bool same_regimes =
       saved.rule == rule_fingerprint(machine_profile_for(*plan, saved.name).regime);
@@ -139,11 +153,17 @@ RestoreResult Engine::Impl::restore(std::string_view bytes) {
 void Engine::Impl::adopt(Machine& machine, SavedMachine& saved) {
   machine.whole = std::move(saved.whole);
   machine.condition = std::move(saved.condition);
+  for (const auto sensor : saved.placed) {
+    const auto id = machine.sensors[sensor];
+    sensors[index(id)].place = machine.placed.size();
+    machine.placed.push_back(id);
+  }
   const bool same_regimes = saved.rule == rule_fingerprint(machine.rule());
   if (same_regimes) {
     machine.regimes = std::move(saved.regimes);
   } else {
     machine.whole.forget_regimes();
+    machine.whole.of_usual = machine.whole.of_usual.next();
   }
   const bool same = same_regimes && saved.version == MachineLevel::state_version &&
                     saved.fingerprint == machine.fingerprint;
@@ -151,10 +171,14 @@ void Engine::Impl::adopt(Machine& machine, SavedMachine& saved) {
   Reader reader{saved.state};
   if (same) reader(state);
   const bool kept = same && reader.ok() && reader.at_end();
-  if (kept) return;
-  state = {};
-  machine.whole.baseline = machine.whole.baseline.next();
-  unreadable_states += same;
+  unreadable_states += same && !kept;
+  if (!kept) state = {};
+  const bool learned = state.learned > 0;
+  for (std::size_t i = 0; i < saved.placed.size(); ++i) {
+    if (saved.sensors[saved.placed[i]].other_values) forget_place(machine, i);
+  }
+  if (!kept || (learned && state.learned == 0))
+    machine.whole.baseline = machine.whole.baseline.next();
 }
 
 void Engine::Impl::adopt(const std::string& machine, SavedSensor& saved, bool same_regimes) {
@@ -167,11 +191,14 @@ void Engine::Impl::adopt(const std::string& machine, SavedSensor& saved, bool sa
   if (!parent.empty() && !derived) sensor.watches.clear();
   const bool same = parent.empty() || (derived && derived->meaning == saved.sensor.kin.meaning);
   if (!parent.empty()) sensor.kin.parent = parent;
+  saved.other_values = !same;
   saved.sensor.kin = std::move(sensor.kin);
   saved.sensor.machine = sensor.machine;
-  saved.sensor.place = sensor.place;
   saved.sensor.names_regime = sensor.names_regime;
-  if (!same_regimes || !same) saved.sensor.usual = {};
+  if (!same_regimes || !same) {
+    saved.sensor.usual = {};
+    saved.sensor.of_usual = saved.sensor.of_usual.next();
+  }
   saved.sensor.profile = sensor.profile;
   saved.sensor.watches = std::move(sensor.watches);
   sensor = std::move(saved.sensor);

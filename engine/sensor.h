@@ -103,13 +103,14 @@ struct Sensor {
   double last_value = 0;
   Summary open;  // the minute being filled; count 0: none
   Recent recent;
-  std::vector<Waiting> waiting;  // sorted by event time
-  UsualValues usual;             // by regime, where the machine has regimes
-  RegimeId regime = no_regime;   // of the newest reading
-  std::size_t place = 0;         // not state: among its machine's sensors
-  bool names_regime = false;     // not state: its values tell what the machine does
-  Kinship kin;                   // not state
-  std::uint64_t round = 0;       // not state: the round that holds a reading of this sensor
+  std::vector<Waiting> waiting;        // sorted by event time
+  UsualValues usual;                   // by regime, where the machine has regimes
+  Baseline of_usual;                   // its version; its count is the values' own
+  RegimeId regime = no_regime;         // of the newest reading
+  std::optional<std::size_t> place{};  // not state: its machine's (Machine::placed)
+  bool names_regime = false;           // not state: its values tell what the machine does
+  Kinship kin;                         // not state
+  std::uint64_t round = 0;             // not state: the round that holds a reading of this sensor
 
   std::string_view unit() const { return parent_or(kin.unit, profile->unit); }
   // What a mechanic calls it.
@@ -122,7 +123,7 @@ struct Sensor {
 
   static void fields(auto& io, auto& s) {
     io(s.seen, s.warming, s.taught, s.newest, s.last_arrival, s.last_value, s.open, s.recent,
-       s.waiting, s.leftovers, s.issued, s.usual, s.regime);
+       s.waiting, s.leftovers, s.issued, s.usual, s.of_usual, s.regime);
     detectors::refuse_unless(io, s.regime < Regimes::most + first_regime);
   }
 };

@@ -31,10 +31,12 @@ void Engine::Impl::tick(const Event& event, Effects& effects) {
     close_leftovers(sensor, event.position, effects);
   });
   for (auto& machine : machines) {
-    if (machine.profile->watched) continue;
     const auto time = machine.whole.frames.newest();
-    end_whole(machine, time, event.position, std::nullopt, effects);
-    forget_health(machine, time, event.position, effects);
+    const bool watched = machine.profile->watched;
+    if (!watched) end_whole(machine, time, event.position, std::nullopt, effects);
+    // Under a changed configuration what was told may rest on what is learned anew.
+    const bool anew = machine.whole.state.learned == 0 && machine.condition.told();
+    if (!watched || anew) forget_health(machine, time, event.position, effects);
   }
 }
 

@@ -14,10 +14,19 @@ constexpr double most_jitter = 0.1;  // s
 
 }  // namespace
 
-void SpeedTrack::add(Timestamp time, double rpm) {
+void SpeedTrack::add(Timestamp time, double rpm, Duration spacing) {
   if (!points_.empty() && time <= points_.back().time) return;
+  if (!points_.empty() && time - open_ < spacing) {
+    auto& newest = points_.back();
+    ++merged_;
+    newest.rpm += (rpm - newest.rpm) / merged_;
+    newest.time += (time - newest.time) / merged_;
+    return;
+  }
   if (points_.size() == most_points) points_.erase(points_.begin());
   points_.push_back({time, rpm});
+  open_ = time;
+  merged_ = 1;
 }
 
 double SpeedTrack::at(Timestamp time) const {
@@ -31,9 +40,11 @@ double SpeedTrack::at(Timestamp time) const {
   return before.rpm + share * (after->rpm - before.rpm);
 }
 
-std::span<const double> SpeedTrack::between(Timestamp begin, Timestamp end, double ratio) {
+std::span<const double> SpeedTrack::between(Timestamp begin, Timestamp end, double ratio,
+                                            Duration spacing) {
   const bool known = std::any_of(points_.begin(), points_.end(), [&](const Point& point) {
-    return point.time <= end && detectors::elapsed_between(point.time, end) <= speed_patience;
+    return point.time <= end &&
+           detectors::elapsed_between(point.time, end) <= speed_patience + spacing;
   });
   if (!known) return {};
   steps_.clear();

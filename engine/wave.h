@@ -20,21 +20,27 @@
 
 namespace millwright::engine {
 
-// What a speed sensor said, for looking back over one window.
+// What a speed sensor said, for looking back over windows: the newest 512 points. What comes
+// closer together than `spacing` is averaged to one, so that they reach back 512 times that at
+// least, however fast the sensor speaks.
 class SpeedTrack {
  public:
-  void add(Timestamp time, double rpm);
+  static constexpr std::size_t most_points = 512;
+  // Of the points within a window: the analysis looks at 33 moments of it.
+  static constexpr std::int64_t per_window = 64;
+
+  void add(Timestamp time, double rpm, Duration spacing);
   // Turns per second at even steps from `begin` to `end`, one value where they are all the same;
   // empty when nothing was said in the ten seconds before `end`. Borrowed until the next call.
-  std::span<const double> between(Timestamp begin, Timestamp end, double ratio);
+  std::span<const double> between(Timestamp begin, Timestamp end, double ratio, Duration spacing);
 
   static void fields(auto& io, auto& s) {
-    io(s.points_);
-    detectors::refuse_unless(io, s.points_.size() <= most_points);
+    io(s.points_, s.open_, s.merged_);
+    detectors::refuse_unless(
+        io, s.points_.size() <= most_points && (s.merged_ > 0) == !s.points_.empty());
   }
 
  private:
-  static constexpr std::size_t most_points = 128;
   struct Point {
     Timestamp time;
     double rpm = 0;
@@ -43,6 +49,8 @@ class SpeedTrack {
   double at(Timestamp time) const;
 
   std::vector<Point> points_;  // times rise
+  Timestamp open_;             // when the first reading of the newest point came
+  std::uint32_t merged_ = 0;   // readings in it
   std::vector<double> steps_;  // not state
 };
 
@@ -104,7 +112,11 @@ class Wave {
   Window window() const;  // when it is full
   void next_window();     // forgets what the next one does not have in common with it
 
-  SpeedTrack speed;
+  void hear_speed(Timestamp time, double rpm) { speed_.add(time, rpm, spacing()); }
+  // Of the shaft within a window, as SpeedTrack says it.
+  std::span<const double> speed_in(const Window& window) {
+    return speed_.between(window.begin, window.end, profile_->speed_ratio, spacing());
+  }
   WindowCounts counts;
 
   // The minute being filled: sums about its first value, exact in whatever pieces they come.
@@ -123,7 +135,7 @@ class Wave {
   // Of the parameters that the open window follows from.
   std::uint64_t fingerprint() const;
   static void fields(auto& io, auto& w) {
-    io(w.rate_hz_, w.running_, w.told_, w.anchor_, w.at_anchor_, w.next_, w.samples_, w.speed,
+    io(w.rate_hz_, w.running_, w.told_, w.anchor_, w.at_anchor_, w.next_, w.samples_, w.speed_,
        w.counts, w.minute);
     const bool sound = w.rate_hz_ >= 0 && w.rate_hz_ <= 1e9 && w.at_anchor_ <= w.next_ &&
                        w.samples_.size() <= detectors::largest_window &&
@@ -132,10 +144,12 @@ class Wave {
   }
 
  private:
+  Duration spacing() const { return profile_->window / SpeedTrack::per_window; }
   Timestamp time_of(std::uint64_t sample) const;
   void follow(Timestamp first);
 
   const Waveform* profile_;
+  SpeedTrack speed_;
   detectors::WaveformParams parameters_;
 
   double rate_hz_ = 0;

@@ -113,6 +113,14 @@ void Frames::forget() {
   for (auto& m : members_) m.known = m.faulty = false;
 }
 
+void Frames::forget(std::size_t sensor) {
+  if (sensor >= members_.size()) return;
+  auto& m = members_[sensor];
+  const auto busy = m.busy;
+  m = {};
+  m.busy = busy;  // it has its channels still
+}
+
 std::optional<Measure> Whole::measure_of(const RegimeRule& rule, std::size_t channel) const {
   if (channel >= usual.size()) return std::nullopt;
   return frames.channels()[channel].scatter ? usual[channel].measure_at_once(rule, regime)
@@ -135,6 +143,7 @@ bool Whole::measure(const RegimeRule& rule, std::vector<double>& values, double&
 bool Whole::learn_regime(const RegimeRule& rule, const std::vector<double>& values, Timestamp time,
                          std::optional<Timestamp> alert) {
   if (usual.size() < values.size()) usual.resize(values.size());
+  if (!of_usual.since) of_usual.since = time;
   bool all_known = !values.empty();
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (std::isnan(values[i])) {

@@ -39,6 +39,8 @@ class Frames {
   // The sensor is at fault: it says nothing until it is well again.
   void distrust(std::size_t sensor);
 
+  // Places taken so far.
+  std::size_t size() const { return members_.size(); }
   // How many sensors have had a reading taken in.
   std::size_t known() const;
   // Event time of the newest reading ever; does not fall when sensors' clocks differ.
@@ -53,8 +55,9 @@ class Frames {
   std::vector<double> by_sensor(const std::vector<double>& of_channels) const;
   // Forgets the frame's readings; the last values stay.
   void clear();
-  // Forgets all values.
+  // Forgets all values; those of one sensor.
   void forget();
+  void forget(std::size_t sensor);
 
   static void fields(auto& io, auto& f) {
     io(f.members_, f.channels_, f.open_, f.opened_, f.newest_);
@@ -104,6 +107,7 @@ struct Whole {
 
   RegimeId regime = no_regime;        // of the open frame
   std::vector<UsualValues> usual;     // by channel, where the machine has regimes
+  Baseline of_usual;                  // its version; its count is the values' own
   std::uint64_t learned_regimes = 0;  // one bit each: all channels were known
 
   // Of one channel in the regime of the frame. How much a value scatters follows what the machine
@@ -120,7 +124,7 @@ struct Whole {
   void forget_regimes();
 
   static void fields(auto& io, auto& w) {
-    io(w.frames, w.alarm, w.baseline, w.issued, w.regime, w.usual, w.learned_regimes);
+    io(w.frames, w.alarm, w.baseline, w.issued, w.regime, w.usual, w.of_usual, w.learned_regimes);
     detectors::refuse_unless(io, w.usual.size() <= w.frames.channels().size() &&
                                      w.regime < Regimes::most + first_regime);
   }

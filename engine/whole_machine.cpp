@@ -26,6 +26,7 @@ void Engine::Impl::close_frame(Machine& machine, Position position, Effects& eff
   whole.frames.clear();
   if (!watched) return machine.condition.drop_frame();
   const auto id = static_cast<MachineId>(&machine - machines.data());
+  if (whole.state.learned == 0) forget_health(machine, time, position, effects);
   std::optional<detectors::MachineScore> score;
   if (measure_frame(machine)) {
     const detectors::MachineFrame frame{time, frame_values};
@@ -34,8 +35,6 @@ void Engine::Impl::close_frame(Machine& machine, Position position, Effects& eff
       score->ratio /= frame_caution;
       assess(machine, frame, position, effects);
       judge_whole(machine, frame, *score, position, effects);
-    } else if (whole.state.learned == 0) {
-      forget_health(machine, time, position, effects);
     }
     MachineLevel::learn(machine.parameters, whole.state, frame, Trust::normal, machine_memo);
     if (!whole.baseline.since) whole.baseline.since = time;
@@ -70,13 +69,14 @@ void Engine::Impl::assess(Machine& machine, const detectors::MachineFrame& frame
                           Effects& effects) {
   auto& condition = machine.condition;
   auto ratios = machine_memo.ratios;
-  for (double& ratio : ratios) ratio /= frame_caution;
+  // As the sensors' own: a ratio of 1 is the limit at which there is an alert.
+  for (double& ratio : ratios) ratio /= frame_caution * machine.profile->alarm.limit;
   if (!condition.take(machine.health, frame.time, ratios, machine.whole.state.learned)) return;
   std::vector<std::size_t> places;
   auto health = condition.tell(machine.health, frame.time, places);
   for (std::size_t i = 0; i < places.size(); ++i) {
-    if (health.parts[i].name == "sensor" && places[i] < machine.sensors.size())
-      health.parts[i].sensor = sensors[index(machine.sensors[places[i]])].name;
+    if (health.parts[i].name == "sensor" && places[i] < machine.placed.size())
+      health.parts[i].sensor = sensors[index(machine.placed[places[i]])].name;
   }
   if (!health.parts.empty()) health.contributors = contributors(machine, frame);
   health.confidence = MachineLevel::confidence(machine.parameters, machine.whole.state);
@@ -118,9 +118,9 @@ std::vector<Contributor> Engine::Impl::contributors(const Machine& machine,
   const auto shares = machine.whole.frames.by_sensor(
       MachineLevel::shares(machine.parameters, machine.whole.state, frame));
   std::vector<Contributor> out;
-  for (std::size_t i = 0; i < std::min(shares.size(), machine.sensors.size()); ++i) {
+  for (std::size_t i = 0; i < std::min(shares.size(), machine.placed.size()); ++i) {
     if (shares[i] >= least_share)
-      out.push_back({sensors[index(machine.sensors[i])].name, shares[i]});
+      out.push_back({sensors[index(machine.placed[i])].name, shares[i]});
   }
   std::stable_sort(out.begin(), out.end(),
                    [](const auto& a, const auto& b) { return a.share > b.share; });
@@ -156,11 +156,28 @@ void Engine::Impl::end_whole(Machine& machine, Timestamp time, Position position
   interrupt(alarm);
 }
 
+void Engine::Impl::forget_place(Machine& machine, std::size_t place) const {
+  auto& whole = machine.whole;
+  const auto& channels = whole.frames.channels();
+  for (std::size_t i = 0; i < channels.size(); ++i) {
+    if (channels[i].sensor != place) continue;
+    MachineLevel::forget(whole.state, i);
+    if (i < whole.usual.size()) whole.usual[i] = {};
+    whole.learned_regimes = 0;
+  }
+  whole.frames.forget(place);
+  machine.condition.forget(place);
+}
+
 void Engine::Impl::renew_whole(Machine& machine, const Event& event, Effects& effects) {
   auto& whole = machine.whole;
   const auto time = whole.frames.newest();
   const auto why = end_of(event.kind);
   end_whole(machine, time, event.position, why, effects);
+  if (!whole.usual.empty()) {
+    effects.baselines.push_back(past_usual_of_whole(machine, time, event.position, why));
+    whole.of_usual = whole.of_usual.next();
+  }
   whole.frames.forget();
   whole.forget_regimes();
   if (whole.baseline.learned == 0) return forget_health(machine, time, event.position, effects);

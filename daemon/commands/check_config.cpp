@@ -96,6 +96,17 @@ void print_inputs(const config::Configuration& configuration) {
   }
 }
 
+// The sensors that windows of a waveform tell of.
+std::string features_of(const engine::Profile& profile) {
+  std::string out;
+  for (const auto& feature : engine::derived_sensors(*profile.waveform, profile.unit)) {
+    out += out.empty() ? "" : ", ";
+    out += "." + feature.suffix;
+    if (!feature.unit.empty()) out += fmt::format(" [{}]", feature.unit);
+  }
+  return out;
+}
+
 void print_profiles(const engine::Plan& plan) {
   print_row("profiles", plan.profiles.empty() ? "none: every sensor gets `auto`"
                                               : fmt::format("{}, the first that matches applies",
@@ -108,6 +119,10 @@ void print_profiles(const engine::Plan& plan) {
     const auto unit = profile.unit.empty() ? std::string{} : fmt::format(" [{}]", profile.unit);
     print_row("", fmt::format("{}{}: {}", profile.match, unit,
                               detectors.empty() ? "no detectors" : detectors));
+    if (profile.waveform) {
+      print_row("", fmt::format("  windows of {} s give {}", to_seconds(profile.waveform->window),
+                                features_of(profile)));
+    }
   }
 }
 

@@ -6,8 +6,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -22,16 +20,12 @@
 #include "daemon/documents.h"
 #include "daemon/health_file.h"
 #include "daemon/history.h"
-#include "daemon/ndjson.h"
+#include "daemon/recordings.h"
 #include "daemon/scores.h"
 #include "ingest/csv.h"
 
 namespace millwright::daemon {
 namespace {
-
-namespace fs = std::filesystem;
-
-constexpr std::uint64_t most_said = 20;
 
 struct Options {
   std::vector<std::string> files;
@@ -60,11 +54,13 @@ class Replay {
   }
 
   int run() {
-    for (const auto& file : options_.files) {
-      std::ifstream in{file, std::ios::binary};
-      if (!in) throw std::system_error{errno, std::generic_category(), "cannot read " + file};
-      fs::path{file}.extension() == ".ndjson" ? replay_ndjson(file, in) : replay_csv(file, in);
+    Recordings recordings{options_.files, options_.machine,
+                          [](const std::string& problem) { fmt::print(stderr, "{}\n", problem); }};
+    RecordedRow row;
+    while (recordings.next(row)) {
+      for (const auto& value : row.values) take(row.machine, value.sensor, row.time, value.value);
     }
+    tally_.bad = recordings.problems();
     history_.step();
     if (scores_) scores_->close();
     if (health_) health_->close();
@@ -107,39 +103,6 @@ class Replay {
     tally_.see(time);
     history_.reading(machine, sensor, time, value);
     if (history_.readings() % 100'000 == 0) say_progress();
-  }
-
-  void replay_csv(const std::string& file, std::istream& in) {
-    const auto machine =
-        options_.machine.empty() ? fs::path{file}.stem().string() : options_.machine;
-    ingest::CsvReader reader{in, machine};
-    ingest::CsvRow row;
-    while (reader.next(row)) {
-      for (const auto& value : row.values) take(row.machine, value.sensor, row.time, value.value);
-    }
-    std::uint64_t said = 0;
-    for (const auto& problem : reader.problems()) {
-      if (++said > most_said) break;
-      fmt::print(stderr, "{}\n", ingest::to_string(problem, file));
-    }
-    if (reader.problem_count() > most_said) {
-      fmt::print(stderr, "{}: {} more problems\n", file, reader.problem_count() - most_said);
-    }
-    tally_.bad += reader.problem_count();
-  }
-
-  void replay_ndjson(const std::string& file, std::istream& in) {
-    std::string line;
-    for (std::uint64_t number = 1; std::getline(in, line); ++number) {
-      try {
-        if (const auto reading = parse_reading(line)) {
-          take(reading->machine, reading->sensor, reading->time, reading->value);
-        }
-      } catch (const std::invalid_argument& error) {
-        if (++tally_.bad <= most_said)
-          fmt::print(stderr, "{}:{}: {}\n", file, number, error.what());
-      }
-    }
   }
 
   void say_progress() const {
@@ -220,7 +183,7 @@ std::function<int()> prepare(CLI::App& app) {
   const auto options =
       std::make_shared<Options>();  // shared: the parser and the action outlive this function
   app.add_option("files", options->files,
-                 "CSV (long or wide) or .ndjson, played one after the other")
+                 "CSV (long or wide) or .ndjson, played together in the order of time")
       ->required()
       ->type_name("FILE");
   app.add_option("--config", options->config,

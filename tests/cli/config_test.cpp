@@ -44,6 +44,22 @@ TEST_CASE("a good configuration says what it would do") {
   CHECK(contains(finished.out, "2 lanes"));
 }
 
+TEST_CASE("a good configuration says what its waveforms give, with units") {
+  const TemporaryDirectory directory;
+  const auto file = (directory / "millwright.json").string();
+  write_file(file, R"({
+    "inputs": [ { "topic": "mill/{machine}/{sensor}", "format": "packed_binary", "rate_hz": 20000,
+                  "machine": "{machine}", "sensor": "{sensor}" } ],
+    "profiles": [ { "match": "*/vib", "unit": "g", "waveform": { "window_s": 0.5, "speed_rpm": 1500,
+      "bearing": { "name": "6205" }, "features": ["rms", "crest", "velocity", "bands", "bpfo"],
+      "bands_hz": [ { "name": "mesh", "low": 400, "high": 800 } ] } } ] })");
+  const auto finished = run_millwright({"check-config", file});
+  CAPTURE(finished.out);
+  CHECK(finished.code == 0);
+  CHECK(contains(finished.out,
+                 "windows of 0.5 s give .rms [g], .crest, .velocity [mm/s], .mesh [g], .bpfo [g]"));
+}
+
 TEST_CASE("every problem of a configuration comes out with its place, and the exit code is 78") {
   const TemporaryDirectory directory;
   const auto file = (directory / "millwright.json").string();

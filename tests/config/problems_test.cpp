@@ -44,6 +44,59 @@ TEST_CASE("edges of regimes rise") {
   check_all(std::begin(cases), std::end(cases));
 }
 
+TEST_CASE("a regime is named by one sensor, and its edges belong to it") {
+  static constexpr Case cases[] = {
+      {R"({ "machines": [{ "regime": { "bins": [20, 60] } }] })",
+       "1:38: error: /machines/0/regime/bins: these are edges between values of a sensor that is "
+       "not named; add \"sensor\" beside them"},
+      {R"({ "machines": [{ "regime": { "sensor": "", "bins": [20] } }] })",
+       "1:52: error: /machines/0/regime/bins: these are edges between values of a sensor that is "
+       "not named; add \"sensor\" beside them"},
+      {R"({ "machines": [{ "regime": { "warmup": 20 } }] })",
+       "1:40: warning: /machines/0/regime/warmup: has no effect: regimes are told apart only where "
+       "\"sensor\" names one"},
+      {R"({ "machines": [{ "regime": { "sensor": "prog*" } }] })",
+       "1:40: error: /machines/0/regime/sensor: \"prog*\" is a pattern; one sensor names the "
+       "regime: expected its name, such as program"},
+      {R"({ "machines": [{ "regime": { "sensor": "_machine" } }] })",
+       "1:40: error: /machines/0/regime/sensor: \"_machine\" stands for the machine as a whole and "
+       "has no values; expected the name of one of its sensors, such as program"}};
+  check_all(std::begin(cases), std::end(cases));
+  CHECK(problems_of(parsed(R"({ "machines": [{ "regime": { "sensor": "axis[1]" } }] })")).empty());
+}
+
+TEST_CASE("machines of a model on several lanes are told to be compared within each only") {
+  static constexpr Case cases[] = {
+      {R"({ "processing": { "lanes": 2 }, "machines": [{ "match": "R*", "model": "RX5" }] })",
+       "1:72: warning: /machines/0/model: with 2 lanes, only those of these machines that share a "
+       "lane are compared with each other; with processing.lanes 1 all are"}};
+  check_all(std::begin(cases), std::end(cases));
+  CHECK(
+      problems_of(
+          parsed(
+              R"({ "processing": { "lanes": 1 }, "machines": [{ "match": "R*", "model": "RX5" }] })"))
+          .empty());
+  CHECK(
+      problems_of(
+          parsed(
+              R"({ "processing": { "lanes": 2 }, "machines": [{ "match": "R*", "model": "" }] })"))
+          .empty());
+}
+
+TEST_CASE("further sensors are found in JSON messages only") {
+  static constexpr Case cases[] = {
+      {R"({ "inputs": [{ "topic": "a", "format": "text", "machine": "m", "sensor": "s", "also": { "program": "/p" } }] })",
+       "1:87: error: /inputs/0/also: further sensors are found in messages of the format \"json\" "
+       "only, not in \"text\"; take them in by an input of their own"},
+      {R"({ "inputs": [{ "topic": "a", "format": "packed_json", "value": "/v", "machine": "m", "sensor": "s", "also": { "program": "/p" } }] })",
+       "1:109: error: /inputs/0/also: further sensors are found in messages of the format \"json\" "
+       "only, not in \"packed_json\"; take them in by an input of their own"},
+      {R"({ "inputs": [{ "topic": "a", "format": "packed_binary", "rate_hz": 5, "machine": "m", "sensor": "s", "also": { "program": "/p" } }] })",
+       "1:110: error: /inputs/0/also: further sensors are found in messages of the format \"json\" "
+       "only, not in \"packed_binary\"; take them in by an input of their own"}};
+  check_all(std::begin(cases), std::end(cases));
+}
+
 TEST_CASE("what is no JSON is refused at its place") {
   static constexpr Case cases[] = {
       {"", "1:1: error: the file is empty; expected an object, at least {}"},

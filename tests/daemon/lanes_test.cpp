@@ -69,3 +69,38 @@ TEST_CASE(
   CHECK(wait_until([&] { return count(client, "cleared", 2) == 2 * machines; }));
   CHECK(site.stop().code == 0);
 }
+
+TEST_CASE("with another number of lanes the open alert of a fleet is closed, not left behind") {
+  const Broker broker;
+  Site site{broker};
+  site.config["processing"]["lanes"] = 1;
+  site.config["profiles"] = Json::parse(R"([ { "match": "*", "detectors": "none" } ])");
+  site.config["machines"] =
+      Json::parse(R"([ { "match": "R*", "model": "RX5", "watched": false } ])");
+  site.config["fleet"] = Json::parse(R"({ "window_s": 300, "windows": 2, "learning": 8 })");
+  site.start();
+  Client client{listener(broker, "client")};
+  REQUIRE(client.up());
+  REQUIRE(wait_until([&] { return site.running_and_connected(); }));
+  const auto say = [&](int minute) {
+    for (int m = 0; m < machines; ++m) {
+      const double odd = m == 3 && minute >= 70 ? 30 : 0;
+      const auto time = fmt::format("2025-03-10T{:02}:{:02}:00Z", 6 + minute / 60, minute % 60);
+      REQUIRE(client.publish(
+          telemetry(fmt::format("R{}", m), time, "load", 40 + m + minute * 7 % 5 + odd)));
+    }
+  };
+  for (int minute = 0; minute < 100; ++minute) say(minute);
+  REQUIRE(wait_until([&] { return count(client, "raised", 1) == 1; }));
+  CHECK(site.stop().code == 0);
+  CHECK(count(client, "closed", 2) == 0);
+
+  site.config["processing"]["lanes"] = 2;
+  site.start();
+  REQUIRE(wait_until([&] { return site.running_and_connected(); }));
+  CHECK(wait_until([&] { return count(client, "closed", 2) == 1; }));
+  CHECK(site.stop().code == 0);
+  for (const auto& [key, document] : archived_events(site)) {
+    if (key.second == 2) CHECK(Json::parse(document)["detector"]["name"] == "fleet");
+  }
+}

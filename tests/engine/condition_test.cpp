@@ -174,6 +174,63 @@ TEST_CASE("a machine that is no longer watched has no health from the next tick 
   CHECK(off.effects.health.size() == 1);
 }
 
+TEST_CASE("a machine that is asked to be less sensitive is so in its health, too") {
+  const auto after = [](double limit) {
+    auto plan = health_plan();
+    plan.machines[0].alarm.limit = limit;
+    Rig rig{plan};
+    run_gearbox(rig, 0, 900);
+    return rig.effects.health.back();
+  };
+  const auto normal = after(1), low = after(1.5);
+  REQUIRE(*normal.index < 90);
+  // level^2 is about the ratio of the loudest head, less the half that is quiet.
+  const double level = 6 * (100 - *normal.index) / 100;
+  const double expected = 100 - 100 * std::sqrt((level * level + 0.5) / 1.5 - 0.5) / 6;
+  CHECK(*low.index > *normal.index + 2);
+  CHECK(*low.index == doctest::Approx(expected).epsilon(0.02));
+}
+
+TEST_CASE("a trend is no steeper than a health can fall in a day") {
+  Rig rig{health_plan()};
+  Random random{3};
+  // Worn out within half an hour.
+  for (int row = 0; row < 3000; ++row) {
+    const double wear = std::max(0.0, (row - 600) / 80.0);
+    rig.reading("G1", "temp", row, 50 + random.normal() + wear);
+    rig.reading("G1", "current", row, 10 + random.normal());
+  }
+  double steepest = 0;
+  for (const auto& health : rig.effects.health) steepest = std::min(steepest, *health.trend);
+  CHECK(steepest == -100);
+}
+
+TEST_CASE("under another rule or other parameters the health is told as unknown at the next tick") {
+  auto plan = health_plan();
+  plan.machines[0].regime.sensor = "program";
+  Rig rig{plan};
+  rig.reading("G1", "program", 0, 1);
+  run_gearbox(rig, 0, 800);
+  REQUIRE(!rig.effects.health.empty());
+  REQUIRE(rig.effects.health.back().index);
+  const auto state = rig.engine.save_all(rig.position);
+  for (const int change : {0, 1, 2}) {
+    CAPTURE(change);
+    auto changed = plan;
+    if (change == 1) changed.machines[0].regime.bins = {5};
+    if (change == 2) changed.machines[0].parameters["warmup"] = 200;
+    Rig other{changed};
+    Position position = 0;
+    REQUIRE(other.engine.restore_all(state, position) == RestoreResult::ok);
+    other.position = position;
+    other.tick(60 * 800);
+    REQUIRE(other.effects.health.size() == (change == 0 ? 0 : 1));
+    if (change > 0) CHECK_FALSE(other.effects.health.back().index);
+    other.tick(60 * 801);
+    CHECK(other.effects.health.size() == (change == 0 ? 0 : 1));
+  }
+}
+
 TEST_CASE("what a sensor's own detectors say counts, by its name") {
   auto plan = health_plan();
   plan.profiles[0].match = "*/current";

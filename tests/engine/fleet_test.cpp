@@ -25,10 +25,6 @@ std::shared_ptr<const Plan> plan_of(const std::string& model, const std::string&
   machine.advice = "Look at the fan";
   plan.machines.push_back(machine);
   plan.fleet = std::move(fleet);
-  auto temperatures = profile("*/j3_temp", {});
-  temperatures.unit = "degC";
-  temperatures.label = "joint 3 temperature";
-  plan.profiles.push_back(temperatures);
   return std::make_shared<const Plan>(plan);
 }
 
@@ -68,11 +64,18 @@ std::vector<Reading> fleet(std::uint64_t seed, int machines, double days, const 
   }
   return out;
 }
+SensorInfo who(const Reading& r) {
+  const bool hot = r.sensor == "j3_temp";
+  return {.machine = r.machine,
+          .sensor = r.sensor,
+          .unit = hot ? "degC" : "A",
+          .label = hot ? "joint 3 temperature" : "j3_current"};
+}
 double no_fault(int, int, double) { return 0; }
 
 std::vector<Alert> run(Fleet& fleet, const std::vector<Reading>& readings) {
   std::vector<Alert> alerts;
-  for (const auto& r : readings) fleet.take(r.machine, r.sensor, r.summary, alerts);
+  for (const auto& r : readings) fleet.take(who(r), r.summary, alerts);
   return alerts;
 }
 int raised(const std::vector<Alert>& alerts) {
@@ -181,12 +184,123 @@ TEST_CASE("fewer than four machines, or machines without a model, are not compar
 }
 
 TEST_CASE("readings of a sensor at fault, and late ones, are not compared") {
-  Fleet engine{plan_of("RX5")};
   auto readings =
       fleet(5, 6, 12, [](int m, int, double day) { return m == 1 && day > 8 ? 50.0 : 0.0; });
-  for (auto& r : readings)
-    if (r.machine == "R002" && day_of(r.summary.minute) > 8) r.summary.quality = quality_fault;
-  CHECK(run(engine, readings).empty());
+  for (const auto quality : std::initializer_list<std::uint32_t>{0, quality_fault, quality_late}) {
+    CAPTURE(quality);
+    Fleet engine{plan_of("RX5")};
+    for (auto& r : readings)
+      if (r.machine == "R002" && day_of(r.summary.minute) > 8) r.summary.quality = quality;
+    CHECK(raised(run(engine, readings)) == (quality == 0 ? 1 : 0));
+  }
+}
+
+TEST_CASE("late readings of a machine move nothing: the engine marks them so") {
+  // The same minutes, with readings far off that come late in between, through engine and fleet.
+  const auto alerts_with = [](bool late, bool marked) {
+    auto plan = std::make_shared<Plan>(*plan_of("RX5", "*", {{"window_s", 300}, {"learning", 8}}));
+    plan->profiles = {profile("*", {})};
+    Engine engine{plan};
+    Fleet fleet{plan};
+    Feed feed{Clock::given};
+    std::vector<Alert> alerts;
+    Effects effects;
+    Random random{4};
+    Position position = 0;
+    for (int minute = 0; minute < 200; ++minute) {
+      for (int m = 0; m < 5; ++m) {
+        const auto machine = fmt::format("R{}", m);
+        const auto say = [&](double seconds, double value) {
+          feed.reading(engine, machine, "temp", {at(seconds), value}, ++position,
+                       at(60 * minute + 30), at(60 * minute + 30));
+        };
+        say(60 * minute, 40 + random.normal());
+        if (late && m == 2 && minute > 100)
+          for (int i = 1; i < 4; ++i) say(60 * minute - 10 * i, 90);
+      }
+      feed.step(engine, effects);
+      if (!marked)
+        for (auto& summary : effects.summaries) summary.quality = 0;
+      fleet.follow(engine, effects, alerts);
+      effects.clear();
+    }
+    return raised(alerts);
+  };
+  CHECK(alerts_with(false, true) == 0);
+  CHECK(alerts_with(true, true) == 0);
+  CHECK(alerts_with(true, false) > 0);
+}
+
+TEST_CASE("a service reaches the fleet also when the machine as a whole had learned nothing") {
+  const auto apart = [](int m, int s, double day) {
+    return m == 2 && s == 0 && day > 7 ? 9.0 : 0.0;
+  };
+  const auto plan = plan_of("RX5");
+  for (const auto kind : {Event::Kind::serviced, Event::Kind::rebaseline}) {
+    Fleet engine{plan};
+    REQUIRE(raised(run(engine, fleet(8, 6, 9, apart))) == 1);
+    Rig rig{*plan};
+    for (int i = 0; i < 10; ++i) rig.reading("R003", "j3_temp", i, 40);
+    REQUIRE(rig.renew(kind, 10, "R003"));
+    std::vector<Alert> alerts;
+    engine.follow(rig.engine, rig.effects, alerts);
+    REQUIRE(alerts.size() == 1);
+    CHECK(alerts[0].event == AlertEvent::closed);
+    CHECK(alerts[0].machine == "R003");
+  }
+}
+
+TEST_CASE("a feature has its own unit and label, and the samples it is made of are not compared") {
+  auto plan = std::make_shared<Plan>(*plan_of("RX5"));
+  auto raw = profile("*/vib", {});
+  raw.unit = "g";
+  raw.label = "Spindle bearing";
+  raw.waveform = Waveform{};
+  raw.waveform->features = {"crest", "velocity"};
+  plan->profiles = {raw, profile("*", {})};
+  const std::shared_ptr<const Plan> fixed = plan;
+  for (const auto* odd : {"vib", "vib.velocity"}) {
+    CAPTURE(odd);
+    Engine engine{fixed};
+    Fleet fleet_of{fixed};
+    Outcome refused{};
+    for (int m = 1; m <= 6; ++m) engine.sensor(fmt::format("R{:03}", m), "vib", refused);
+    const auto far = [](int m, int s, double day) {
+      return m == 2 && s == 0 && day > 7 ? 9.0 : 0.0;
+    };
+    std::vector<Alert> alerts;
+    Effects effects;
+    for (auto& r : fleet(8, 6, 9, far)) {
+      if (r.sensor != "j3_temp") continue;
+      r.summary.sensor = *engine.find_sensor(r.machine, odd);
+      effects.summaries.push_back(r.summary);
+    }
+    fleet_of.follow(engine, effects, alerts);
+    if (std::string_view{odd} == "vib") {
+      CHECK(alerts.empty());
+      continue;
+    }
+    REQUIRE(alerts.size() == 1);
+    CHECK(alerts[0].sensor == "vib.velocity");
+    CHECK(alerts[0].unit == "mm/s");
+    CHECK(alerts[0].message.starts_with("R003: Spindle bearing, vibration velocity runs "));
+    CHECK(alerts[0].message.find(" mm/s above ") != std::string::npos);
+  }
+}
+
+TEST_CASE("when its machines go to other lanes, open alerts are closed and all is learned anew") {
+  const auto apart = [](int m, int s, double day) {
+    return m == 2 && s == 0 && day > 7 ? 9.0 : 0.0;
+  };
+  Fleet engine{plan_of("RX5")};
+  REQUIRE(raised(run(engine, fleet(8, 6, 9, apart))) == 1);
+  std::vector<Alert> alerts;
+  engine.renew_all(alerts);
+  REQUIRE(alerts.size() == 1);
+  CHECK(alerts[0].event == AlertEvent::closed);
+  alerts.clear();
+  engine.renew_all(alerts);
+  CHECK(alerts.empty());
 }
 
 TEST_CASE("fed in one go, in parts, or restored in between: the same to the byte") {
@@ -200,7 +314,7 @@ TEST_CASE("fed in one go, in parts, or restored in between: the same to the byte
   std::vector<Alert> alerts;
   Random random{1};
   for (const auto& r : readings) {
-    parts.take(r.machine, r.sensor, r.summary, alerts);
+    parts.take(who(r), r.summary, alerts);
     if (!random.chance(0.01)) continue;
     const auto bytes = parts.save();
     Fleet fresh{plan};

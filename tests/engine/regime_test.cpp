@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -338,16 +339,99 @@ TEST_CASE("under another rule, what was learned by regime is learned anew") {
   REQUIRE(other.restore_all(saved, position) == RestoreResult::ok);
   CHECK(other.regimes(MachineId{}).empty());
   CHECK(other.unreadable_states() == 0);
+
+  // What is usual, the detectors that saw values measured by it, and the machine level.
+  for (const bool changed : {false, true}) {
+    CAPTURE(changed);
+    Robot again{true};
+    auto& rig = again.rig;
+    rig.engine = Engine{std::make_shared<const Plan>(changed ? plan : Robot::make_plan(true))};
+    REQUIRE(rig.engine.restore_all(saved, position) == RestoreResult::ok);
+    again.time = robot.time;
+    again.last = robot.last;
+    again.run(robot.last, 30);
+    std::uint32_t most_learned = 0;
+    bool scored = false, of_machine = false;
+    for (const auto& verdict : rig.effects.verdicts) {
+      if (rig.engine.info(verdict.sensor).sensor == "program") continue;
+      most_learned = std::max(most_learned, verdict.regime_learned);
+      scored |= verdict.score && verdict.detector == "auto";
+    }
+    for (const auto& verdict : rig.effects.machine_verdicts)
+      of_machine |= verdict.ratio.has_value();
+    CHECK((most_learned > 100) == !changed);
+    CHECK(scored == !changed);
+    CHECK(of_machine == !changed);
+  }
 }
 
 TEST_CASE("after a service every regime is learned anew") {
   Robot robot{true};
   robot.work(60);
   robot.rig.renew(Event::Kind::serviced, robot.time, "R1");
+  REQUIRE(robot.rig.engine.regimes(MachineId{}).size() == 3);
   for (const auto& regime : robot.rig.engine.regimes(MachineId{})) CHECK(regime.readings == 0);
   robot.rig.effects.clear();
-  robot.work(4);
+  // It draws more current now, which nothing of before is to judge; the machine says anew when it
+  // knows a regime.
+  for (int i = 0; i < 60; ++i) robot.run(static_cast<int>(robot.random.below(3)), 40, 3);
   CHECK(robot.raised() == 0);
+  int learned = 0;
+  for (const auto& notice : robot.rig.effects.regimes)
+    learned += notice.what == RegimeNotice::What::learned;
+  CHECK(learned == 3);
+  const auto& first = robot.rig.effects.verdicts;
+  for (std::size_t i = 0; i < 100; ++i) CHECK(first[i].detector != "auto");
+  REQUIRE(!robot.rig.effects.machine_verdicts.empty());
+  CHECK_FALSE(robot.rig.effects.machine_verdicts.front().ratio);
+}
+
+TEST_CASE("what was usual by regime is archived at a service, with the names of the regimes") {
+  Robot robot{true};
+  robot.work(60);
+  const auto service = [&] {
+    robot.rig.effects.clear();
+    robot.rig.renew(Event::Kind::serviced, robot.time, "R1");
+    std::vector<PastBaseline> out;
+    for (const auto& past : robot.rig.effects.baselines)
+      if (past.detector == "regimes") out.push_back(past);
+    return out;
+  };
+  const auto past = service();
+  REQUIRE(past.size() == 4);  // three sensors, and the machine
+  const std::vector<std::string> names{"", "transition", "program-other"};
+  for (const auto& one : past) {
+    CAPTURE(one.sensor);
+    CHECK(one.machine == "R1");
+    CHECK(one.version == 1);
+    CHECK(one.why == BaselineEnd::serviced);
+    CHECK(one.since.has_value());
+    CHECK(one.configuration == rule_fingerprint(by_program()));
+    CHECK(one.learned > 1000);
+    Reader in{one.state};
+    std::vector<std::string> told;
+    in(told);
+    REQUIRE(told.size() == 6);
+    CHECK(std::vector<std::string>(told.begin(), told.begin() + 3) == names);
+    if (one.sensor != "current") continue;
+    UsualValues usual;
+    in(usual);
+    REQUIRE(in.ok());
+    CHECK(in.at_end());
+    constexpr double currents[] = {0.5, 4, 9};
+    for (std::size_t i = 3; i < told.size(); ++i) {
+      const auto program = static_cast<std::size_t>(told[i].back() - '0');
+      const auto known = usual.measure_at_once(by_program(), static_cast<RegimeId>(i));
+      REQUIRE(known);
+      CHECK(known->mean == doctest::Approx(currents[program]).epsilon(0.05));
+    }
+  }
+  // Nothing was learned since: there is nothing to keep. Later the next version is.
+  CHECK(service().empty());
+  robot.work(60);
+  const auto next = service();
+  REQUIRE(next.size() == 4);
+  for (const auto& one : next) CHECK(one.version == 2);
 }
 
 }  // namespace

@@ -179,6 +179,12 @@ TEST_CASE("a changed waveform keeps what means the same and learns the rest anew
   const auto samples = noise(4000, 4);
   auto w = waveform();
   w.bands = {{"low", 0, 300}, {"high", 300, 900}};
+  // A detector that has learned after 16 windows of these 20.
+  const auto plan_with = [](const Waveform& wave) {
+    auto plan = ::plan_with(wave);
+    plan.profiles[1].detectors = {{"spike", {{"warmup", 16}}}, {"gap", {}}};
+    return plan;
+  };
   Told told{plan_with(w)};
   for (std::size_t from = 0; from < samples.size(); from += 200)
     told.block(samples, from, from + 200);
@@ -203,6 +209,18 @@ TEST_CASE("a changed waveform keeps what means the same and learns the rest anew
   for (const auto& alert : effects.alerts) silent.insert(alert.sensor);
   // Nor have features: their silence is the waveform's.
   CHECK(silent == std::set<std::string>{"vib"});
+  // The other edge of one band: that feature starts anew, and no other does.
+  auto other = w;
+  other.bands[0].high_hz = 400;
+  Told after{plan_with(other)};
+  Position position = 0;
+  REQUIRE(after.rig.engine.restore_all(bytes, position) == RestoreResult::ok);
+  after.block(samples, 0, 200, 2);
+  std::map<std::string, bool> scored;
+  for (const auto& verdict : after.rig.effects.verdicts)
+    scored[std::string{after.rig.engine.info(verdict.sensor).sensor}] = verdict.score.has_value();
+  CHECK_FALSE(scored.at("vib.low"));
+  for (const auto* same : {"vib.high", "vib.rms", "vib.kurtosis"}) CHECK(scored.at(same));
   auto more = w;
   more.bands.push_back({"mid", 100, 200});
   CHECK(restored(more).sensors() == told.rig.engine.sensors() + 1);
@@ -348,6 +366,37 @@ TEST_CASE("a waveform for whose features there is no room is refused sample by s
   CHECK(full.rig.engine.sensors() == 0);
   CHECK(full.rig.engine.outcomes()[Outcome::sensor_limit] == 500);
   full.check_conserved();
+}
+
+TEST_CASE(
+    "the speed is known all over a window, however often the sensor speaks and how long it is") {
+  struct Case {
+    double window_s, every_s, block_s;
+  };
+  const Case cases[] = {{1, 0.001, 1}, {1, 0.001, 8},   {1, 0.5, 60},   {0.1, 0.001, 0.8},
+                        {600, 1, 600}, {600, 0.1, 600}, {600, 7, 4000}, {10, 10, 1000}};
+  for (const auto& c : cases) {
+    CAPTURE(c.window_s);
+    CAPTURE(c.every_s);
+    SpeedTrack track;
+    const auto spacing = from_seconds(c.window_s / static_cast<double>(SpeedTrack::per_window));
+    // From 600 to 1200 turns a minute in the course of the block, after as long a run at 600.
+    const auto rpm = [&](double t) { return 600 + 600 * std::clamp(t / c.block_s, 0.0, 1.0); };
+    for (double t = -c.block_s; t <= c.block_s; t += c.every_s) track.add(at(t), rpm(t), spacing);
+    for (double begin = 0; begin + c.window_s <= c.block_s; begin += c.window_s) {
+      const auto hz = track.between(at(begin), at(begin + c.window_s), 2, spacing);
+      REQUIRE(!hz.empty());
+      for (std::size_t i = 0; i < hz.size(); ++i) {
+        const double t = begin + c.window_s * static_cast<double>(i) / 32;
+        // Within what it turns faster in one interval or one point.
+        const double step = std::max(c.every_s, to_seconds(spacing)) / c.block_s * 600;
+        CHECK(std::abs(hz[i] * 60 / 2 - rpm(t)) < step + 1e-6);
+      }
+    }
+    // Half a minute after the last word nothing is known.
+    const auto late = c.block_s + 30;
+    CHECK(track.between(at(late), at(late + c.window_s), 1, spacing).empty());
+  }
 }
 
 TEST_CASE("a clock that runs a little fast or slow ends no run, and times never go back") {
