@@ -6,7 +6,7 @@ namespace {
 
 constexpr std::uint32_t machine_magic = 0x314d574d;  // "MWM1"
 constexpr std::uint32_t engine_magic = 0x3145574d;   // "MWE1"
-constexpr std::uint16_t format_version = 4;          // docs/formats/state.md
+constexpr std::uint16_t format_version = 5;          // docs/formats/state.md
 
 static_assert(static_cast<int>(AlertKind::count_) == 16 && static_cast<int>(Outcome::count_) == 13,
               "kinds and outcomes stand in the state as numbers: new ones, a new format_version");
@@ -59,10 +59,11 @@ struct SavedMachine {
   std::uint64_t fingerprint = 0;  // of its parameters
   std::string state;
   Regimes regimes;
+  RegimeFinder finder;
   std::uint64_t rule = 0;  // fingerprint of what tells them
   static void fields(auto& io, auto& m) {
     io(m.name, m.sensors, m.whole, m.condition, m.version, m.fingerprint, m.state, m.regimes,
-       m.rule);
+       m.finder, m.rule);
   }
 };
 
@@ -97,6 +98,7 @@ std::string Engine::Impl::save(const Machine& machine) const {
   saved.version = MachineLevel::state_version;
   saved.fingerprint = machine.fingerprint;
   saved.regimes = machine.regimes;
+  saved.finder = machine.finder;
   saved.rule = rule_fingerprint(machine.rule());
   Writer{saved.state}(machine.whole.state);
   std::string body, bytes;
@@ -142,6 +144,8 @@ void Engine::Impl::adopt(Machine& machine, SavedMachine& saved) {
   const bool same_regimes = saved.rule == rule_fingerprint(machine.rule());
   if (same_regimes) {
     machine.regimes = std::move(saved.regimes);
+    machine.finder = std::move(saved.finder);
+    machine.split = machine.finder.found();
   } else {
     machine.whole.forget_regimes();
   }
