@@ -49,7 +49,10 @@ class Meaning {
     if (const auto m = member(root, "", "inputs")) inputs(*m.node);
     if (const auto m = member(root, "", "profiles")) never_used(*m.node, of_profiles);
     if (const auto m = member(root, "", "overrides")) overrides(*m.node);
-    if (const auto m = member(root, "", "machines")) never_used(*m.node, of_machines);
+    if (const auto m = member(root, "", "machines")) {
+      never_used(*m.node, of_machines);
+      regimes(*m.node);
+    }
     if (const auto m = member(root, "", "alerts")) alerts(*m.node, m.pointer);
     journal(root);
   }
@@ -278,6 +281,25 @@ class Meaning {
       const bool takes_all =
           std::find(kind.takes_all.begin(), kind.takes_all.end(), *pattern) != kind.takes_all.end();
       if (takes_all && !catch_all) catch_all = it->second;
+    }
+  }
+
+  // Found or named: not both.
+  void regimes(const Node& list) {
+    for (const Node& item : list.children) {
+      if (item.type != Node::Type::object) continue;
+      const auto regime = member(item, pointer_to("/machines", item), "regime");
+      if (!regime || regime.node->type != Node::Type::object) continue;
+      const auto given = [&](std::string_view key) {
+        return member(*regime.node, regime.pointer, key);
+      };
+      const auto learned = given("learned");
+      for (const auto* key : {"sensor", "bins"}) {
+        if (learned && given(key))
+          error(learned, fmt::format("not together with \"{}\": regimes are named or found", key));
+      }
+      if (const auto find = given("find_s"); find && !learned)
+        warning(find, "has no effect without \"learned\"");
     }
   }
 

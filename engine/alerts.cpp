@@ -53,7 +53,7 @@ Explanation Engine::Impl::explain(const Sensor& sensor, const Watch& watch,
   const Sample newest{arrival ? sensor.last_arrival : sensor.newest, sensor.last_value};
   auto why = columns[watch.type]->explain({watch.slot, sample.value_or(newest)});
   const auto& machine = machines[index(sensor.machine)];
-  if (machine.rule().used() && goes_by_regime(types[watch.type])) {
+  if (machine.in_regimes() && goes_by_regime(types[watch.type])) {
     const double known = sensor.usual.confidence(machine.rule(), sensor.regime);
     why.confidence = std::min(why.confidence, known);
   }

@@ -9,14 +9,14 @@ namespace millwright::engine {
 namespace {
 
 constexpr Duration longest_pause = std::chrono::minutes{15};  // between frames: no time of looking
-constexpr double clearly_nearer = 0.75;  // squared: the new state than the one it is in
+constexpr double clearly_nearer = 0.75;   // squared: the new state than the one it is in
 constexpr double near = 0.5, beyond = 1;  // of `far`
 constexpr double own_side = 0.5;          // of the way to another state
 constexpr double scatters_far = 6;
 constexpr std::size_t sensors_apart = 2;
 constexpr std::uint64_t few_frames = 8;
-constexpr std::uint32_t lasting = 8;   // frames: shorter is a transition
-constexpr std::uint32_t sudden = 16;   // frames within which a new state is reached: longer is wear
+constexpr std::uint32_t lasting = 8;  // frames: shorter is a transition
+constexpr std::uint32_t sudden = 16;  // frames within which a new state is reached: longer is wear
 constexpr double visit_over_settle = 4;  // a program shorter than that is all transition
 
 bool is_number(double x) { return !std::isnan(x); }
@@ -35,10 +35,10 @@ bool RegimeFinder::is_sound() const {
                     std::all_of(rows_.begin(), rows_.end(),
                                 [&](const auto& row) { return row.size() <= channels; });
   const bool centres = centres_.size() <= most_states && width <= channels &&
-                       half_.size() == width &&
-                       std::all_of(centres_.begin(), centres_.end(), fits);
-  return rows && centres && before_.size() <= channels && leaps_.size() <= channels && stride_ >= 1 && stride_ <= most_stride && skipped_ < stride_ &&
-         looked_ >= Duration{0} && away_.size() <= width && current_ <= centres_.size() &&
+                       half_.size() == width && std::all_of(centres_.begin(), centres_.end(), fits);
+  return rows && centres && before_.size() <= channels && leaps_.size() <= channels &&
+         stride_ >= 1 && stride_ <= most_stride && skipped_ < stride_ && looked_ >= Duration{0} &&
+         away_.size() <= width && current_ <= centres_.size() &&
          (candidate_.frames == 0 || fits(candidate_.mean)) &&
          std::all_of(far_.begin(), far_.end(), detectors::in_bounds<double>) &&
          std::all_of(half_.begin(), half_.end(), detectors::in_bounds<double>);
@@ -100,9 +100,8 @@ void RegimeFinder::look(const RegimeRule& rule, Timestamp began, Regimes& regime
   if (++skipped_ >= stride_) {
     skipped_ = 0;
     rows_.push_back(values_);
-    const auto most =
-        std::clamp<std::size_t>(most_values / std::max<std::size_t>(1, values_.size()), 64,
-                                most_rows);
+    const auto most = std::clamp<std::size_t>(
+        most_values / std::max<std::size_t>(1, values_.size()), 64, most_rows);
     if (rows_.size() * 4 == most * 2 || rows_.size() * 4 == most * 3 || rows_.size() >= most)
       judge_rows(rule, began, regimes);
     if (rows_.size() >= most && stride_ < most_stride) {

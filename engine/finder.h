@@ -27,8 +27,8 @@ class RegimeFinder {
   void reopen();
 
   static void fields(auto& io, auto& f) {
-    io(f.frames_, f.rows_, f.before_, f.leaps_, f.stride_, f.skipped_, f.looked_, f.taken_, f.last_, f.centres_, f.far_,
-       f.half_, f.current_, f.away_, f.held_, f.candidate_, f.since_near_);
+    io(f.frames_, f.rows_, f.before_, f.leaps_, f.stride_, f.skipped_, f.looked_, f.taken_, f.last_,
+       f.centres_, f.far_, f.half_, f.current_, f.away_, f.held_, f.candidate_, f.since_near_);
     detectors::refuse_unless(io, f.is_sound());
   }
 

@@ -11,15 +11,15 @@ namespace {
 
 constexpr double apart = 6;  // scatters: halves of a uniform are 2.7 apart, of a sine 4.3
 constexpr double to_deviation = 1.4826;
-constexpr double within = 4;              // scatters: beyond, a value is of no level
+constexpr double within = 4;  // scatters: beyond, a value is of no level
 constexpr std::size_t fewest_rows = 64;
-constexpr std::size_t spare = 4;          // segments for outliers
-constexpr double least_part = 1.0 / 24;   // of all rows, in one level or state
-constexpr double outside = 0.15;          // of all rows, in no level
-constexpr double covered = 0.85;          // of all rows, in some state
-constexpr double enough_values = 0.8;     // of all rows, in a channel that tells
-constexpr double shortest_visit = 4;      // rows, on average
-constexpr std::size_t visits = 2;         // of each state
+constexpr std::size_t spare = 4;         // segments for outliers
+constexpr double least_part = 1.0 / 24;  // of all rows, in one level or state
+constexpr double outside = 0.15;         // of all rows, in no level
+constexpr double covered = 0.85;         // of all rows, in some state
+constexpr double enough_values = 0.8;    // of all rows, in a channel that tells
+constexpr double shortest_visit = 4;     // rows, on average
+constexpr std::size_t visits = 2;        // of each state
 constexpr std::size_t sensors_apart = 2;
 constexpr double nothing = std::numeric_limits<double>::quiet_NaN();
 
@@ -287,8 +287,7 @@ States states_of(const Rows& rows, std::span<const Frames::Channel> channels,
   out.scatter.assign(channels.size(), 0);
   for (const auto& teller : tellers) out.scatter[teller.channel] = teller.scatter;
   for (std::size_t k = 0; k < kinds.size(); ++k)
-    out.centres.push_back(
-        centre_of(rows, in, static_cast<int>(k), tellers, channels.size()));
+    out.centres.push_back(centre_of(rows, in, static_cast<int>(k), tellers, channels.size()));
   return out;
 }
 

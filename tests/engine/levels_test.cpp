@@ -95,10 +95,10 @@ std::size_t count_of(const Channels& c, std::size_t most = 8) {
 TEST_CASE("states differ in two sensors, and the machine left each and came back") {
   CHECK(count_of(two_states(3, 96)) == 2);
   CHECK(count_of(two_states(2, 96)) == 2);
-  CHECK(count_of(two_states(1, 96)) == 0);          // a sensor that is at fault now and then
-  CHECK(count_of(two_states(3, 96, 48)) == 0);      // it changed once and stays
-  CHECK(count_of(two_states(3, 96, 2)) == 0);       // no programs: a movement
-  CHECK(count_of(two_states(3, 60)) == 0);          // too few rows to tell
+  CHECK(count_of(two_states(1, 96)) == 0);      // a sensor that is at fault now and then
+  CHECK(count_of(two_states(3, 96, 48)) == 0);  // it changed once and stays
+  CHECK(count_of(two_states(3, 96, 2)) == 0);   // no programs: a movement
+  CHECK(count_of(two_states(3, 60)) == 0);      // too few rows to tell
   auto scatter = two_states(2, 96);
   scatter.channels[1] = {0, true};  // of the same sensor
   CHECK(count_of(scatter) == 0);
