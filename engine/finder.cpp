@@ -11,6 +11,7 @@ namespace {
 constexpr Duration longest_pause = std::chrono::minutes{15};  // between frames: no time of looking
 constexpr double clearly_nearer = 0.75;   // squared: the new state than the one it is in
 constexpr double near = 0.5, beyond = 1;  // of `far`
+constexpr double least_leap = 2.0 / 3;    // of `far`: four scatters
 constexpr double own_side = 0.5;          // of the way to another state
 constexpr double scatters_far = 6;
 constexpr std::size_t sensors_apart = 2;
@@ -251,7 +252,9 @@ bool RegimeFinder::leaves(const RegimeRule& rule, std::size_t channel, double va
     // Beyond it, too: a change overshoots.
     const double between = other[channel] - centres_[current_][channel];
     const bool towards = (value - centres_[current_][channel]) * between > 0;
-    return towards && here > own_side * std::abs(between);
+    // Of two states that this channel does not tell apart, none is where it goes.
+    return std::abs(between) > half_[channel] && towards &&
+           here > std::max(own_side * std::abs(between), least_leap * far_[channel]);
   });
 }
 
