@@ -54,7 +54,9 @@ TEST_CASE("regimes are named or found, not both") {
        "1:41: error: /machines/0/regime/learned: not together with \"bins\": regimes are named or "
        "found"},
       {R"({ "machines": [{ "regime": { "learned": 1 } }] })",
-       "1:41: error: /machines/0/regime/learned: must be from 2 to 16, found 1"},
+       "1:41: error: /machines/0/regime/learned: expected a whole number from 2 to 16, found the "
+       "number "
+       "1"},
       {R"({ "machines": [{ "regime": { "sensor": "a", "find_s": 600 } }] })",
        "1:55: warning: /machines/0/regime/find_s: has no effect without \"learned\""}};
   check_all(std::begin(cases), std::end(cases));
