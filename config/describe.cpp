@@ -584,10 +584,16 @@ std::vector<Field> describe_regime(engine::RegimeRule& rule) {
   bins.range = {-largest_magnitude, largest_magnitude};
   bins.set = [&rule](const json& value) { rule.bins = value.get<std::vector<double>>(); };
   bins.get = [&rule] { return json(rule.bins); };
+  Field learned = whole("learned", "regimes", {2, 16},
+                        "Where no sensor names regimes: find at most so many by how the sensors "
+                        "of the machine stand together. Not with `sensor` or `bins`.",
+                        rule.learned)
+                      .otherwise("they are not looked for");
+  learned.get = [&rule] { return rule.learned > 0 ? json(rule.learned) : json(); };
   return {
       text("sensor",
            "The sensor of the machine whose value names its regime. Not set: regimes are not told "
-           "apart.",
+           "apart, or `learned`.",
            rule.sensor)
           .checked(check_regime_sensor, "^(?!_machine$)[^*?]*$"),
       std::move(bins),
@@ -601,6 +607,11 @@ std::vector<Field> describe_regime(engine::RegimeRule& rule) {
       duration("learning_s", {0, 31536000},
                "And for so long, all visits added up; more of it makes a steadier baseline.",
                rule.learning),
+      std::move(learned),
+      duration("find_s", {60, 31536000},
+               "With `learned`: for so long regimes are looked for and new ones may join, from the "
+               "first reading and from a `serviced` or `rebaseline` of the machine.",
+               rule.find),
   };
 }
 

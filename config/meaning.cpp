@@ -302,9 +302,17 @@ class Meaning {
     }
   }
 
+  // Found or named: not both.
   void regime(const Node& node, const std::string& pointer) {
+    const auto learned = member(node, pointer, "learned");
+    for (const auto* key : {"sensor", "bins"}) {
+      if (learned && member(node, pointer, key))
+        error(learned, fmt::format("not together with \"{}\": regimes are named or found", key));
+    }
+    if (const auto find = member(node, pointer, "find_s"); find && !learned)
+      warning(find, "has no effect without \"learned\"");
     const Node* sensor = node.find("sensor");
-    if (sensor != nullptr && node.text("sensor") != "") return;
+    if (learned || (sensor != nullptr && node.text("sensor") != "")) return;
     if (const auto bins = member(node, pointer, "bins")) {
       error(bins,
             "these are edges between values of a sensor that is not named; add \"sensor\" beside "

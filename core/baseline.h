@@ -11,9 +11,10 @@
 namespace millwright {
 
 enum class BaselineEnd : std::uint8_t {
-  accepted,   // a change lasted, and the detector took it as normal
-  serviced,   // a person said that the machine was serviced
-  rebaseline  // a person asked for a new baseline
+  accepted,    // a change lasted, and the detector took it as normal
+  serviced,    // a person said that the machine was serviced
+  rebaseline,  // a person asked for a new baseline
+  regimes      // it was learned of several regimes as if they were one
 };
 std::string_view name_of(BaselineEnd why);
 

@@ -71,7 +71,8 @@ std::string_view name_of(Severity severity) {
 }
 
 std::string_view name_of(BaselineEnd why) {
-  static constexpr std::array<std::string_view, 3> names{"accepted", "serviced", "rebaseline"};
+  static constexpr std::array<std::string_view, 4> names{"accepted", "serviced", "rebaseline",
+                                                         "regimes"};
   return look_up(names, why);
 }
 

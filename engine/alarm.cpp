@@ -70,9 +70,11 @@ std::optional<AlertEvent> advance(Alarm& alarm, const AlarmRule& rule, AlertKind
   const double ratio = score->ratio;
   if (alarm.phase == Phase::active) return while_active(alarm, rule, time, ratio);
   const bool proof_wanted = alone > 1 && rule.on_delay == Duration{0};
-  const bool borne_out = alone > 1 && waits_for_proof(alarm, rule) && ratio >= rule.clear_ratio;
+  const bool borne_out =
+      alone > 1 && waits_for_proof(alarm, rule) && alarm.kind == kind && ratio >= rule.clear_ratio;
   // Held back just below the limit after an alarm of its own, a detector still means the same.
-  const bool goes_on = alarm.phase == Phase::pending && ratio >= just_below_limit;
+  const bool goes_on =
+      alarm.phase == Phase::pending && rule.on_delay > Duration{0} && ratio >= just_below_limit;
   if (ratio < 1 && !borne_out && !goes_on) {
     alarm.phase = Phase::normal;
     return std::nullopt;
@@ -81,14 +83,16 @@ std::optional<AlertEvent> advance(Alarm& alarm, const AlarmRule& rule, AlertKind
     alarm.phase = Phase::pending;
     alarm.reached = time;
     alarm.onset = std::min(score->onset.value_or(time), time);
-    alarm.kind = kind;
     alarm.told_ratio = ratio;
+  } else if (alarm.kind != kind) {
+    alarm.told_ratio = ratio;  // another deviation: what was seen of the first proves nothing
   }
+  alarm.kind = kind;
   alarm.told_ratio = std::max(alarm.told_ratio, ratio);
   if (!may_raise || time - alarm.reached < rule.on_delay) return std::nullopt;
   if (!proof_wanted) return raise(alarm, kind, time, goes_on ? alarm.told_ratio : ratio);
   if (!borne_out && ratio < alone) return std::nullopt;
-  return raise(alarm, alarm.kind, time, alarm.told_ratio);
+  return raise(alarm, kind, time, alarm.told_ratio);
 }
 
 void interrupt(Alarm& alarm) {

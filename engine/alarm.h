@@ -62,8 +62,8 @@ int priority_of(Severity severity, double ratio);
 // Whoever raises it issues `onset_ms`.
 //
 // `alone` is the ratio at which one score is enough. Below it, and where no on-delay asks for more,
-// the next score must bear it out by not being gone: then the alarm is of the first score's kind
-// and of the highest ratio, `told_ratio`.
+// the next score must bear it out by not being gone: then the alarm is of the highest ratio,
+// `told_ratio`. While it waits for that, hand over the kind of the first score.
 std::optional<AlertEvent> advance(Alarm& alarm, const AlarmRule& rule, AlertKind kind,
                                   Timestamp time, const std::optional<Score>& score,
                                   bool may_raise = true, double alone = 1);

@@ -47,7 +47,8 @@ void Engine::Impl::judge(SensorId id, std::size_t w, Timestamp time, std::option
   const bool waits = waits_for_proof(alarm, rule) && alone_for(sensor, alarm.kind) > 1;
   const auto kind = active || waits ? alarm.kind : kind_of(type, *score);
   score->ratio /= limit_for(sensor, watch, kind);
-  const bool may_raise = active || (score->ratio < 1 && !waits) || !is_open(sensor, kind);
+  const bool pending = alarm.phase == Phase::pending;
+  const bool may_raise = active || (score->ratio < 1 && !pending) || !is_open(sensor, kind);
   const auto event = advance(alarm, rule, kind, time, score, may_raise, alone_for(sensor, kind));
   if (!event) return;
   if (*event == AlertEvent::raised) {
@@ -64,7 +65,7 @@ Explanation Engine::Impl::explain(const Sensor& sensor, const Watch& watch,
   const Sample newest{arrival ? sensor.last_arrival : sensor.newest, sensor.last_value};
   auto why = columns[watch.type]->explain({watch.slot, sample.value_or(newest)});
   const auto& machine = machines[index(sensor.machine)];
-  if (machine.rule().used() && goes_by_regime(types[watch.type])) {
+  if (machine.in_regimes() && goes_by_regime(types[watch.type])) {
     const double known = sensor.usual.confidence(machine.rule(), sensor.regime);
     why.confidence = std::min(why.confidence, known);
   }

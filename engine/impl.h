@@ -25,6 +25,7 @@
 #include "engine/alarm.h"
 #include "engine/condition.h"
 #include "engine/engine.h"
+#include "engine/finder.h"
 #include "engine/regime.h"
 #include "engine/sensor.h"
 #include "engine/wave.h"
@@ -112,10 +113,14 @@ struct Machine {
   Whole whole;
   double family_limit = 1;  // not state: follows from the sensors seen
   Regimes regimes;
+  RegimeFinder finder;  // where the rule asks for it
+  bool split = false;   // not state: it has found some, and all that came before is judged
   detectors::Health::Params health;
   Condition condition;
 
   const RegimeRule& rule() const { return profile->regime; }
+  // Values are held against regimes: they are named, or have been found.
+  bool in_regimes() const { return rule().used() && (rule().learned == 0 || split); }
   // By what was taken in, not by who is registered: that does not depend on how input is cut.
   bool watched() const { return profile->watched && whole.frames.known() >= 2; }
 };
@@ -280,7 +285,9 @@ struct Engine::Impl {
 
   void enqueue(Entry entry, Effects& effects);
   // Here, in the order of the input, so that it does not matter how that is cut into rounds.
-  void tell_regime(Entry& entry, const Sensor& sensor);
+  void tell_regime(Entry& entry, const Sensor& sensor, Effects& effects);
+  // Where no sensor names them. What was learned before there were two is of a mixture, and ends.
+  void find_regime(const Entry& entry, const Sensor& sensor, Effects& effects);
   void take(const Event& event, Effects& effects);
   // With its first reading, a sensor is one more that its machine may raise a false alarm of. All
   // that came before is judged before: by readings taken in, not by who is registered.
@@ -355,7 +362,7 @@ struct Engine::Impl {
   // An alarm that ends by anything but its score.
   void end_whole(Machine& machine, Timestamp time, Position position,
                  std::optional<BaselineEnd> why, Effects& effects);
-  void renew_whole(Machine& machine, const Event& event, Effects& effects);
+  void renew_whole(Machine& machine, Position position, BaselineEnd why, Effects& effects);
   PastBaseline past_usual_of_whole(const Machine& machine, Timestamp until, Position position,
                                    BaselineEnd why) const;
   // What comes in this place means something else now: learned anew, and none of its past counts.
@@ -414,6 +421,11 @@ struct Engine::Impl {
   // Is it made of the windows of that waveform?
   bool tells_of(SensorId id, SensorId waveform) const;
   void renew(Sensor& sensor, const Event& event, Effects& effects);
+  // What one detector learned ends, and it begins anew.
+  void renew(const Sensor& sensor, Watch& watch, Timestamp now, Position position, BaselineEnd why,
+             Effects& effects);
+  // The machine turns out to have regimes.
+  void renew_for_regimes(Machine& machine, Position position, Effects& effects);
 
   // --- state (engine/saved.cpp) ---
 

@@ -10,23 +10,43 @@ constexpr std::size_t longest_wait = 256;  // readings in one sensor's reorder b
 void Engine::Impl::enqueue(Entry entry, Effects& effects) {
   auto& sensor = sensors[index(entry.sensor)];
   if (sensor.round == round_number) flush(effects);
+  if (is_scored(entry)) tell_regime(entry, sensor, effects);
   sensor.round = round_number;
-  if (is_scored(entry)) tell_regime(entry, sensor);
   round.push_back(entry);
 }
 
-void Engine::Impl::tell_regime(Entry& entry, const Sensor& sensor) {
+void Engine::Impl::tell_regime(Entry& entry, const Sensor& sensor, Effects& effects) {
   auto& machine = machines[index(sensor.machine)];
   const auto& rule = machine.rule();
-  if (!rule.used()) return;
+  if (rule.learned > 0) find_regime(entry, sensor, effects);
+  if (!machine.in_regimes()) return;
   entry.in_regimes = true;
   if (sensor.names_regime && machine.regimes.follow(rule, entry.sample))
     entry.new_regime = machine.regimes.newest();
   entry.regime = machine.regimes.at(rule, entry.sample.time);
   if (entry.begin && machine.regimes.at(rule, *entry.begin) != entry.regime)
     entry.regime = regime_transition;
+  if (rule.learned > 0 && machine.finder.holds()) entry.regime = regime_transition;
   if (!sensor.names_regime && entry.regime != regime_transition)
     entry.measure = sensor.usual.measure(rule, entry.regime);
+}
+
+void Engine::Impl::find_regime(const Entry& entry, const Sensor& sensor, Effects& effects) {
+  auto& machine = machines[index(sensor.machine)];
+  const auto before = machine.regimes.size();
+  // A sensor has its place from its second reading on, however the input is cut.
+  if (!sensor.place) return;
+  machine.finder.take(machine.rule(), *sensor.place, entry.sample, machine.regimes);
+  const auto now = machine.regimes.size();
+  if (now == before) return;
+  // What came before is judged as what it was then.
+  flush(effects);
+  if (!machine.split) renew_for_regimes(machine, entry.position, effects);
+  for (std::size_t id = before; id < now; ++id) {
+    effects.regimes.push_back({sensor.machine,
+                               machine.regimes.name(machine.rule(), static_cast<RegimeId>(id)),
+                               RegimeNotice::What::learning, entry.sample.time});
+  }
 }
 
 void Engine::Impl::take(const Event& event, Effects& effects) {

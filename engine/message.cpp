@@ -212,6 +212,11 @@ std::string closing_message(const Alert& alert, std::string_view label,
     case BaselineEnd::rebaseline:
       return fmt::format("{}: closed, a new baseline was asked for; what is normal is learned anew",
                          label);
+    case BaselineEnd::regimes:
+      return fmt::format(
+          "{}: closed, the machine has several regimes; what is normal in each is "
+          "learned anew",
+          label);
   }
   return fmt::format("{}: closed", label);
 }

@@ -51,7 +51,9 @@ struct RegimeRule {
   Duration settle = std::chrono::seconds{5};    // after a change: the transition
   std::uint32_t warmup = 50;                    // readings of a sensor in a regime, and
   Duration learning = std::chrono::minutes{5};  // time in it, before it is compared with
-  bool used() const { return !sensor.empty(); }
+  std::uint32_t learned = 0;  // find at most so many where no sensor names them; 0: do not look
+  Duration find = std::chrono::hours{24};  // for so long new ones may join
+  bool used() const { return !sensor.empty() || learned > 0; }
   friend bool operator==(const RegimeRule&, const RegimeRule&) = default;
 };
 

@@ -44,10 +44,18 @@ bool Regimes::follow(const RegimeRule& rule, const Sample& named) {
     to = other_regimes;
   }
   if (known_ > 0 && changes_.front().to == to) return false;
-  std::shift_right(changes_.begin(), changes_.end(), 1);
-  changes_.front() = {named.time, to};
-  if (known_ < changes_.size()) ++known_;
+  change(named.time, to);
   return fresh && to != other_regimes;
+}
+
+void Regimes::add(double key) {
+  if (keys_.size() < most) keys_.push_back(key);
+}
+
+void Regimes::change(Timestamp time, RegimeId to) {
+  std::shift_right(changes_.begin(), changes_.end(), 1);
+  changes_.front() = {time, to};
+  if (known_ < changes_.size()) ++known_;
 }
 
 RegimeId Regimes::at(const RegimeRule& rule, Timestamp time) const {
@@ -65,6 +73,7 @@ std::string Regimes::name(const RegimeRule& rule, RegimeId id) const {
   if (id == no_regime) return {};
   if (id == regime_transition) return "transition";
   const auto place = static_cast<std::size_t>(id - first_regime);
+  if (rule.sensor.empty()) return place < keys_.size() ? number(keys_[place]) : "other";
   if (id == other_regimes || place >= keys_.size()) return rule.sensor + "-other";
   if (rule.bins.empty()) return rule.sensor + "-" + number(keys_[place]);
   const auto bin = static_cast<std::size_t>(keys_[place]);
@@ -76,7 +85,8 @@ std::string Regimes::name(const RegimeRule& rule, RegimeId id) const {
 
 std::uint64_t rule_fingerprint(const RegimeRule& rule) {
   std::string bytes;
-  Writer{bytes}(rule.sensor, rule.bins, rule.settle, rule.warmup, rule.learning);
+  Writer{bytes}(rule.sensor, rule.bins, rule.settle, rule.warmup, rule.learning, rule.learned,
+                rule.find);
   return hash64(bytes);
 }
 

@@ -31,9 +31,13 @@ class Regimes {
 
   // A reading of the sensor that names them. True when its regime was never seen before.
   bool follow(const RegimeRule& rule, const Sample& named);
+  // Without such a sensor: one more, and that the machine is in another since then.
+  void add(double key);
+  void change(Timestamp time, RegimeId to);
   // The regime at this time, as far as the newest changes tell.
   RegimeId at(const RegimeRule& rule, Timestamp time) const;
-  // Such as `program-2`, `speed-20-to-40`, `transition`; empty for no_regime.
+  // Such as `program-2`, `speed-20-to-40`, `transition`; `1`, `2`, ... where they were found; empty
+  // for no_regime.
   std::string name(const RegimeRule& rule, RegimeId id) const;
   // The one named last.
   RegimeId newest() const { return changes_.front().to; }

@@ -66,7 +66,9 @@ void Engine::Impl::renew(const Event& event, Effects& effects) {
   flush(effects);
   each([&](SensorId id) { renew(sensors[index(id)], event, effects); });
   if (event.sensor) return;
-  renew_whole(machines[index(event.machine)], event, effects);
+  auto& machine = machines[index(event.machine)];
+  renew_whole(machine, event.position, end_of(event.kind), effects);
+  machine.finder.reopen();
   effects.renewals.push_back({event.machine, event.position});
 }
 
@@ -80,19 +82,7 @@ void Engine::Impl::renew(Sensor& sensor, const Event& event, Effects& effects) {
   const auto now = event_time(sensor, event);
   const auto why = end_of(event.kind);
   for (auto& watch : sensor.watches) {
-    if (!learns(types[watch.type])) continue;
-    auto& alarm = watch.alarm;
-    const auto confidence = explain(sensor, watch, std::nullopt).confidence;
-    const bool on_machine = class_of(alarm.kind) == AlertClass::machine;
-    if (alarm.phase == Phase::active && on_machine)
-      effects.alerts.push_back(end_alarm(sensor, watch, now, event.position, why, confidence));
-    interrupt(alarm);
-    auto past = past_baseline(sensor, watch, now, event.position, why, confidence);
-    Writer write{past.state};
-    columns[watch.type]->save(watch.slot, write);
-    effects.baselines.push_back(std::move(past));
-    columns[watch.type]->renew(watch.slot);
-    watch.baseline = watch.baseline.next();
+    if (learns(types[watch.type])) renew(sensor, watch, now, event.position, why, effects);
   }
   const auto& machine = machines[index(sensor.machine)];
   if (sensor.usual.learned() > 0) {
@@ -101,6 +91,38 @@ void Engine::Impl::renew(Sensor& sensor, const Event& event, Effects& effects) {
   }
   sensor.usual = {};
   if (sensor.place) machines[index(sensor.machine)].condition.forget(*sensor.place);
+}
+
+void Engine::Impl::renew(const Sensor& sensor, Watch& watch, Timestamp now, Position position,
+                         BaselineEnd why, Effects& effects) {
+  auto& alarm = watch.alarm;
+  const auto confidence = explain(sensor, watch, std::nullopt).confidence;
+  const bool on_machine = class_of(alarm.kind) == AlertClass::machine;
+  if (alarm.phase == Phase::active && on_machine)
+    effects.alerts.push_back(end_alarm(sensor, watch, now, position, why, confidence));
+  interrupt(alarm);
+  auto past = past_baseline(sensor, watch, now, position, why, confidence);
+  Writer write{past.state};
+  columns[watch.type]->save(watch.slot, write);
+  effects.baselines.push_back(std::move(past));
+  columns[watch.type]->renew(watch.slot);
+  watch.baseline = watch.baseline.next();
+}
+
+void Engine::Impl::renew_for_regimes(Machine& machine, Position position, Effects& effects) {
+  for (const auto id : machine.sensors) {
+    auto& sensor = sensors[index(id)];
+    if (!sensor.seen) continue;
+    for (auto& watch : sensor.watches) {
+      const auto& type = types[watch.type];
+      if (learns(type) && goes_by_regime(type))
+        renew(sensor, watch, sensor.newest, position, BaselineEnd::regimes, effects);
+    }
+    sensor.usual = {};
+    if (sensor.place) machine.condition.forget(*sensor.place);
+  }
+  renew_whole(machine, position, BaselineEnd::regimes, effects);
+  machine.split = true;
 }
 
 }  // namespace millwright::engine

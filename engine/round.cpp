@@ -110,7 +110,7 @@ void Engine::Impl::learn_round() {
 void Engine::Impl::learn_regime(const Entry& entry, Worth worth_of_it) {
   auto& sensor = sensors[index(entry.sensor)];
   const auto& rule = machines[index(sensor.machine)].rule();
-  if (!rule.used() || sensor.names_regime || !is_scored(entry)) return;
+  if (!entry.in_regimes || sensor.names_regime || !is_scored(entry)) return;
   if (entry.regime == regime_transition || worth_of_it == Worth::faulty) return;
   std::optional<Timestamp> alert;
   for (const auto& watch : sensor.watches) {

@@ -60,11 +60,12 @@ struct SavedMachine {
   std::uint64_t fingerprint = 0;  // of its parameters
   std::string state;
   Regimes regimes;
+  RegimeFinder finder;
   std::uint64_t rule = 0;             // fingerprint of what tells them
   std::vector<std::uint32_t> placed;  // by place: which of its sensors
   static void fields(auto& io, auto& m) {
     io(m.name, m.sensors, m.whole, m.condition, m.version, m.fingerprint, m.state, m.regimes,
-       m.rule, m.placed);
+       m.finder, m.rule, m.placed);
   }
   bool sound() const {
     std::vector<bool> has(sensors.size());
@@ -107,6 +108,7 @@ std::string Engine::Impl::save(const Machine& machine) const {
   saved.version = MachineLevel::state_version;
   saved.fingerprint = machine.fingerprint;
   saved.regimes = machine.regimes;
+  saved.finder = machine.finder;
   saved.rule = rule_fingerprint(machine.rule());
   for (const auto id : machine.placed) {
     const auto at = std::find(machine.sensors.begin(), machine.sensors.end(), id);
@@ -161,6 +163,8 @@ void Engine::Impl::adopt(Machine& machine, SavedMachine& saved) {
   const bool same_regimes = saved.rule == rule_fingerprint(machine.rule());
   if (same_regimes) {
     machine.regimes = std::move(saved.regimes);
+    machine.finder = std::move(saved.finder);
+    machine.split = machine.finder.found();
   } else {
     machine.whole.forget_regimes();
     machine.whole.of_usual = machine.whole.of_usual.next();

@@ -45,6 +45,8 @@ class Frames {
   std::size_t known() const;
   // Event time of the newest reading ever; does not fall when sensors' clocks differ.
   Timestamp newest() const { return newest_; }
+  // Event time of the first reading of the open frame.
+  Timestamp opened() const { return opened_; }
   bool is_empty() const { return !open_; }
   // By channel: the mean of a sensor's readings in the frame, or its last value while that is no
   // older than three of its usual intervals; their standard deviation, for sensors that report many

@@ -42,7 +42,7 @@ void Engine::Impl::close_frame(Machine& machine, Position position, Effects& eff
   } else {
     machine.condition.drop_frame();
   }
-  if (machine.rule().used()) {
+  if (machine.in_regimes()) {
     // What passes is learned: a small offset of a young regime would else hold itself.
     const bool learned =
         whole.learn_regime(machine.rule(), frame_raw, time, alert_since(whole.alarm));
@@ -60,7 +60,7 @@ void Engine::Impl::close_frame(Machine& machine, Position position, Effects& eff
 
 bool Engine::Impl::measure_frame(const Machine& machine) {
   frame_caution = 1;
-  if (!machine.rule().used()) return true;
+  if (!machine.in_regimes()) return true;
   frame_raw = frame_values;
   return machine.whole.measure(machine.rule(), frame_values, frame_caution);
 }
@@ -169,19 +169,19 @@ void Engine::Impl::forget_place(Machine& machine, std::size_t place) const {
   machine.condition.forget(place);
 }
 
-void Engine::Impl::renew_whole(Machine& machine, const Event& event, Effects& effects) {
+void Engine::Impl::renew_whole(Machine& machine, Position position, BaselineEnd why,
+                               Effects& effects) {
   auto& whole = machine.whole;
   const auto time = whole.frames.newest();
-  const auto why = end_of(event.kind);
-  end_whole(machine, time, event.position, why, effects);
+  end_whole(machine, time, position, why, effects);
   if (!whole.usual.empty()) {
-    effects.baselines.push_back(past_usual_of_whole(machine, time, event.position, why));
+    effects.baselines.push_back(past_usual_of_whole(machine, time, position, why));
     whole.of_usual = whole.of_usual.next();
   }
   whole.frames.forget();
   whole.forget_regimes();
-  if (whole.baseline.learned == 0) return forget_health(machine, time, event.position, effects);
-  auto past = past_of(machine, whole_machine, whole.baseline, time, event.position, why);
+  if (whole.baseline.learned == 0) return forget_health(machine, time, position, effects);
+  auto past = past_of(machine, whole_machine, whole.baseline, time, position, why);
   past.detector = MachineLevel::name;
   past.detector_version = MachineLevel::state_version;
   past.configuration = machine.fingerprint;
@@ -190,7 +190,7 @@ void Engine::Impl::renew_whole(Machine& machine, const Event& event, Effects& ef
   effects.baselines.push_back(std::move(past));
   whole.state = {};
   whole.baseline = whole.baseline.next();
-  forget_health(machine, time, event.position, effects);
+  forget_health(machine, time, position, effects);
 }
 
 }  // namespace millwright::engine

@@ -132,7 +132,9 @@ void print_machines(const engine::Plan& plan) {
   for (const auto& machine : plan.machines) {
     const auto what = machine.watched ? "watched as a whole" : "only sensor by sensor";
     const auto& rule = machine.regime;
-    const auto regime = rule.used() ? ", regime by the sensor " + rule.sensor : std::string{};
+    const auto regime = rule.learned > 0 ? fmt::format(", at most {} regimes found", rule.learned)
+                        : rule.used()    ? ", regime by the sensor " + rule.sensor
+                                         : std::string{};
     const auto model = machine.model.empty() ? std::string{} : ", model " + machine.model;
     print_row("", fmt::format("{}: {}{}{}", machine.match, what, regime, model));
   }

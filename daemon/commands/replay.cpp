@@ -146,7 +146,9 @@ class Replay {
       const auto id = static_cast<MachineId>(i);
       const auto regimes = engine.regimes(id);
       const auto& rule = engine::machine_profile_for(engine.plan(), engine.machine_name(id)).regime;
-      if (rule.used() && regimes.empty()) {
+      if (rule.learned > 0 && regimes.empty()) {
+        fmt::print(stderr, "  {}: one normal state, no regimes found\n", engine.machine_name(id));
+      } else if (rule.used() && regimes.empty()) {
         fmt::print(stderr, "  {}: its sensor {}, which is to name the regime, has said nothing\n",
                    engine.machine_name(id), rule.sensor);
       }

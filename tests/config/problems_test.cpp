@@ -97,6 +97,24 @@ TEST_CASE("further sensors are found in JSON messages only") {
   check_all(std::begin(cases), std::end(cases));
 }
 
+TEST_CASE("regimes are named or found, not both") {
+  static constexpr Case cases[] = {
+      {R"({ "machines": [{ "regime": { "sensor": "speed", "learned": 4 } }] })",
+       "1:60: error: /machines/0/regime/learned: not together with \"sensor\": regimes are named "
+       "or "
+       "found"},
+      {R"({ "machines": [{ "regime": { "learned": 4, "bins": [1] } }] })",
+       "1:41: error: /machines/0/regime/learned: not together with \"bins\": regimes are named or "
+       "found"},
+      {R"({ "machines": [{ "regime": { "learned": 1 } }] })",
+       "1:41: error: /machines/0/regime/learned: expected a whole number from 2 to 16, found the "
+       "number "
+       "1"},
+      {R"({ "machines": [{ "regime": { "sensor": "a", "find_s": 600 } }] })",
+       "1:55: warning: /machines/0/regime/find_s: has no effect without \"learned\""}};
+  check_all(std::begin(cases), std::end(cases));
+}
+
 TEST_CASE("what is no JSON is refused at its place") {
   static constexpr Case cases[] = {
       {"", "1:1: error: the file is empty; expected an object, at least {}"},

@@ -24,7 +24,7 @@ int count(const Client& client, const std::string& event, int revision) {
   int n = 0;
   for (const auto& [key, document] : events_of(client)) {
     const bool of_sensor =
-        key.first.starts_with("R") && key.first.find("/temp/") != std::string::npos;
+        key.first.starts_with("R") && key.first.find("/_machine/") == std::string::npos;
     if (!of_sensor || key.second != revision) continue;
     n += Json::parse(document)["event"] == event ? 1 : 0;
   }

@@ -98,9 +98,14 @@ TEST_CASE(
   CHECK(b.alarm.phase == Phase::normal);
   CHECK(b.feed(2, 0.9) == std::nullopt);
   CHECK(b.alarm.phase == Phase::normal);
-  // Not gone: of the first score's kind and onset, and of the highest ratio.
-  CHECK(b.feed(10, 1.4) == std::nullopt);
+  // Another kind bears nothing out.
+  CHECK(b.feed(5, 1.4) == std::nullopt);
   b.kind = trend;
+  CHECK(b.feed(6, 1.4) == std::nullopt);
+  CHECK(b.feed(7, 0.5) == std::nullopt);
+  // Not gone: of the first score's onset, and of the highest ratio.
+  b.kind = AlertKind::shift;
+  CHECK(b.feed(10, 1.4) == std::nullopt);
   CHECK(b.feed(11, 0.8) == AlertEvent::raised);
   CHECK(b.alarm.kind == AlertKind::shift);
   CHECK(b.alarm.onset == at(10));
