@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "daemon/broker_access.h"
 #include "daemon/clock.h"
 #include "daemon/command.h"
 #include "daemon/command_document.h"
@@ -110,38 +111,6 @@ void make_directory(const fs::path& directory) {
     throw StartError{exit_io, fmt::format("cannot make the directory {}: {}", directory.string(),
                                           error.message())};
   }
-}
-
-std::string read_secret(const fs::path& file) {
-  std::ifstream in{file};
-  std::string secret;
-  if (!in || !std::getline(in, secret)) {
-    throw StartError{exit_config,
-                     fmt::format("the broker's password cannot be read from {}", file.string())};
-  }
-  if (!secret.empty() && secret.back() == '\r') secret.pop_back();
-  return secret;
-}
-
-std::string password_of(const BrokerSettings& broker) {
-  if (!broker.password_credential.empty()) {
-    const char* directory = std::getenv("CREDENTIALS_DIRECTORY");
-    if (directory == nullptr) {
-      throw StartError{
-          exit_config,
-          fmt::format("broker.password_credential names {}, but systemd gave no credentials; add "
-                      "LoadCredential={}:FILE to the unit",
-                      broker.password_credential, broker.password_credential)};
-    }
-    return read_secret(fs::path{directory} / broker.password_credential);
-  }
-  if (!broker.password_file.empty()) return read_secret(broker.password_file);
-  return broker.password;
-}
-
-std::string topic_root(const config::Configuration& configuration) {
-  return configuration.topic_root.empty() ? "millwright/" + configuration.site
-                                          : configuration.topic_root;
 }
 
 void log_problems(Log& log, const std::vector<config::Problem>& problems) {
@@ -349,7 +318,11 @@ class Daemon {
     options.broker = configuration_.broker;
     if (options.broker.client_id.empty())
       options.broker.client_id = "millwright-" + configuration_.site;
-    options.password = password_of(configuration_.broker);
+    try {
+      options.password = broker_password(configuration_.broker);
+    } catch (const std::runtime_error& error) {
+      throw StartError{exit_config, error.what()};
+    }
     options.subscriptions =
         subscriptions_of(ingest::Decoder{configuration_.inputs, configuration_.limits});
     options.will = status_message(false);
