@@ -417,7 +417,7 @@ class Daemon {
                      {{"broker", configuration_.broker.url}, {"why", text}});
         return;
       case ingest::SessionEvent::subscription_refused:
-        log_.error("The broker refused a subscription: no readings come from it", {{"what", text}});
+        log_.error("The broker refused a subscription: nothing comes from it", {{"what", text}});
         return;
       case ingest::SessionEvent::publish_refused:
         log_.error("The broker refused a message: nobody hears of this alert", {{"what", text}});
