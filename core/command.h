@@ -1,5 +1,5 @@
-// What people ask of alerts and machines. The JSON form is in daemon/command_file; what each does:
-// docs/commands.md.
+// What people ask of alerts and machines. The JSON form is in daemon/command_document; what each
+// does: docs/commands.md.
 #pragma once
 
 #include <cstdint>

@@ -21,8 +21,10 @@
 #include <vector>
 
 #include "config/config.h"
+#include "daemon/broker_access.h"
 #include "daemon/clock.h"
 #include "daemon/command.h"
+#include "daemon/command_document.h"
 #include "daemon/documents.h"
 #include "daemon/lane.h"
 #include "daemon/move_lanes.h"
@@ -109,38 +111,6 @@ void make_directory(const fs::path& directory) {
     throw StartError{exit_io, fmt::format("cannot make the directory {}: {}", directory.string(),
                                           error.message())};
   }
-}
-
-std::string read_secret(const fs::path& file) {
-  std::ifstream in{file};
-  std::string secret;
-  if (!in || !std::getline(in, secret)) {
-    throw StartError{exit_config,
-                     fmt::format("the broker's password cannot be read from {}", file.string())};
-  }
-  if (!secret.empty() && secret.back() == '\r') secret.pop_back();
-  return secret;
-}
-
-std::string password_of(const BrokerSettings& broker) {
-  if (!broker.password_credential.empty()) {
-    const char* directory = std::getenv("CREDENTIALS_DIRECTORY");
-    if (directory == nullptr) {
-      throw StartError{
-          exit_config,
-          fmt::format("broker.password_credential names {}, but systemd gave no credentials; add "
-                      "LoadCredential={}:FILE to the unit",
-                      broker.password_credential, broker.password_credential)};
-    }
-    return read_secret(fs::path{directory} / broker.password_credential);
-  }
-  if (!broker.password_file.empty()) return read_secret(broker.password_file);
-  return broker.password;
-}
-
-std::string topic_root(const config::Configuration& configuration) {
-  return configuration.topic_root.empty() ? "millwright/" + configuration.site
-                                          : configuration.topic_root;
 }
 
 void log_problems(Log& log, const std::vector<config::Problem>& problems) {
@@ -348,9 +318,13 @@ class Daemon {
     options.broker = configuration_.broker;
     if (options.broker.client_id.empty())
       options.broker.client_id = "millwright-" + configuration_.site;
-    options.password = password_of(configuration_.broker);
+    try {
+      options.password = broker_password(configuration_.broker);
+    } catch (const std::runtime_error& error) {
+      throw StartError{exit_config, error.what()};
+    }
     options.subscriptions =
-        ingest::Decoder{configuration_.inputs, configuration_.limits}.subscriptions();
+        subscriptions_of(ingest::Decoder{configuration_.inputs, configuration_.limits});
     options.will = status_message(false);
     options.birth = status_message(true);
     ingest::SessionHandlers handlers;
@@ -371,6 +345,13 @@ class Daemon {
 
   // --- what comes in ---
 
+  std::vector<ingest::Decoder::Subscription> subscriptions_of(
+      const ingest::Decoder& decoder) const {
+    auto subscriptions = decoder.subscriptions();
+    subscriptions.push_back({command_root_ + '+', 1});
+    return subscriptions;
+  }
+
   // On Paho's thread; the acknowledgement goes out when this returns.
   void accept(const ingest::Incoming& message) {
     ingest::Record record;
@@ -381,6 +362,7 @@ class Daemon {
                    (message.redelivered ? ingest::message_redelivered : 0);
     record.topic = message.topic;
     record.properties = message.properties;
+    if (message.topic.starts_with(command_root_)) return accept_command(message, record);
     // Of a payload that is too large, one byte too many is enough for the lane to refuse it under
     // its name.
     record.payload = message.payload.substr(0, payload_bytes_ + std::size_t{1});
@@ -396,6 +378,21 @@ class Daemon {
     const auto patience = parts.sheds ? 0ms : std::chrono::milliseconds{journal_patience};
     parts.sheds = !parts.journal->append(record, patience);
     if (parts.sheds) return count(Reject::journal_full);
+    ++messages_;
+  }
+
+  // Every lane hears of it in its place in the journal.
+  void accept_command(const ingest::Incoming& message, ingest::Record record) {
+    record.kind = ingest::RecordKind::command;
+    record.topic = message.topic.substr(command_root_.size());
+    if (record.topic == "reply") return;  // our own answer
+    const auto to = ingest::encode({message.response_topic, message.correlation});
+    record.properties = to;
+    record.payload = message.payload.substr(0, most_command_bytes + 1);
+    bool kept = true;
+    for (auto& parts : lanes_)
+      kept = parts.journal->append(record, std::chrono::milliseconds{journal_patience}) && kept;
+    if (!kept) return count(Reject::journal_full);
     ++messages_;
   }
 
@@ -420,7 +417,7 @@ class Daemon {
                      {{"broker", configuration_.broker.url}, {"why", text}});
         return;
       case ingest::SessionEvent::subscription_refused:
-        log_.error("The broker refused a subscription: no readings come from it", {{"what", text}});
+        log_.error("The broker refused a subscription: nothing comes from it", {{"what", text}});
         return;
       case ingest::SessionEvent::publish_refused:
         log_.error("The broker refused a message: nobody hears of this alert", {{"what", text}});
@@ -541,7 +538,7 @@ class Daemon {
                                                      static_cast<std::uint32_t>(lanes_.size()));
     }
     payload_bytes_ = changed.limits.payload_bytes;
-    session_->resubscribe(decoder.subscriptions());
+    session_->resubscribe(subscriptions_of(decoder));
     log_.info("The configuration was reloaded",
               {{"inputs", changed.inputs.size()}, {"profiles", changed.plan.profiles.size()}});
     if (restart) {
@@ -569,6 +566,8 @@ class Daemon {
       sum.waiting += f.waiting;
       sum.windows.merge(f.windows);
       sum.alarms.merge(f.alarms);
+      sum.commands_done += f.commands_done;
+      sum.commands_refused += f.commands_refused;
     }
     return sum;
   }
@@ -599,6 +598,8 @@ class Daemon {
     status.active_alerts = sum.active_alerts;
     status.windows = sum.windows;
     status.alarms = sum.alarms;
+    status.commands_done = sum.commands_done;
+    status.commands_refused = sum.commands_refused;
     ingest::Outgoing message;
     message.topic = root_ + "/status";
     message.payload = status_document(status);
@@ -636,6 +637,7 @@ class Daemon {
   const fs::path state_directory_;
   const DirectoryLock lock_;
   const std::string root_;
+  const std::string command_root_ = root_ + "/cmd/";
   const Timestamp started_;
   std::optional<ProcessingTime> time_;
   MachineRegistry machines_;

@@ -482,6 +482,8 @@ std::string status_document(const Status& status) {
                  {"active_alerts", status.active_alerts},
                  {"alarms", alarms(status.alarms)},
                  {"messages", status.messages},
+                 {"commands",
+                  {{"done", status.commands_done}, {"refused", status.commands_refused}}},
                  {"readings", counts(status.outcomes, Outcome{})},
                  {"windows",
                   {{"whole", status.windows.whole},

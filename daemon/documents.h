@@ -46,6 +46,7 @@ struct Status {
   std::uint64_t sensors_learning = 0;  // that are still warming up
   engine::WindowCounts windows;        // of waveforms
   engine::AlarmFigures alarms;
+  std::uint64_t commands_done = 0, commands_refused = 0;
 };
 // One line, no trailing newline, always valid UTF-8.
 std::string status_document(const Status& status);

@@ -128,6 +128,7 @@ ingest::Outgoing Publisher::message(const storage::OutboxRow& row) const {
   out.payload = row.payload;
   out.retain = row.retain;
   out.expiry = row.expiry;
+  out.correlation = row.correlation;
   if (!row.alert_id.empty()) {
     // CloudEvents 1.0, MQTT binding, binary mode.
     out.properties = {{"specversion", "1.0"},

@@ -6,12 +6,17 @@
 
 #include "core/check.h"
 #include "core/codec.h"
+#include "core/hash.h"
+#include "daemon/command_document.h"
+#include "daemon/printable.h"
 
 namespace millwright::daemon {
 namespace {
 
 constexpr std::uint32_t shard_magic = 0x3153574d;  // "MWS1"
-constexpr std::uint16_t shard_version = 3;         // 3: desk, fleet of format 2, engine of format 6
+constexpr std::uint16_t shard_version = 4;         // 2: fleet, 3: desk, 4: commands, fleet of format 2
+constexpr std::size_t remembered_commands = 64;
+constexpr std::size_t longest_command_name = 64;
 constexpr auto* written_by_newer = "the checkpoint was written by a newer version of Millwright";
 constexpr auto* written_before_release =
     "the checkpoint was written by a Millwright before its first release, which this one cannot "
@@ -35,6 +40,12 @@ engine::Plan plan_of(const config::Configuration& configuration) {
 bool MachineRegistry::claim(std::string_view machine, std::uint32_t lane) {
   const std::lock_guard lock{mutex_};
   return lanes_.try_emplace(std::string{machine}, lane).first->second == lane;
+}
+
+std::optional<std::uint32_t> MachineRegistry::owner(std::string_view machine) const {
+  const std::lock_guard lock{mutex_};
+  const auto found = lanes_.find(std::string{machine});
+  return found == lanes_.end() ? std::nullopt : std::optional{found->second};
 }
 
 Shard::Shard(std::uint32_t lane, std::string configuration_text, MachineRegistry& registry,
@@ -78,7 +89,85 @@ void Shard::apply(const ingest::Record& record) {
       return feed_.tick(record.position, record.received, record.arrival);
     case ingest::RecordKind::configuration:
       return reconfigure(record.payload);
+    case ingest::RecordKind::command:
+      return obey(record);
   }
+}
+
+// What came before it is stepped first: a command speaks of what there is when it comes.
+void Shard::obey(const ingest::Record& record) {
+  step_into(output_);
+  if (seen_before(record)) return;
+  auto read = read_command(record.topic, record.payload);
+  auto& command = read.command;
+  const auto now = feed_.now(record.received);
+  if (read.minutes) command.to = command.from.value_or(now) + std::chrono::minutes{*read.minutes};
+  CommandAnswer answer{false, read.problem};
+  if (read.problem.empty() && (record.flags & ingest::message_retained) != 0)
+    answer.text = "a retained command would act again after every restart: send it without retain";
+  if (answer.text.empty()) answer = carry_out(command, now, record);
+  if (!answers(command)) return;
+  ++(answer.ok ? commands_done_ : commands_refused_);
+  auto to = ingest::decode_reply_to(record.properties);
+  output_.operations.push_back(
+      {now, printable(record.topic, longest_command_name), std::move(command.by),
+       std::move(command.comment), std::move(command.alert), std::move(command.machine),
+       std::move(command.sensor), command.from, command.to, answer.ok, std::move(answer.text),
+       record.position, std::move(to.topic), std::move(to.correlation)});
+}
+
+// The broker sends again what it was not told to have arrived; acting twice would forget what was
+// learned since. A person who says the same thing twice sends two messages that are not marked.
+bool Shard::seen_before(const ingest::Record& record) {
+  const auto hash = hash64(record.topic, hash64(record.properties, hash64(record.payload)));
+  const auto known = std::find(recent_commands_.begin(), recent_commands_.end(), hash);
+  if (known != recent_commands_.end()) {
+    if ((record.flags & ingest::message_redelivered) != 0) return true;
+    recent_commands_.erase(known);
+  }
+  if (recent_commands_.size() == remembered_commands)
+    recent_commands_.erase(recent_commands_.begin());
+  recent_commands_.push_back(hash);
+  return false;
+}
+
+CommandAnswer Shard::carry_out(const millwright::Command& command, Timestamp now,
+                               const ingest::Record& record) {
+  if (command.kind == CommandKind::serviced || command.kind == CommandKind::rebaseline)
+    return renew(command, record);
+  return desk_->take(command, now, record.position, output_.alerts);
+}
+
+CommandAnswer Shard::renew(const millwright::Command& command, const ingest::Record& record) {
+  const bool serviced = command.kind == CommandKind::serviced;
+  const auto kind = serviced ? engine::Event::Kind::serviced : engine::Event::Kind::rebaseline;
+  if (!feed_.renew(*engine_, kind, command.machine, command.sensor, record.position,
+                   record.received, record.arrival)) {
+    const auto machine = engine_->find_machine(command.machine);
+    return {false, machine ? "machine " + command.machine + " has no sensor " + command.sensor
+                           : "there is no machine " + command.machine};
+  }
+  step_into(output_);
+  const auto of =
+      command.sensor.empty() ? command.machine : command.sensor + " of " + command.machine;
+  return {true, of + (serviced ? " was serviced: the old baseline is kept in the archive, a short "
+                                 "relearning begins"
+                               : " is learned anew: the old baseline is kept in the archive")};
+}
+
+// One lane speaks for all: that of the machine, else the first.
+bool Shard::answers(const millwright::Command& command) const {
+  if (configuration_.processing.lanes == 1) return true;
+  std::optional<std::uint32_t> owner;
+  if (!command.alert.empty()) {
+    // machine/sensor/kind/onset; names may have slashes.
+    for (auto end = command.alert.rfind('/'); end != std::string::npos && !owner;
+         end = end == 0 ? std::string::npos : command.alert.rfind('/', end - 1))
+      owner = registry_.owner(std::string_view{command.alert}.substr(0, end));
+  } else {
+    owner = registry_.owner(command.machine);
+  }
+  return owner.value_or(0) == lane_;
 }
 
 void Shard::decode(const ingest::Record& record) {
@@ -191,6 +280,8 @@ ShardFigures Shard::figures() const {
   figures.waiting = engine_->pending();
   figures.windows = engine_->windows();
   figures.alarms = desk_->figures();
+  figures.commands_done = commands_done_;
+  figures.commands_refused = commands_refused_;
   return figures;
 }
 
@@ -224,7 +315,8 @@ storage::Checkpoint Shard::checkpoint() const {
   checkpoint.position = position_;
   checkpoint.configuration = configuration_text_;
   Writer{checkpoint.state}(shard_magic, shard_version, last_arrival_, messages_, rejected_, feed_,
-                           engine_->save_all(position_), fleet_->save(), desk_->save());
+                           engine_->save_all(position_), fleet_->save(), desk_->save(),
+                           recent_commands_, commands_done_, commands_refused_);
   return checkpoint;
 }
 
@@ -241,7 +333,10 @@ std::optional<std::string> Shard::restore(const storage::Checkpoint& checkpoint)
   std::uint64_t messages = 0;
   Counters<Reject> rejected;
   Timestamp last_arrival;
-  in(last_arrival, messages, rejected, feed, engine, fleet, desk);
+  std::vector<std::uint64_t> recent_commands;
+  std::uint64_t commands_done = 0, commands_refused = 0;
+  in(last_arrival, messages, rejected, feed, engine, fleet, desk, recent_commands, commands_done,
+     commands_refused);
   Position position = 0;
   if (!in.ok() || !in.at_end()) return "the checkpoint is cut short";
   // Into one of its own first: what cannot be read leaves this shard as it was.
@@ -270,6 +365,9 @@ std::optional<std::string> Shard::restore(const storage::Checkpoint& checkpoint)
   last_arrival_ = last_arrival;
   messages_ = messages;
   rejected_ = rejected;
+  recent_commands_ = std::move(recent_commands);
+  commands_done_ = commands_done;
+  commands_refused_ = commands_refused;
   position_ = checkpoint.position;
   for (std::size_t i = 0; i < engine_->machines(); ++i) {
     registry_.claim(engine_->machine_name(static_cast<MachineId>(i)), lane_);

@@ -28,6 +28,7 @@
 #include "ingest/decoder.h"
 #include "ingest/journal.h"
 #include "storage/checkpoint.h"
+#include "storage/operation.h"
 
 namespace millwright::daemon {
 
@@ -36,9 +37,10 @@ class MachineRegistry {
  public:
   // False when the machine already belongs to another lane.
   bool claim(std::string_view machine, std::uint32_t lane);
+  std::optional<std::uint32_t> owner(std::string_view machine) const;
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::unordered_map<std::string, std::uint32_t> lanes_;
 };
 
@@ -60,10 +62,11 @@ struct LaneOutput {
   std::vector<PastBaseline> baselines;
   std::vector<NamedRegime> regimes;
   std::vector<MachineHealth> health;
+  std::vector<storage::Operation> operations;  // commands that this lane answers
   Position through = 0;  // effects of every record up to here are in this output or an earlier one
   bool empty() const {
     return alerts.empty() && summaries.empty() && baselines.empty() && regimes.empty() &&
-           health.empty();
+           health.empty() && operations.empty();
   }
 };
 
@@ -75,6 +78,7 @@ struct ShardFigures {
   std::uint64_t sensors = 0, machines = 0, warming = 0, active_alerts = 0, waiting = 0;
   engine::WindowCounts windows;  // of waveforms
   engine::AlarmFigures alarms;
+  std::uint64_t commands_done = 0, commands_refused = 0;  // of those that this lane answered
 };
 
 // Thread rule: one thread; the registry is shared.
@@ -121,6 +125,12 @@ class Shard {
   void feed(const ingest::DecodedBlock& block, const ingest::Record& record);
   void keep_bad(Reject reason, std::string_view where, const ingest::Record& record);
   void reconfigure(std::string_view text);
+  void obey(const ingest::Record& record);
+  bool seen_before(const ingest::Record& record);
+  CommandAnswer carry_out(const millwright::Command& command, Timestamp now,
+                          const ingest::Record& record);
+  CommandAnswer renew(const millwright::Command& command, const ingest::Record& record);
+  bool answers(const millwright::Command& command) const;
   void configure(std::string text);
   bool ours(std::string_view machine);
   void step_into(LaneOutput& out);
@@ -142,6 +152,8 @@ class Shard {
   Timestamp last_arrival_;
   std::uint64_t messages_ = 0;
   Counters<Reject> rejected_;
+  std::vector<std::uint64_t> recent_commands_;  // hashes, oldest first
+  std::uint64_t commands_done_ = 0, commands_refused_ = 0;
   std::unordered_map<std::string, bool>
       machines_;  // ours or not, as the registry said; with several lanes only
 };

@@ -1,11 +1,14 @@
 #include "daemon/writer.h"
 
+#include <algorithm>
 #include <map>
 #include <system_error>
 #include <utility>
 
+#include "daemon/command_document.h"
 #include "daemon/documents.h"
 #include "daemon/lane_files.h"
+#include "daemon/printable.h"
 #include "engine/whole.h"
 
 namespace millwright::daemon {
@@ -19,9 +22,19 @@ constexpr std::size_t most_summaries = 500'000;  // kept while the archive canno
 constexpr std::size_t most_alerts = 20'000;
 constexpr std::size_t most_baselines = 20'000;  // of a few kilobytes
 constexpr std::size_t most_health = 20'000;
+constexpr std::size_t most_operations = 2000;  // of a few kilobytes
 constexpr auto retry = std::chrono::seconds{5};
 constexpr std::size_t most_reloaded = 5000;
 constexpr auto cleared_kept = std::chrono::hours{24 * 7};
+
+// Is it a topic that an answer may go to? Not into what Millwright itself says or is told: who may
+// give commands could otherwise speak in its name.
+bool may_be_answered(std::string_view topic, std::string_view root) {
+  if (topic.empty() || topic.size() > 1024 || topic.front() == '$') return false;
+  if (topic.find_first_of("+#") != topic.npos || !is_utf8(topic)) return false;
+  const auto ours = std::string{root} + '/', replies = ours + "cmd/reply";
+  return !topic.starts_with(ours) || topic == replies || topic.starts_with(replies + '/');
+}
 
 }  // namespace
 
@@ -126,7 +139,27 @@ void ArchiveWriter::take(LaneOutput& output) {
     if (published_unsaved_) handlers_.publish({health_row(health.machine, document)});
     health_.push_back({output.lane, std::move(health), std::move(document)});
   }
+  for (auto& operation : output.operations) {
+    log_.info(operation.ok ? "A command was carried out" : "A command was refused",
+              {{"command", operation.command}, {"by", operation.by}, {"text", operation.text}});
+    auto row = answer_row(output.lane, operation);
+    if (published_unsaved_) handlers_.publish({row});
+    outbox_.push_back(std::move(row));
+    operations_.push_back({output.lane, std::move(operation)});
+  }
   through_[output.lane] = output.through;
+}
+
+storage::OutboxRow ArchiveWriter::answer_row(std::uint32_t lane,
+                                             const storage::Operation& operation) const {
+  storage::OutboxRow row;
+  row.topic = may_be_answered(operation.reply_topic, options_.topic_root)
+                  ? operation.reply_topic
+                  : options_.topic_root + "/cmd/reply";
+  row.payload = answer_document(operation);
+  row.correlation = operation.correlation;
+  row.answers = {lane, operation.position};
+  return row;
 }
 
 // What people are told, the stream of all events, and the current state of the alert; that of a
@@ -238,13 +271,13 @@ void ArchiveWriter::take(Reload&) {
 
 bool ArchiveWriter::nothing_waits() const {
   return summaries_.empty() && alerts_.empty() && baselines_.empty() && health_.empty() &&
-         delivered_.empty();
+         operations_.empty() && delivered_.empty();
 }
 
 bool ArchiveWriter::commit_due() const {
   if (published_unsaved_ || (options_.archive && !archive_)) return Clock::now() >= next_try_;
-  if (!alerts_.empty() || !baselines_.empty() || summaries_.size() >= enough_rows ||
-      delivered_.size() >= enough_rows)
+  if (!alerts_.empty() || !baselines_.empty() || !operations_.empty() ||
+      summaries_.size() >= enough_rows || delivered_.size() >= enough_rows)
     return true;
   return (!summaries_.empty() || !health_.empty() || !delivered_.empty()) &&
          Clock::now() - oldest_ >= longest_wait;
@@ -260,6 +293,7 @@ bool ArchiveWriter::commit() {
     alerts_written_ += alerts_.size();
     alerts_.clear();
     baselines_.clear();
+    operations_.clear();
     summaries_.clear();
     summary_lanes_.clear();
     delivered_.clear();
@@ -283,6 +317,7 @@ bool ArchiveWriter::commit() {
   batch.alerts = std::move(alerts_);
   batch.baselines = std::move(baselines_);
   batch.health = std::move(health_);
+  batch.operations = std::move(operations_);
   batch.outbox = std::move(outbox_);
   batch.delivered = std::move(delivered_);
   for (std::uint32_t lane = 0; lane < through_.size(); ++lane) {
@@ -291,6 +326,7 @@ bool ArchiveWriter::commit() {
   alerts_.clear();
   baselines_.clear();
   health_.clear();
+  operations_.clear();
   outbox_.clear();
   delivered_.clear();
   try {
@@ -313,6 +349,7 @@ bool ArchiveWriter::commit() {
     alerts_ = std::move(batch.alerts);
     baselines_ = std::move(batch.baselines);
     health_ = std::move(batch.health);
+    operations_ = std::move(batch.operations);
     outbox_ = std::move(batch.outbox);
     delivered_ = std::move(batch.delivered);
     publish_unsaved();
@@ -351,6 +388,21 @@ void ArchiveWriter::drop_surplus() {
     health_.erase(health_.begin(), health_.begin() + static_cast<std::ptrdiff_t>(surplus));
     log_.error("Health of machines was dropped: the archive was away for too long",
                {{"documents", surplus}});
+  }
+  if (operations_.size() > most_operations) {
+    // They have been answered.
+    const auto surplus = operations_.size() - most_operations;
+    operations_.erase(operations_.begin(),
+                      operations_.begin() + static_cast<std::ptrdiff_t>(surplus));
+    const auto is_kept = [&](const storage::OutboxRow& row) {
+      return !row.answers ||
+             std::any_of(operations_.begin(), operations_.end(), [&](const auto& kept) {
+               return row.answers == std::pair{kept.lane, kept.operation.position};
+             });
+    };
+    std::erase_if(outbox_, [&](const auto& row) { return !is_kept(row); });
+    log_.error("Commands were dropped from the history: the archive was away for too long",
+               {{"commands", surplus}});
   }
   if (baselines_.size() > most_baselines) {
     const auto surplus = baselines_.size() - most_baselines;

@@ -44,6 +44,12 @@ class Feed {
   bool renew(const Engine& engine, Event::Kind kind, std::string_view machine,
              std::string_view sensor, Position position, Timestamp received, Timestamp arrival);
 
+  // Processing time: `given`, or with Clock::event what follows from the readings, if there were
+  // any.
+  Timestamp now(Timestamp given) const {
+    return clock_ == Clock::event ? now_.value_or(given) : given;
+  }
+
   // Steps the engine over what was fed and forgets it.
   void step(Engine& engine, Effects& effects);
 

@@ -84,7 +84,7 @@ std::uint64_t record_checksum(const std::byte* record, std::uint32_t length) {
 }
 bool known_kind(std::uint8_t kind) {
   return kind >= static_cast<std::uint8_t>(RecordKind::message) &&
-         kind <= static_cast<std::uint8_t>(RecordKind::configuration);
+         kind <= static_cast<std::uint8_t>(RecordKind::command);
 }
 
 [[noreturn]] void fail(int error, const std::filesystem::path& file, std::string_view what) {
@@ -628,6 +628,18 @@ std::uint64_t Journal::unread_bytes() const noexcept {
 std::uint64_t Journal::capacity() const noexcept { return impl_->ring.capacity; }
 Timestamp Journal::last_arrival() const noexcept {
   return from_microseconds(impl_->arrival.load(std::memory_order_relaxed));
+}
+
+std::string encode(const ReplyTo& to) {
+  std::string bytes = to.topic;
+  bytes.append(1, '\0').append(to.correlation);
+  return bytes;
+}
+
+ReplyTo decode_reply_to(std::string_view properties) {
+  const auto end = properties.find('\0');
+  if (end == properties.npos) return {};
+  return {std::string{properties.substr(0, end)}, std::string{properties.substr(end + 1)}};
 }
 
 }  // namespace millwright::ingest

@@ -20,18 +20,29 @@
 
 namespace millwright::ingest {
 
-enum class RecordKind : std::uint8_t { message = 1, tick = 2, configuration = 3 };
+enum class RecordKind : std::uint8_t { message = 1, tick = 2, configuration = 3, command = 4 };
 
 struct Record {
   RecordKind kind{};
-  Position position = 0;        // filled in by the journal
-  Timestamp received;           // wall clock
-  Timestamp arrival;            // processing time, never falls
-  std::uint32_t flags = 0;      // message_retained, message_redelivered
-  std::string_view topic;       // message: topic; borrowed from the ring when read
-  std::string_view properties;  // message: MQTT 5 user properties as name\0value\0...
-  std::string_view payload;     // message: payload; configuration: its text
+  Position position = 0;    // filled in by the journal
+  Timestamp received;       // wall clock
+  Timestamp arrival;        // processing time, never falls
+  std::uint32_t flags = 0;  // message_retained, message_redelivered
+  // Borrowed from the ring when read.
+  std::string_view topic;       // message: topic; command: its name
+  std::string_view properties;  // message: MQTT 5 user properties as name\0value\0...;
+                                // command: whom to answer, as `encode` has it
+  std::string_view payload;     // message, command: payload; configuration: its text
 };
+
+// Whom to answer a command: MQTT 5 response topic and correlation data, both may be empty. Encoded
+// as topic\0correlation: a topic has no NUL, correlation data may.
+struct ReplyTo {
+  std::string topic, correlation;
+};
+std::string encode(const ReplyTo& to);
+ReplyTo decode_reply_to(std::string_view properties);
+
 inline constexpr std::uint32_t message_retained = 1;
 inline constexpr std::uint32_t message_redelivered = 2;
 

@@ -168,6 +168,10 @@ mqtt::properties properties_of(const Outgoing& message) {
                 static_cast<std::int32_t>(
                     static_cast<std::uint32_t>(std::min<std::int64_t>(seconds, 0xffffffff)))});
   }
+  if (!message.response_topic.empty())
+    result.add({mqtt::property::RESPONSE_TOPIC, message.response_topic});
+  if (!message.correlation.empty())
+    result.add({mqtt::property::CORRELATION_DATA, message.correlation});
   return result;
 }
 

@@ -26,6 +26,7 @@ struct Outgoing {
   std::string content_type = "application/json";                // MQTT 5
   std::vector<std::pair<std::string, std::string>> properties;  // MQTT 5 user properties
   Duration expiry{0};                                           // MQTT 5; 0: none
+  std::string response_topic, correlation;                      // MQTT 5; empty: none
 };
 
 struct Incoming {

@@ -150,13 +150,21 @@ SELECT machine, document FROM health AS h
 WHERE t = (SELECT max(t) FROM health WHERE machine = h.machine) ORDER BY machine
 )sql";
 
+// The time is part of the key, because positions begin anew when the journal was lost.
+constexpr const char* insert_operation = R"sql(
+INSERT INTO operation (time, command, by, comment, machine, sensor, alert, "from", "to", ok, text,
+                       lane, position)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+ON CONFLICT (time, lane, position) DO NOTHING
+)sql";
+
 constexpr const char* insert_outbox = R"sql(
-INSERT INTO outbox (topic, payload, retain, priority, alert_id, revision, expiry)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING sequence
+INSERT INTO outbox (topic, payload, retain, priority, alert_id, revision, expiry, correlation)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING sequence
 )sql";
 
 constexpr const char* select_outbox = R"sql(
-SELECT sequence, topic, payload, retain, priority, alert_id, revision, expiry
+SELECT sequence, topic, payload, retain, priority, alert_id, revision, expiry, correlation
 FROM outbox ORDER BY sequence LIMIT ?1
 )sql";
 
@@ -166,6 +174,7 @@ FROM alert AS a JOIN alert_event AS e ON e.id = a.id AND e.revision = a.revision
 WHERE a.state <> 'cleared' ORDER BY a.priority DESC, a.onset, a.id
 )sql";
 
+using RecordKey = std::pair<std::uint32_t, Position>;         // lane, position
 using EventKey = std::pair<std::string_view, std::uint32_t>;  // alert id, revision
 
 // An open archive with its statements.
@@ -189,8 +198,10 @@ class Session {
   std::set<EventKey> write_alerts(const std::vector<AlertRow>& rows);
   void write_baselines(const std::vector<BaselineRow>& rows);
   void write_health(const std::vector<HealthRow>& rows);
+  std::set<RecordKey> write_operations(const std::vector<OperationRow>& rows);
   std::vector<OutboxRow> write_outbox(const std::vector<OutboxRow>& rows,
-                                      const std::set<EventKey>& fresh);
+                                      const std::set<EventKey>& fresh,
+                                      const std::set<RecordKey>& repeated);
 
   Database database_;
   std::optional<bool> full_;
@@ -201,6 +212,7 @@ class Session {
   Statement find_event_ =
       database_.prepare("SELECT 1 FROM alert_event WHERE id = ?1 AND revision = ?2");
   Statement insert_baseline_ = database_.prepare(insert_baseline);
+  Statement insert_operation_ = database_.prepare(insert_operation);
   Statement upsert_health_ = database_.prepare(upsert_health);
   Statement select_health_ = database_.prepare(select_health);
   Statement insert_outbox_ = database_.prepare(insert_outbox);
@@ -222,14 +234,16 @@ void Session::set_synchronous(bool full) {
 }
 
 Committed Session::commit(const Batch& batch) {
-  set_synchronous(!batch.alerts.empty() || !batch.baselines.empty() || !batch.outbox.empty());
+  set_synchronous(!batch.alerts.empty() || !batch.baselines.empty() || !batch.operations.empty() ||
+                  !batch.outbox.empty());
   try {
     Transaction transaction{database_};
     Committed committed;
     write_summaries(batch.summaries);
     write_baselines(batch.baselines);
     write_health(batch.health);
-    committed.outbox = write_outbox(batch.outbox, write_alerts(batch.alerts));
+    const auto repeated = write_operations(batch.operations);
+    committed.outbox = write_outbox(batch.outbox, write_alerts(batch.alerts), repeated);
     for (const auto sequence : batch.delivered) delete_outbox_.run(sequence);
     for (const auto& through : batch.through) set_position_.run(through.first, through.second);
     transaction.commit();
@@ -306,16 +320,29 @@ void Session::write_health(const std::vector<HealthRow>& rows) {
   }
 }
 
+// Those that were in the file already.
+std::set<RecordKey> Session::write_operations(const std::vector<OperationRow>& rows) {
+  std::set<RecordKey> repeated;
+  for (const auto& row : rows) {
+    const auto& o = row.operation;
+    insert_operation_.run(o.time, o.command, o.by, o.comment, o.machine, o.sensor, o.alert, o.from,
+                          o.to, o.ok, o.text, row.lane, o.position);
+    if (database_.changes() == 0) repeated.emplace(row.lane, o.position);
+  }
+  return repeated;
+}
+
 std::vector<OutboxRow> Session::write_outbox(const std::vector<OutboxRow>& rows,
-                                             const std::set<EventKey>& fresh) {
+                                             const std::set<EventKey>& fresh,
+                                             const std::set<RecordKey>& repeated) {
   std::vector<OutboxRow> added;
   for (const auto& row : rows) {
     const bool replayed = !row.alert_id.empty() && !fresh.contains({row.alert_id, row.revision}) &&
                           find_event_.value(row.alert_id, row.revision).has_value();
-    if (replayed) continue;
+    if (replayed || (row.answers && repeated.contains(*row.answers))) continue;
     const auto sequence =
         insert_outbox_.value(row.topic, Blob{row.payload}, row.retain, row.priority, row.alert_id,
-                             row.revision, row.expiry);
+                             row.revision, row.expiry, Blob{row.correlation});
     added.push_back(row);
     added.back().sequence = static_cast<std::uint64_t>(sequence.value());
   }
@@ -329,7 +356,7 @@ std::vector<OutboxRow> Session::outbox(std::size_t limit) {
   while (s.next())
     rows.push_back({static_cast<std::uint64_t>(s.integer(0)), s.text(1), s.text(2),
                     s.integer(3) != 0, static_cast<int>(s.integer(4)), s.text(5),
-                    static_cast<std::uint32_t>(s.integer(6)), Duration{s.integer(7)}});
+                    static_cast<std::uint32_t>(s.integer(6)), Duration{s.integer(7)}, s.text(8)});
   return rows;
 }
 

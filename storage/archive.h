@@ -16,6 +16,7 @@
 #include "core/baseline.h"
 #include "core/health.h"
 #include "core/summary.h"
+#include "storage/operation.h"
 
 namespace millwright::storage {
 
@@ -50,6 +51,12 @@ struct HealthRow {
   std::string document;  // JSON
 };
 
+// A command with the answer as it will be published.
+struct OperationRow {
+  std::uint32_t lane = 0;
+  Operation operation;
+};
+
 // A message that waits for the broker's acknowledgement.
 struct OutboxRow {
   std::uint64_t sequence = 0;  // rises; assigned by the archive
@@ -59,6 +66,9 @@ struct OutboxRow {
   std::string alert_id;
   std::uint32_t revision = 0;
   Duration expiry{0};
+  std::string correlation;  // of an answer: MQTT 5 correlation data
+  // Of an answer: the journal record of the command.
+  std::optional<std::pair<std::uint32_t, Position>> answers{};
 };
 
 // What one transaction holds. `through` is per lane the last journal position whose effects are
@@ -69,6 +79,7 @@ struct Batch {
   std::vector<AlertRow> alerts;
   std::vector<BaselineRow> baselines;
   std::vector<HealthRow> health;
+  std::vector<OperationRow> operations;
   std::vector<OutboxRow> outbox;
   std::vector<std::uint64_t> delivered;                     // outbox rows to remove
   std::vector<std::pair<std::uint32_t, Position>> through;  // lane, position
@@ -103,8 +114,8 @@ class Archive {
   // archive.
   const std::optional<std::string>& set_aside() const;
 
-  // One transaction; synchronous=FULL when it holds alerts, baselines or outbox rows, else NORMAL.
-  // Throws StorageError and leaves the file as it was.
+  // One transaction; synchronous=FULL when it holds alerts, baselines, commands or outbox rows,
+  // else NORMAL. Throws StorageError and leaves the file as it was.
   Committed commit(const Batch& batch);
 
   // Outbox rows still to be delivered, by sequence: the events of an alert keep their order, and a

@@ -94,12 +94,12 @@ void Statement::bound(int code) {
   if (code != SQLITE_OK) fail(sqlite3_db_handle(handle_.get()), "use");
 }
 
-Database::Database(const std::filesystem::path& file) {
+Database::Database(const std::filesystem::path& file, Access access) {
   sqlite3* handle = nullptr;
-  const int code = sqlite3_open_v2(
-      file.c_str(), &handle,
-      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
-      nullptr);
+  const int how =
+      access == Access::read ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+  const int code = sqlite3_open_v2(file.c_str(), &handle,
+                                   how | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
   handle_.reset(handle);
   if (code != SQLITE_OK) {
     if (handle == nullptr) throw StorageError("not enough memory to open the archive", code);

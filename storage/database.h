@@ -90,9 +90,10 @@ class Statement {
 
 class Database {
  public:
-  // Opens, and creates a file that is not there. Waits at most `busy_timeout` for locks of other
-  // processes.
-  explicit Database(const std::filesystem::path& file);
+  enum class Access : std::uint8_t { write, read };
+  // Opens; to write, creates a file that is not there. Waits at most `busy_timeout` for locks of
+  // other processes.
+  explicit Database(const std::filesystem::path& file, Access access = Access::write);
 
   Statement prepare(std::string_view sql) { return {handle_.get(), sql}; }
   void execute(const std::string& sql);  // one statement or many

@@ -138,6 +138,26 @@ DROP INDEX alert_active;
 CREATE INDEX alert_open ON alert (id) WHERE state <> 'cleared';
 )sql";
 
+constexpr const char* version_5 = R"sql(
+CREATE TABLE operation (
+  time INTEGER NOT NULL,
+  command TEXT NOT NULL,
+  by TEXT NOT NULL,
+  comment TEXT NOT NULL,
+  machine TEXT NOT NULL,
+  sensor TEXT NOT NULL,
+  alert TEXT NOT NULL,
+  "from" INTEGER,
+  "to" INTEGER,
+  ok INTEGER NOT NULL,
+  text TEXT NOT NULL,
+  lane INTEGER NOT NULL,
+  position INTEGER NOT NULL,
+  PRIMARY KEY (time, lane, position)
+) STRICT;
+ALTER TABLE outbox ADD COLUMN correlation BLOB NOT NULL DEFAULT x'';
+)sql";
+
 // The copy gets its name only when it is whole and synced.
 void copy_before(Database& database, const fs::path& file, int version) {
   auto copy = file, part = file;
@@ -167,7 +187,9 @@ void drop_views(Database& database) {
 }  // namespace
 
 const Schema& archive_schema() {
-  static const Schema schema{{{1, version_1}, {2, version_2}, {3, version_3}, {4, version_4}}, archive_views()};
+  static const Schema schema{
+      {{1, version_1}, {2, version_2}, {3, version_3}, {4, version_4}, {5, version_5}},
+      archive_views()};
   return schema;
 }
 

@@ -72,6 +72,15 @@ SELECT h.t / 1e6 AS time,
        strftime('%Y-%m-%dT%H:%M:%fZ', h.latest / 1e6, 'unixepoch') AS latest_text,
        h.confidence, h.baseline
 FROM health AS h;
+
+CREATE VIEW operation_history AS
+SELECT o.time / 1e6 AS time,
+       strftime('%Y-%m-%dT%H:%M:%fZ', o.time / 1e6, 'unixepoch') AS time_text,
+       o.command, o.by, o.comment, o.machine, o.sensor, o.alert,
+       strftime('%Y-%m-%dT%H:%M:%fZ', o."from" / 1e6, 'unixepoch') AS from_text,
+       strftime('%Y-%m-%dT%H:%M:%fZ', o."to" / 1e6, 'unixepoch') AS to_text,
+       o.ok, o.text
+FROM operation AS o;
 )sql";
 }
 

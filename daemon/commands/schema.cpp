@@ -1,4 +1,4 @@
-// `millwright schema config|alert|health`: prints a JSON Schema.
+// `millwright schema config|alert|health|command|answer`: prints a JSON Schema.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -7,6 +7,7 @@
 
 #include "config/config.h"
 #include "daemon/command.h"
+#include "daemon/command_document.h"
 #include "daemon/documents.h"
 
 namespace millwright::daemon {
@@ -17,22 +18,25 @@ std::function<int()> prepare(CLI::App& app) {
   const auto which = std::make_shared<std::string>();
   app.add_option("WHICH", *which,
                  "config: a configuration file; alert: an alert as it is published; "
-                 "health: how a machine is, likewise")
+                 "health: how a machine is, likewise; command: what Millwright can be told; "
+                 "answer: what it answers")
       ->required()
-      ->check(CLI::IsMember({"config", "alert", "health"}))
-      ->option_text("config|alert|health");
+      ->check(CLI::IsMember({"config", "alert", "health", "command", "answer"}))
+      ->option_text("config|alert|health|command|answer");
   return [which] {
-    fmt::print("{}\n", *which == "config"  ? config::schema()
-                       : *which == "alert" ? alert_schema()
-                                           : health_schema());
+    fmt::print("{}\n", *which == "config"    ? config::schema()
+                       : *which == "alert"   ? alert_schema()
+                       : *which == "health"  ? health_schema()
+                       : *which == "command" ? command_schema()
+                                             : answer_schema());
     return int{exit_ok};
   };
 }
 
 }  // namespace
 
-const Command schema_command{"schema",
-                             "Print the JSON Schema of configuration files, alerts or health",
-                             "millwright schema alert > alert.schema.json", &prepare};
+const Command schema_command{
+    "schema", "Print the JSON Schema of configuration files, alerts, health or commands",
+    "millwright schema alert > alert.schema.json", &prepare};
 
 }  // namespace millwright::daemon

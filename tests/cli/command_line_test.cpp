@@ -11,8 +11,9 @@ using namespace millwright::test;
 
 namespace {
 
-const std::vector<std::string> every_command = {"run",    "check-config", "test-input", "replay",
-                                                "filter", "simulate",     "quarantine", "schema"};
+const std::vector<std::string> every_command = {"run",    "check-config", "test-input",
+                                                "replay", "filter",       "simulate",
+                                                "alerts", "quarantine",   "schema"};
 
 }  // namespace
 

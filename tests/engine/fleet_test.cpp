@@ -50,7 +50,7 @@ std::vector<Reading> fleet(std::uint64_t seed, int machines, double days, const 
     for (double& hall : weather) hall = 0.999 * hall + 0.05 * random.normal();
     for (int m = 0; m < machines; ++m) {
       for (int s = 0; s < 2; ++s) {
-        const auto at_own = static_cast<std::size_t>(2 * m + s);
+        const auto at_own = 2 * static_cast<std::size_t>(m) + static_cast<std::size_t>(s);
         wander[at_own] = 0.98 * wander[at_own] + 0.1 * random.normal();
         const double hall = weather[m % 2] + 3 * std::sin(6.2832 * day);
         Summary summary;
@@ -146,7 +146,7 @@ TEST_CASE("over simulated months odd machines are found and hardly any other is"
         return m == odd && s == 1 && day >= 20 ? 0.5 * (day - 20) : 0.0;
       };
       Fleet engine{plan_of("RX5")};
-      const auto seed = static_cast<std::uint64_t>(900000 + 100 * round + machines);
+      const auto seed = std::uint64_t{900000} + 100 * static_cast<std::uint64_t>(round) + static_cast<std::uint64_t>(machines);
       const auto alerts = run(engine, fleet(seed, machines, 40, wears));
       ++planted;
       days += 40 * machines;

@@ -61,7 +61,7 @@ std::string random_text(Random& random, std::size_t most) {
 
 Owned random_record(Random& random, std::size_t most) {
   Owned r;
-  r.kind = static_cast<RecordKind>(1 + random.below(3));
+  r.kind = static_cast<RecordKind>(1 + random.below(4));
   r.received = static_cast<std::int64_t>(random.next() >> 1);
   r.arrival = static_cast<std::int64_t>(random.below(1'000'000));
   r.flags = static_cast<std::uint32_t>(random.below(2));
@@ -128,6 +128,17 @@ TEST_CASE("a record comes back as it was appended, with positions from 1") {
   journal.release_through(2);
   CHECK(journal.last_released() == 2);
   CHECK(journal.unreleased_bytes() == 0);
+}
+
+TEST_CASE("whom to answer a command comes back from its bytes, whatever the correlation data are") {
+  for (const auto& to : {ReplyTo{}, ReplyTo{"answers/here", ""}, ReplyTo{"", "x"},
+                         ReplyTo{"a/b", std::string{"\0\0\xff", 3}}}) {
+    const auto back = decode_reply_to(encode(to));
+    CHECK(back.topic == to.topic);
+    CHECK(back.correlation == to.correlation);
+  }
+  CHECK(decode_reply_to("").topic == "");
+  CHECK(decode_reply_to("no end").topic == "");
 }
 
 TEST_CASE("any sequence of appends, reads, releases and reopenings agrees with a plain queue") {

@@ -70,6 +70,14 @@ TEST_CASE("user properties, response topic, content type and expiry travel on MQ
   CHECK(receiver.messages()[2].response_topic == "answers/here");
   CHECK(receiver.messages()[2].correlation == "id 17");
   CHECK(receiver.messages()[2].properties.empty());
+
+  message = outgoing("t/asked", "w");
+  message.response_topic = "answers/mine";
+  message.correlation = std::string{"\0\xff 18", 5};
+  CHECK(sender.publish(message));
+  REQUIRE(wait_until([&] { return receiver.messages().size() == 4; }));
+  CHECK(receiver.messages()[3].response_topic == "answers/mine");
+  CHECK(receiver.messages()[3].correlation == message.correlation);
 }
 
 TEST_CASE("retained messages are not delivered on subscribe, but news on the same topic is") {

@@ -157,6 +157,40 @@ TEST_CASE("a baseline is kept once, and one that begins to count anew is another
         "shift|1\nshift|1\nspike|1\n");
 }
 
+TEST_CASE("a command is kept once and its answer waits once, however often it is replayed") {
+  const TemporaryDirectory directory;
+  const auto file = directory / "archive.db";
+  Archive archive{file};
+  Batch batch;
+  OperationRow row{1, {}};
+  row.operation.time = minute;
+  row.operation.command = "shelve";
+  row.operation.by = "anna";
+  row.operation.to = minute + std::chrono::minutes{1};
+  row.operation.ok = true;
+  row.operation.text = "done";
+  row.operation.position = 7;
+  batch.operations = {row};
+  OutboxRow answer;
+  answer.topic = "answers/me";
+  answer.payload = "{}";
+  answer.correlation = std::string{"\0\xff", 2};
+  answer.answers = {1, 7};
+  batch.outbox = {answer};
+  REQUIRE(archive.commit(batch).outbox.size() == 1);
+  CHECK(archive.commit(batch).outbox.empty());
+  REQUIRE(archive.outbox(10).size() == 1);
+  CHECK(archive.outbox(10)[0].correlation == answer.correlation);
+  // The same position of another lane is another command.
+  batch.operations[0].lane = 2;
+  batch.outbox[0].answers = {2, 7};
+  CHECK(archive.commit(batch).outbox.size() == 1);
+  CHECK(rows_of(file,
+                "SELECT command, by, ok, text, lane, \"to\" - time FROM operation ORDER BY lane") ==
+        "shelve|anna|1|done|1|60000000\nshelve|anna|1|done|2|60000000\n");
+  CHECK(rows_of(file, "SELECT command, from_text FROM operation_history LIMIT 1") == "shelve|\n");
+}
+
 // A day in small: summaries, alert events with their outbox rows, on two lanes.
 std::vector<Batch> history() {
   std::vector<Batch> batches;

@@ -1,0 +1,270 @@
+// `millwright alerts`: lists alerts from the archive, and tells a running Millwright what a person
+// has to say about them.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "daemon/ask.h"
+#include "daemon/broker_access.h"
+#include "daemon/command.h"
+#include "daemon/command_document.h"
+#include "daemon/commands/common.h"
+#include "daemon/paths.h"
+#include "daemon/printable.h"
+#include "storage/alert_list.h"
+#include "storage/archive.h"
+
+namespace millwright::daemon {
+namespace {
+
+using Json = nlohmann::json;
+
+struct Options {
+  std::string config;
+  std::vector<std::string> words;
+  bool all = false, json = false;
+  std::string machine, sensor, by, comment, from, until, username, password_file;
+  std::int64_t minutes = 0;
+  double timeout = 10;
+};
+
+std::filesystem::path archive_of(const config::Configuration& configuration) {
+  if (!configuration.archive.enabled)
+    throw std::invalid_argument{
+        "no archive is kept (archive.enabled is false), so none can be read"};
+  const std::filesystem::path file = configuration.archive.file.empty()
+                                         ? state_directory(configuration) / "millwright.db"
+                                         : std::filesystem::path{configuration.archive.file};
+  if (!std::filesystem::exists(file))
+    throw std::system_error{ENOENT, std::generic_category(), "cannot read " + file.string()};
+  return file;
+}
+
+std::string text_of(const Json& json, const char* key) {
+  const auto it = json.find(key);
+  return it != json.end() && it->is_string() ? it->get<std::string>() : std::string{};
+}
+bool flag_of(const Json& json, const char* key) {
+  const auto it = json.find(key);
+  return it != json.end() && it->is_boolean() && it->get<bool>();
+}
+
+// What a person must know beside the state.
+std::string marks(const Json& alert) {
+  std::string out;
+  const auto add = [&](const std::string& mark) { out += ", " + mark; };
+  if (flag_of(alert, "acknowledged")) add("acknowledged");
+  if (const auto until = text_of(alert, "shelved_until"); !until.empty())
+    add("shelved until " + until);
+  if (flag_of(alert, "suppressed")) add("under maintenance");
+  if (flag_of(alert, "chattering")) add("comes and goes");
+  if (flag_of(alert, "held_back")) add("held back by the budget: nobody was told");
+  return out;
+}
+
+void print_alert(const Json& alert, std::string_view indent) {
+  fmt::print("{}{:>3} {:8} {}/{} {}  {}{}, since {}\n", indent, alert.value("priority", 0),
+             text_of(alert, "severity"), printable(text_of(alert, "machine")),
+             printable(text_of(alert, "sensor")), text_of(alert, "kind"), text_of(alert, "state"),
+             marks(alert), text_of(alert, "onset"));
+  fmt::print("{}    {}\n", indent, printable(text_of(alert, "message")));
+  if (const auto note = alert.find("note"); note != alert.end() && note->is_object()) {
+    fmt::print("{}    {} said: {}\n", indent, printable(text_of(*note, "by")),
+               printable(text_of(*note, "comment")));
+  }
+  fmt::print("{}    {}\n", indent, printable(text_of(alert, "id")));
+}
+
+// Cases and single alerts by rank, the parts of a case below it.
+void print_list(const std::vector<Json>& alerts) {
+  std::map<std::string, std::vector<const Json*>> parts;
+  std::map<std::string, bool> listed;
+  for (const auto& alert : alerts) listed[text_of(alert, "id")] = true;
+  std::vector<const Json*> top;
+  for (const auto& alert : alerts) {
+    const auto of = text_of(alert, "case");
+    (listed.contains(of) ? parts[of] : top).push_back(&alert);
+  }
+  std::size_t held_back = 0;
+  for (const auto* alert : top) {
+    print_alert(*alert, "");
+    held_back += flag_of(*alert, "held_back");
+    for (const auto* part : parts[text_of(*alert, "id")]) print_alert(*part, "      ");
+  }
+  if (top.empty()) {
+    fmt::print("No alerts.\n");
+  } else {
+    fmt::print("{} alerts, {} of them single or cases; {} held back by the budget.\n",
+               alerts.size(), top.size(), held_back);
+  }
+}
+
+int list(const Options& options, const config::Configuration& configuration) {
+  const storage::AlertList archive{archive_of(configuration)};
+  std::vector<Json> alerts;
+  for (const auto& alert : archive.alerts(options.all, options.machine)) {
+    if (options.json) {
+      fmt::print("{}\n", alert.document);
+    } else {
+      alerts.push_back(Json::parse(alert.document));
+    }
+  }
+  if (!options.json) print_list(alerts);
+  return exit_ok;
+}
+
+int history(const Options& options, const config::Configuration& configuration) {
+  if (options.words.size() != 2) throw std::invalid_argument{"which alert? alerts history ID"};
+  const storage::AlertList archive{archive_of(configuration)};
+  const auto steps = archive.history(options.words[1]);
+  if (steps.empty()) {
+    fmt::print(stderr, "millwright: the archive has no alert {}\n", printable(options.words[1]));
+    return exit_bad_data;
+  }
+  for (const auto& step : steps) {
+    if (options.json) {
+      if (!step.document.empty()) fmt::print("{}\n", step.document);
+      continue;
+    }
+    if (step.document.empty()) {
+      fmt::print("{}  {} by {} was refused: {}\n", format_time(step.time), printable(step.command),
+                 printable(step.by), printable(step.text));
+      continue;
+    }
+    const auto event = Json::parse(step.document);
+    fmt::print("{}  {:12} {}{}\n", format_time(step.time), text_of(event, "event"),
+               text_of(event, "severity"), marks(event));
+    const auto note = event.find("note");
+    if (note != event.end() && note->is_object() &&
+        text_of(*note, "time") == text_of(event, "time")) {
+      fmt::print("    {} said: {}\n", printable(text_of(*note, "by")),
+                 printable(text_of(*note, "comment")));
+    }
+    fmt::print("    {}\n", printable(text_of(event, "message")));
+  }
+  return exit_ok;
+}
+
+// `alerts maintenance start M` is the command maintenance_start.
+struct Wanted {
+  std::string command, what;
+};
+Wanted wanted(std::vector<std::string> words) {
+  if (words.front() == "maintenance") {
+    if (words.size() < 2 || (words[1] != "start" && words[1] != "stop"))
+      throw std::invalid_argument{"maintenance of what? alerts maintenance start|stop MACHINE"};
+    words = {"maintenance_" + words[1], words.size() > 2 ? words[2] : ""};
+  }
+  if (words.size() > 2) throw std::invalid_argument{"there is one word too many: " + words[2]};
+  return {words[0], words.size() == 2 ? words[1] : ""};
+}
+
+std::string payload_of(const Wanted& wanted, const Options& options) {
+  const bool on_machine = wanted.command.starts_with("maintenance_") ||
+                          wanted.command == "serviced" || wanted.command == "rebaseline";
+  if (wanted.what.empty()) {
+    throw std::invalid_argument{on_machine ? "which machine? its name is missing"
+                                           : "which alert? its id is missing"};
+  }
+  Json json{{on_machine ? "machine" : "alert", wanted.what}};
+  const auto add = [&](const char* key, const std::string& text) {
+    if (!text.empty()) json[key] = text;
+  };
+  add("by", options.by);
+  add("comment", options.comment);
+  add("sensor", options.sensor);
+  add("from", options.from);
+  add("to", options.until);
+  if (options.minutes != 0) json["minutes"] = options.minutes;
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+int give(const Options& options, const config::Configuration& configuration) {
+  const auto what = wanted(options.words);
+  Question question;
+  question.command = what.command;
+  question.payload = payload_of(what, options);
+  // What Millwright would refuse whatever it knows need not be sent.
+  if (const auto read = read_command(question.command, question.payload); !read.problem.empty())
+    throw std::invalid_argument{
+        read.known && options.by.empty() ? "who says so? --by NAME is missing" : read.problem};
+  question.topic_root = topic_root(configuration);
+  question.broker = configuration.broker;
+  if (!options.username.empty()) {
+    question.broker.username = options.username;
+    question.broker.password_credential = question.broker.password = "";
+    question.broker.password_file = options.password_file;
+  }
+  question.password = broker_password(question.broker);
+  const auto answer =
+      ask(question, std::chrono::milliseconds{static_cast<std::int64_t>(options.timeout * 1000)});
+  const bool done = answer.kind == Answer::Kind::done;
+  if (options.json && !answer.document.empty()) {
+    fmt::print("{}\n", answer.document);
+  } else if (done) {
+    fmt::print("{}\n", printable(answer.text));
+  } else {
+    fmt::print(stderr, "millwright: {}\n", printable(answer.text));
+  }
+  if (done) return exit_ok;
+  return answer.kind == Answer::Kind::refused ? exit_bad_data : exit_unavailable;
+}
+
+int run(const Options& options) {
+  const auto configuration = load_configuration(options.config);
+  if (!configuration) return exit_config;
+  try {
+    if (options.words.empty()) return list(options, *configuration);
+    if (options.words.front() == "history") return history(options, *configuration);
+  } catch (const storage::StorageError& error) {
+    fmt::print(stderr, "millwright: {}\n", printable(error.what()));
+    return exit_io;
+  }
+  return give(options, *configuration);
+}
+
+std::function<int()> prepare(CLI::App& app) {
+  // Shared: std::function must be copyable, and CLI11 writes into it after this returns.
+  const auto o = std::make_shared<Options>();
+  add_config_option(app, o->config);
+  app.add_option("WHAT", o->words,
+                 "nothing: list the open ones; history ID; acknowledge, comment, shelve, unshelve "
+                 "or close ID; maintenance start or stop MACHINE; serviced or rebaseline MACHINE")
+      ->option_text("[WHAT ...]");
+  app.add_flag("--all", o->all, "List those that are over, too");
+  app.add_option("--machine", o->machine, "List those of one machine")->option_text("NAME");
+  app.add_flag("--json", o->json, "One JSON document a line");
+  app.add_option("--by", o->by, "Who says so")->option_text("NAME");
+  app.add_option("--comment", o->comment, "Why")->option_text("TEXT");
+  app.add_option("--minutes", o->minutes, "Shelve or maintain so long")->option_text("N");
+  app.add_option("--until", o->until, "Shelve or maintain until then")->option_text("TIME");
+  app.add_option("--from", o->from, "Maintain from then on")->option_text("TIME");
+  app.add_option("--sensor", o->sensor, "Serviced or to be learned anew: only this one")
+      ->option_text("NAME");
+  app.add_option("--username", o->username, "At the broker, instead of the configuration's")
+      ->option_text("NAME");
+  app.add_option("--password-file", o->password_file, "The password of that user, in a file")
+      ->option_text("FILE");
+  app.add_option("--timeout", o->timeout, "Wait so many seconds for the answer")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->option_text("S=10");
+  return [o] { return run(*o); };
+}
+
+}  // namespace
+
+const Command alerts_command{"alerts", "List alerts, acknowledge, shelve, plan maintenance",
+                             "millwright alerts acknowledge R1/temp/limit/1741586400000 --by anna",
+                             &prepare};
+
+}  // namespace millwright::daemon

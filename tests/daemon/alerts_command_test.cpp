@@ -1,0 +1,128 @@
+// `millwright alerts`, beside a running daemon and without one.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/daemon/site.h"
+#include "tests/support/program.h"
+
+using namespace millwright::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+Finished alerts(const Site& site, std::vector<std::string> words) {
+  std::vector<std::string> arguments{"alerts", "--config", site.config_file().string()};
+  arguments.insert(arguments.end(), words.begin(), words.end());
+  return run_program({.program = MILLWRIGHT_BINARY,
+                      .arguments = std::move(arguments),
+                      .input = {},
+                      .environment = {},
+                      .out_file = {}});
+}
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("millwright alerts lists, acknowledges, shelves and tells the history") {
+  const Broker broker;
+  Site site{broker};
+  for (const int version : {5, 4}) {
+    CAPTURE(version);
+    const std::string machine = fmt::format("R{}", version);
+    site.config["broker"]["mqtt_version"] = version;
+    site.start();
+    Client client{listener(broker, fmt::format("listener-{}", version))};
+    REQUIRE(client.up());
+    REQUIRE(wait_until([&] { return site.running_and_connected(); }));
+    REQUIRE(client.publish(telemetry(machine, "2025-03-10T06:00:00Z", "temp", 95)));
+    std::string id;
+    REQUIRE(wait_until([&] {
+      const auto listed = alerts(site, {"--json", "--machine", machine});
+      if (listed.code != 0 || listed.out.empty()) return false;
+      for (const auto& [key, document] : events_in(listed.out)) {
+        if (Json::parse(document)["kind"] == "limit") id = key.first;
+      }
+      return !id.empty();
+    }));
+
+    auto done = alerts(site, {"acknowledge", id, "--by", "anna", "--comment", "coming"});
+    CAPTURE(done.err);
+    CHECK(done.code == 0);
+    CHECK(done.out == id + " is acknowledged\n");
+    CHECK(done.err == "");
+    done = alerts(site, {"shelve", id, "--by", "anna", "--minutes", "90", "--json"});
+    CHECK(done.code == 0);
+    CHECK(Json::parse(done.out)["to"] == "2025-03-10T07:30:00.000Z");
+    done = alerts(
+        site, {"maintenance", "start", machine, "--by", "bo", "--until", "2025-03-10T08:00:00Z"});
+    CAPTURE(done.err);
+    CHECK(done.code == 0);
+    CHECK(alerts(site, {"maintenance", "stop", machine, "--by", "bo"}).code == 0);
+    CHECK(alerts(site, {"serviced", machine, "--by", "bo"}).code == 0);
+
+    const auto refused = alerts(site, {"comment", id + "7", "--by", "anna", "--comment", "x"});
+    CHECK(refused.code == 65);
+    CHECK(refused.out == "");
+    CHECK(refused.err == "millwright: no open alert has the id " + id + "7\n");
+    CHECK(alerts(site, {"comment", id, "--by", "anna"}).code == 65);
+
+    // The daemon commits an answer with the events before it is published.
+    const auto listed = alerts(site, {"--machine", machine});
+    CHECK(listed.code == 0);
+    CHECK(has(listed.out, id));
+    CHECK(has(listed.out, "acknowledged, shelved until 2025-03-10T07:30:00.000Z"));
+    const auto history = alerts(site, {"history", id});
+    CHECK(history.code == 0);
+    for (const std::string step : {"raised", "acknowledged", "anna said: coming", "shelved",
+                                   "suppressed", "unsuppressed", "comment by anna was refused"}) {
+      CAPTURE(step);
+      CHECK(has(history.out, step));
+    }
+    REQUIRE(site.stop().code == 0);
+  }
+  // The archive of a stopped daemon; the broker without a daemon.
+  CHECK(has(alerts(site, {}).out, "single or cases"));
+  CHECK(alerts(site, {"--machine", "none"}).out == "No alerts.\n");
+  const auto alone = alerts(site, {"serviced", "R5", "--by", "bo", "--timeout", "0.5"});
+  CHECK(alone.code == 69);
+  CHECK(has(alone.err, "nobody answered"));
+}
+
+TEST_CASE("what cannot be meant so, and a broker that is away, have exit codes of their own") {
+  Broker broker;
+  Site site{broker};
+  site.write_config();
+  struct Row {
+    std::vector<std::string> words;
+    int code;
+    std::string says;
+  };
+  const Row rows[] = {
+      {{"close", "x"}, 64, "--by NAME is missing"},
+      {{"close", "--by", "a"}, 64, "its id is missing"},
+      {{"explode", "x", "--by", "a"}, 64, "there is no command `explode`"},
+      {{"maintenance", "R1", "--by", "a"}, 64, "start|stop MACHINE"},
+      {{"serviced", "R1", "R2", "--by", "a"}, 64, "one word too many"},
+      {{"shelve", "x", "--by", "a", "--minutes", "-3"}, 64, "`minutes` must be"},
+      {{"shelve", "x", "--by", "a", "--until", "noon"}, 64, "`to` must be a time"},
+      {{"history"}, 64, "which alert?"},
+      {{}, 74, "millwright.db"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.says);
+    const auto finished = alerts(site, row.words);
+    CAPTURE(finished.err);
+    CHECK(finished.code == row.code);
+    CHECK(has(finished.err, row.says));
+  }
+  broker.stop();
+  const auto away = alerts(site, {"close", "x", "--by", "a"});
+  CHECK(away.code == 69);
+  CHECK(has(away.err, "cannot be reached"));
+}
