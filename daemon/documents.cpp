@@ -471,26 +471,26 @@ std::string alert_line(const Alert& alert) {
 }
 
 std::string status_document(const Status& status) {
-  return dumped({{"schema", 1},
-                 {"status", status.online ? "online" : "offline"},
-                 {"version", status.version},
-                 {"site", status.site},
-                 {"since", status.since ? Json(format_time(*status.since)) : Json(nullptr)},
-                 {"machines", status.machines},
-                 {"sensors", status.sensors},
-                 {"sensors_learning", status.sensors_learning},
-                 {"active_alerts", status.active_alerts},
-                 {"alarms", alarms(status.alarms)},
-                 {"messages", status.messages},
-                 {"commands",
-                  {{"done", status.commands_done}, {"refused", status.commands_refused}}},
-                 {"readings", counts(status.outcomes, Outcome{})},
-                 {"windows",
-                  {{"whole", status.windows.whole},
-                   {"cut", status.windows.cut},
-                   {"clipped", status.windows.clipped}}},
-                 // Reject::none is no reason.
-                 {"rejected", counts(status.rejected, Reject::unknown_topic)}});
+  return dumped(
+      {{"schema", 1},
+       {"status", status.online ? "online" : "offline"},
+       {"version", status.version},
+       {"site", status.site},
+       {"since", status.since ? Json(format_time(*status.since)) : Json(nullptr)},
+       {"machines", status.machines},
+       {"sensors", status.sensors},
+       {"sensors_learning", status.sensors_learning},
+       {"active_alerts", status.active_alerts},
+       {"alarms", alarms(status.alarms)},
+       {"messages", status.messages},
+       {"commands", {{"done", status.commands_done}, {"refused", status.commands_refused}}},
+       {"readings", counts(status.outcomes, Outcome{})},
+       {"windows",
+        {{"whole", status.windows.whole},
+         {"cut", status.windows.cut},
+         {"clipped", status.windows.clipped}}},
+       // Reject::none is no reason.
+       {"rejected", counts(status.rejected, Reject::unknown_topic)}});
 }
 
 }  // namespace millwright::daemon

@@ -72,7 +72,7 @@ Events check_same(const std::filesystem::path& csv, const std::string& last_time
   const auto ended = site.stop();
   INFO(site.log());
   CHECK(ended.code == 0);
-  const auto expected = comparable(replayed(site, csv), how.lanes);
+  auto expected = comparable(replayed(site, csv), how.lanes);
   const auto archived = archived_events(site);
   CHECK(difference(expected, comparable(archived, how.lanes)) == "");
   CHECK(wait_until([&] { return events_of(client).size() >= archived.size(); }));

@@ -24,7 +24,7 @@ constexpr Timestamp start = from_microseconds(1'700'000'000'000'000);
 // A plant whose engine says what a test wants.
 class Plant {
  public:
-  explicit Plant(Plan plan = {}) : plan_(std::make_shared<const Plan>(std::move(plan))) {}
+  explicit Plant(Plan rules = {}) : plan(std::make_shared<const Plan>(std::move(rules))) {}
 
   // What is told by alerts of this position and a tick after them.
   std::vector<Alert> step(std::vector<Alert> alerts, Duration later = 1s) {
@@ -45,20 +45,20 @@ class Plant {
   CommandAnswer ask(Command command, std::vector<Alert>* told = nullptr) {
     std::vector<Alert> out;
     if (command.by.empty()) command.by = "anna";
-    const auto answer = desk.take(command, now_, ++position_, out);
+    auto answer = desk.take(command, now_, ++position_, out);
     if (told != nullptr) *told = out;
     return answer;
   }
   Timestamp now() const { return now_; }
   void restart() {
-    Desk fresh{plan_};
+    Desk fresh{plan};
     REQUIRE(fresh.restore(desk.save()));
     REQUIRE(fresh.save() == desk.save());
     desk = std::move(fresh);
   }
 
-  std::shared_ptr<const Plan> plan_;
-  Desk desk{plan_};
+  std::shared_ptr<const Plan> plan;
+  Desk desk{plan};
 
  private:
   static std::string key(const Alert& a) {
@@ -359,7 +359,7 @@ TEST_CASE("a desk does the same however its input is cut, and after every restar
       number += is_open ? 0 : 1;
       is_open = !is_open;
       a.id = fmt::format("{}/{}/{}/{}", machine, sensor, name_of(kind), number);
-      a.position = static_cast<Position>(i + 1);
+      a.position = static_cast<Position>(i) + 1;
       a.time = a.onset = start + std::chrono::seconds{20 * i};
       steps.back().push_back(a);
     }
@@ -399,13 +399,13 @@ TEST_CASE("a desk refuses what is none, and takes over machines of another") {
   Plant plant;
   plant.step({alert("R1", "temp"), alert("R2", "temp")});
   auto bytes = plant.desk.save();
-  Desk other{plant.plan_};
+  Desk other{plant.plan};
   CHECK(other.take_over(bytes, [](std::string_view machine) { return machine == "R2"; }));
   CHECK(other.open() == 2);
   for (std::size_t i = 0; i < bytes.size(); i += 7) {
     auto damaged = bytes;
     damaged[i] = static_cast<char>(damaged[i] ^ 0x20);
-    Desk fresh{plant.plan_};
+    Desk fresh{plant.plan};
     CHECK_FALSE(fresh.restore(damaged));
     CHECK_FALSE(fresh.restore(std::string_view{bytes}.substr(0, i)));
     CHECK(fresh.open() == 0);
