@@ -31,7 +31,7 @@ std::uint32_t per_hour(const std::string& text) {
 
 int main(int argc, char** argv) {
   bench::PlantOptions options;
-  double days = 30, period = 60, tick = 10;
+  double days = 30, period = 60, tick = 30;
   std::string budget = "6/hour";
   bool list = false;
   CLI::App app{"A simulated plant, and what its crew would have been told"};

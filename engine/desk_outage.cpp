@@ -44,7 +44,8 @@ void Desk::find_outages() {
     if (known == nullptr || !known->is_outage()) fresh.push_back(&record);
   }
   // Late ones of an outage that is known.
-  for (auto& [key, one] : cases_) {
+  for (auto& entry : cases_) {
+    auto& one = entry.second;
     if (!one.is_outage()) continue;
     std::erase_if(fresh, [&](Record* gap) {
       if (between(gap->began, one.alert.onset) > nearness(*gap)) return false;

@@ -38,8 +38,7 @@ double number_of(std::string_view program) {
 // What sensors and gateways make of a frame, in front of the daemon.
 class Field {
  public:
-  Field(const Story& story, const PlantOptions& options) : story_(story), options_(options) {
-    troubles_.resize(options.machines);
+  Field(const Story& story, std::size_t machines) : story_(story), troubles_(machines) {
     for (const auto& one : story.troubles) troubles_[one.machine].push_back({one, {}});
   }
 
@@ -83,7 +82,6 @@ class Field {
   }
 
   const Story& story_;
-  const PlantOptions& options_;
   std::vector<std::vector<std::pair<SensorTrouble, std::optional<double>>>> troubles_;
 };
 
@@ -183,9 +181,12 @@ class Judge {
   }
 
   FaultOutcome outcome_of(const simulator::Label& fault, const Ledger& ledger) const {
-    FaultOutcome out{fault, {}, {}, false};
+    FaultOutcome out;
+    out.label = fault;
     for (const auto& [id, one] : ledger.cases) {
-      if (one.of != AlertClass::machine || one.told.empty()) continue;
+      if (one.of != AlertClass::machine) continue;
+      out.in_any_case |= concerns(fault, one);
+      if (one.told.empty()) continue;
       for (const auto& [part_id, part] : one.parts) {
         if (!concerns(fault, one.machine, part.raised)) continue;
         if (out.part && *out.part <= part.raised) continue;
@@ -235,7 +236,7 @@ class Run {
         engine_(plan_),
         fleet_(plan_),
         desk_(plan_),
-        field_(story, options) {
+        field_(story, options.machines) {
     result.options = options;
     for (const auto s : sensors_read(options)) read_[s] = true;
     for (const auto& one : factory.labels()) repairs_.push_back({one.end, one.machine});

@@ -19,6 +19,7 @@ struct FaultOutcome {
   simulator::Label label;
   std::optional<Timestamp> part;  // first part raised of a case that people were told of
   std::optional<Timestamp> told;  // when they were first told after the fault began
+  bool in_any_case = false;       // also one that people were not told of, for the budget
   bool case_was_open = false;     // people had been told of that case before the fault began
   bool found() const { return part.has_value(); }
 };

@@ -42,8 +42,7 @@ std::string detection(const PlantResult& result) {
   }
   const auto joined = std::count_if(result.faults.begin(), result.faults.end(),
                                     [](const auto& f) { return f.case_was_open; });
-  out +=
-      fmt::format("  of these in a case that had been told before the fault began: {}\n", joined);
+  out += fmt::format("  found in a case that had been told before the fault began: {}\n", joined);
   return out;
 }
 
@@ -119,7 +118,7 @@ std::string listing(const PlantResult& result) {
     out += fmt::format("  {} {} {} {}..{}: {}\n", one.label.machine, name_of(one.label.kind),
                        one.label.meaning, format_time(one.label.start).substr(5, 11),
                        format_time(one.label.end).substr(5, 11),
-                       !one.found() ? "not found"
+                       !one.found() ? (one.in_any_case ? "in a case, not told" : "not found")
                        : one.told   ? fmt::format("part after {}, told after {}",
                                                   describe_duration(*one.part - one.label.start),
                                                   describe_duration(*one.told - one.label.start))

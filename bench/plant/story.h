@@ -18,7 +18,7 @@ struct PlantOptions {
   std::size_t machines = 200, sensors = 6;  // a machine; 1 to 12
   Duration duration = std::chrono::hours{24 * 30};
   Duration period = std::chrono::minutes{1};  // between two messages of a machine
-  Duration tick = std::chrono::seconds{10};
+  Duration tick = std::chrono::seconds{30};
   std::uint64_t seed = 1;
   std::uint32_t budget = 6;  // notifications an hour; 0: as many as there are
   std::size_t faults = 40, sensor_deaths = 30, loose = 6, gateways = 6, windows = 10;
