@@ -42,6 +42,9 @@ std::string detection(const PlantResult& result) {
   }
   const auto joined = std::count_if(result.faults.begin(), result.faults.end(),
                                     [](const auto& f) { return f.case_was_open; });
+  const auto held = std::count_if(result.faults.begin(), result.faults.end(),
+                                  [](const auto& f) { return f.in_any_case && !f.found(); });
+  out += fmt::format("  in a case, but people were not told of it: {}\n", held);
   out += fmt::format("  found in a case that had been told before the fault began: {}\n", joined);
   return out;
 }
