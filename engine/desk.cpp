@@ -20,6 +20,8 @@ constexpr Duration chatter_spacing = std::chrono::minutes{1};  // likewise, of a
 constexpr Duration stale_after = std::chrono::hours{24};
 constexpr Duration longest_shelf = std::chrono::hours{24 * 30};
 constexpr Duration longest_maintenance = std::chrono::hours{24 * 90};
+// What comes back is told once a shift, unless it is worse or stays.
+constexpr Duration repeat_window = std::chrono::hours{8};
 constexpr std::size_t most_contributors = 8;
 constexpr std::size_t most_times = 64;  // of raises that are remembered, of one alert
 
@@ -30,6 +32,12 @@ std::string key_of(std::string_view machine, std::string_view sensor, std::strin
 }
 std::string key_of(const Alert& alert) {
   return key_of(alert.machine, alert.sensor, name_of(alert.kind));
+}
+
+std::string key_of(const CasePart& part) { return key_of(part.sensor, name_of(part.kind), ""); }
+// Of a case that is over: an outage goes by the first of its machines.
+std::string key_of_past(const Alert& alert) {
+  return key_of(alert.machine, name_of(alert.alert_class()), alert.sensor);
 }
 
 bool is_fault(const Alert& alert) { return alert.alert_class() == AlertClass::sensor; }
@@ -176,6 +184,8 @@ void Desk::raise(Alert alert, std::vector<Alert>& told) {
     auto& record = found->second;
     record.raised_as = alert.id;
     record.raised = alert.time;
+    record.began = alert.onset;
+    record.noticed = now_;
     record.quiet.reset();
     const auto last = record.alert.time;
     const bool worse = alert.severity > record.alert.severity;
@@ -193,6 +203,8 @@ void Desk::raise(Alert alert, std::vector<Alert>& told) {
   Record record;
   record.raised_as = alert.id;
   record.raised = alert.time;
+  record.began = alert.onset;
+  record.noticed = now_;
   record.alert = std::move(alert);
   record.alert.chattering = chatters;
   if (chatters) record.alert.occurrences = static_cast<std::uint32_t>(raises_[key].size());
@@ -291,9 +303,7 @@ void Desk::tell(Record& record, AlertEvent event, Timestamp time, std::vector<Al
   told.push_back(alert);
   if (alert.state == AlertState::unknown)
     told.back().message += "; its sensor is at fault since, so nobody knows how it stands";
-  if (const auto found = cases_.find(key_of(alert.machine, name_of(alert.alert_class()), ""));
-      found != cases_.end() && found->second.alert.id == alert.of_case)
-    found->second.changed = true;
+  if (auto* one = find_case(alert)) one->changed = true;
 }
 
 // --- time goes by ---
@@ -307,6 +317,8 @@ void Desk::pass(Timestamp now, Position position, std::vector<Alert>& told) {
     std::erase_if(it->second, [&](Timestamp t) { return now_ - t >= rule().chatter_window; });
     it = it->second.empty() ? raises_.erase(it) : std::next(it);
   }
+  std::erase_if(past_, [&](const auto& p) { return now_ - p.second.heard_at >= repeat_window; });
+  find_outages();
   for (auto& [key, one] : cases_) look_at(one, told);
   notify(told);
   drop_ended();
@@ -371,10 +383,36 @@ Desk::Case& Desk::case_of(const Alert& alert) {
   return one;
 }
 
+std::string Desk::key_of_case(const Case& one) {
+  return key_of(one.alert.machine, name_of(one.alert.alert_class()),
+                one.is_outage() ? std::string_view{one.alert.id} : std::string_view{});
+}
+
+Desk::Case* Desk::find_case(const Alert& alert) {
+  if (alert.of_case.empty()) return nullptr;
+  const auto of_class = name_of(alert.alert_class());
+  for (const auto& key :
+       {key_of(alert.machine, of_class, ""), key_of(whole_plant, of_class, alert.of_case)}) {
+    const auto found = cases_.find(key);
+    if (found != cases_.end() && found->second.alert.id == alert.of_case) return &found->second;
+  }
+  return nullptr;
+}
+
+void Desk::each_part(const Case& one, const std::function<void(Record&)>& visit) {
+  const auto from = one.is_outage() ? std::string{} : one.alert.machine + '\0';
+  for (auto it = records_.lower_bound(from); it != records_.end() && it->first.starts_with(from);
+       ++it) {
+    auto& record = it->second;
+    if (record.alert.of_case == one.alert.id && record.life.open()) visit(record);
+  }
+}
+
 // What people are not to be told of now is part of no case.
 void Desk::join(Record& record) {
   if (!record.life.open() || record.life.quiet()) return;
-  auto& one = case_of(record.alert);
+  auto* outage = find_case(record.alert);
+  auto& one = outage != nullptr && outage->is_outage() ? *outage : case_of(record.alert);
   record.alert.of_case = one.alert.id;
   one.alert.onset = std::min(one.alert.onset, record.alert.onset);
   one.over.reset();
@@ -385,29 +423,30 @@ void Desk::gather_parts(Case& one) {
   auto& parts = one.alert.parts;
   for (auto& part : parts) part.state = AlertState::cleared;
   const Record* lead = nullptr;
-  const auto from = one.alert.machine + '\0';
-  bool open = false;
-  for (auto it = records_.lower_bound(from); it != records_.end() && it->first.starts_with(from);
-       ++it) {
-    const auto& record = it->second;
-    if (record.alert.of_case != one.alert.id || !record.life.open()) continue;
+  bool open = false, only_gaps = true;
+  one.wait = Duration{0};
+  each_part(one, [&](Record& record) {
     const auto& a = record.alert;
     if (record.life.quiet() && !one.life.quiet()) {
       // Not for people now; it joins again when it is.
       std::erase_if(parts, [&](const CasePart& p) { return p.id == a.id; });
-      continue;
+      return;
     }
     auto part =
         std::find_if(parts.begin(), parts.end(), [&](const CasePart& p) { return p.id == a.id; });
     if (part == parts.end()) part = parts.insert(parts.end(), CasePart{});
-    *part = {a.id, a.sensor, a.kind, a.severity, record.life.state, std::max(part->score, a.score)};
+    const auto sensor = one.is_outage() ? a.machine + "/" + a.sensor : a.sensor;
+    *part = {a.id, sensor, a.kind, a.severity, record.life.state, std::max(part->score, a.score)};
     open |= !record.quiet;
+    only_gaps &= a.kind == AlertKind::gap;
+    one.wait = std::max(one.wait, nearness(record));
     const auto worse = [](const Record& x, const Record& y) {
       return std::tuple{x.alert.severity, x.alert.priority, x.alert.score} >
              std::tuple{y.alert.severity, y.alert.priority, y.alert.score};
     };
     if (lead == nullptr || worse(record, *lead)) lead = &record;
-  }
+  });
+  if (!only_gaps) one.wait = Duration{0};
   std::stable_sort(parts.begin(), parts.end(),
                    [](const CasePart& a, const CasePart& b) { return rank(a) < rank(b); });
   if (parts.size() > most_parts) parts.resize(most_parts);
@@ -420,7 +459,8 @@ void Desk::gather_parts(Case& one) {
   const bool first = !one.told;
   Alert fresh = lead->alert;
   fresh.kind = one.alert.kind;
-  fresh.sensor = whole_machine;
+  fresh.machine = one.alert.machine;
+  fresh.sensor = one.alert.sensor;
   fresh.parts = std::move(parts);
   fresh.of_case.clear();
   const auto severity = one.alert.severity;
@@ -431,7 +471,14 @@ void Desk::gather_parts(Case& one) {
   one.alert.chattering = false;
   if (!first && one.alert.severity > severity) one.life.acknowledged = false;
   one.alert.contributors = contributors_of(one.alert.parts, lead->alert.contributors);
-  one.alert.message = case_message(one.alert, label_of(one.alert.machine), lead->alert);
+  if (!one.is_outage()) {
+    one.alert.message = case_message(one.alert, label_of(one.alert.machine), lead->alert);
+    return;
+  }
+  // Nobody watches these machines.
+  one.alert.severity = std::max(one.alert.severity, Severity::warning);
+  one.alert.priority = priority_of(one.alert.severity, one.alert.score);
+  one.alert.message = outage_message(one.machines, one.alert.onset, now_);
 }
 
 void Desk::look_at(Case& one, std::vector<Alert>& told) {
@@ -443,9 +490,11 @@ void Desk::look_at(Case& one, std::vector<Alert>& told) {
     one.heard.reset();  // people put it aside for so long, and no longer
     apply(one, Happening::shelf_ends, told);
   }
+  if (one.is_outage()) watch_ebb(one, told);
   if (!one.over || now_ - *one.over < rule().together) return;
   const bool told_before = one.told;
   if (!one.heard && !one.alert.parts.empty()) counts_.hold_back();
+  remember(one);
   if (told_before) {
     one.alert.message = case_over_message(one.alert, label_of(one.alert.machine), now_);
     apply(one, Happening::over, told);
@@ -457,7 +506,28 @@ void Desk::look_at(Case& one, std::vector<Alert>& told) {
 bool Desk::needs_notice(const Case& one) const {
   if (!one.life.open() || one.life.quiet() || one.alert.parts.empty()) return false;
   if (one.heard) return one.alert.severity > *one.heard;
-  return one.alert.severity == Severity::critical || now_ - one.opened >= rule().gather;
+  if (is_repeat(one)) return one.over.value_or(now_) - one.opened >= rule().chatter_window;
+  return one.alert.severity == Severity::critical ||
+         now_ - one.opened >= std::max(rule().gather, one.wait);
+}
+
+// People were told of the same not long ago, and it is no worse.
+bool Desk::is_repeat(const Case& one) const {
+  const auto found = past_.find(key_of_past(one.alert));
+  if (found == past_.end() || one.alert.severity > found->second.severity) return false;
+  const auto& parts = found->second.parts;
+  return one.is_outage() ||
+         std::all_of(one.alert.parts.begin(), one.alert.parts.end(), [&](const CasePart& p) {
+           return std::binary_search(parts.begin(), parts.end(), key_of(p));
+         });
+}
+
+void Desk::remember(const Case& one) {
+  if (!one.heard) return;
+  Past past{one.heard_at, *one.heard, {}};
+  for (const auto& part : one.alert.parts) past.parts.push_back(key_of(part));
+  std::sort(past.parts.begin(), past.parts.end());
+  past_.insert_or_assign(key_of_past(one.alert), std::move(past));
 }
 
 // The most severe first; what is over the budget is listed, and waits.
@@ -479,6 +549,7 @@ void Desk::notify(std::vector<Alert>& told) {
                          : one->heard ? AlertEvent::escalated
                                       : AlertEvent::updated;
       one->heard = one->alert.severity;
+      one->heard_at = now_;
       tell_case(*one, event, true, told);
     } else if (!one->told) {
       tell_case(*one, AlertEvent::raised, false, told);
@@ -564,19 +635,15 @@ CommandAnswer Desk::answer_record(Record& record, const Command& command,
 
 CommandAnswer Desk::answer_case(Case& one, const Command& command, std::vector<Alert>& told) {
   one.alert.note = Note{now_, command.by, command.comment};
-  const auto from = one.alert.machine + '\0';
   std::size_t parts = 0;
   apply(one, happening_of(command.kind), told, command.to);
   if (command.kind != CommandKind::comment) {
-    for (auto it = records_.lower_bound(from); it != records_.end() && it->first.starts_with(from);
-         ++it) {
-      auto& record = it->second;
-      if (record.alert.of_case != one.alert.id || !record.life.open()) continue;
+    each_part(one, [&](Record& record) {
       record.alert.note = one.alert.note;
       const bool holds = record.holds();
       parts += apply(record, happening_of(command.kind), now_, told, command.to);
       record.dropped = command.kind == CommandKind::close && holds;
-    }
+    });
   }
   drop_ended();
   return done(
@@ -635,6 +702,8 @@ AlarmFigures Desk::figures() const {
 struct Desk::Saved {
   std::vector<Record> records;
   std::vector<Case> cases;
+  std::vector<std::string> past_of;
+  std::vector<Past> past;
   std::vector<Raises> raises;
   std::vector<std::string> issued_for;
   std::vector<IssuedOnsets> issued;
@@ -644,8 +713,8 @@ struct Desk::Saved {
   Timestamp now;
   Position position = 0;
   static void fields(auto& io, auto& s) {
-    io(s.records, s.cases, s.raises, s.issued_for, s.issued, s.windows, s.budget, s.counts, s.now,
-       s.position);
+    io(s.records, s.cases, s.past_of, s.past, s.raises, s.issued_for, s.issued, s.windows, s.budget,
+       s.counts, s.now, s.position);
   }
 };
 
@@ -653,6 +722,10 @@ std::string Desk::save() const {
   Saved saved;
   for (const auto& [key, record] : records_) saved.records.push_back(record);
   for (const auto& [key, one] : cases_) saved.cases.push_back(one);
+  for (const auto& [key, past] : past_) {
+    saved.past_of.push_back(key);
+    saved.past.push_back(past);
+  }
   for (const auto& [key, times] : raises_) saved.raises.push_back({key, times});
   for (const auto& [machine, issued] : issued_) {
     saved.issued_for.push_back(machine);
@@ -682,10 +755,12 @@ bool Desk::restore(std::string_view bytes) {
   Saved saved;
   Reader reader{body};
   reader(saved);
-  if (!reader.ok() || !reader.at_end() || saved.issued.size() != saved.issued_for.size())
+  if (!reader.ok() || !reader.at_end() || saved.issued.size() != saved.issued_for.size() ||
+      saved.past.size() != saved.past_of.size())
     return false;
   records_.clear();
   cases_.clear();
+  past_.clear();
   raises_.clear();
   issued_.clear();
   for (auto& record : saved.records) {
@@ -693,9 +768,11 @@ bool Desk::restore(std::string_view bytes) {
     records_.emplace(std::move(key), std::move(record));
   }
   for (auto& one : saved.cases) {
-    auto key = key_of(one.alert.machine, name_of(one.alert.alert_class()), "");
+    auto key = key_of_case(one);
     cases_.emplace(std::move(key), std::move(one));
   }
+  for (std::size_t i = 0; i < saved.past.size(); ++i)
+    past_.emplace(std::move(saved.past_of[i]), std::move(saved.past[i]));
   for (auto& raises : saved.raises) raises_.emplace(std::move(raises.key), std::move(raises.times));
   for (std::size_t i = 0; i < saved.issued.size(); ++i)
     issued_.emplace(std::move(saved.issued_for[i]), std::move(saved.issued[i]));
@@ -717,7 +794,12 @@ bool Desk::take_over(std::string_view bytes, const std::function<bool(std::strin
     }
   };
   take(other.records_, records_);
-  take(other.cases_, cases_);
+  // An outage goes where the first of its machines goes.
+  for (auto& [key, one] : other.cases_) {
+    if (mine(one.is_outage() ? one.machines.front() : machine_of(key)))
+      cases_.insert_or_assign(key, std::move(one));
+  }
+  take(other.past_, past_);
   take(other.raises_, raises_);
   take(other.issued_, issued_);
   for (auto& window : other.windows_) {
@@ -728,6 +810,10 @@ bool Desk::take_over(std::string_view bytes, const std::function<bool(std::strin
   }
   now_ = std::max(now_, other.now_);
   position_ = std::max(position_, other.position_);
+  // What was part of an outage that went elsewhere.
+  for (auto& [key, record] : records_) {
+    if (!record.alert.of_case.empty() && find_case(record.alert) == nullptr) join(record);
+  }
   return true;
 }
 

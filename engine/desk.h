@@ -33,9 +33,12 @@ namespace millwright::engine {
 
 class Desk {
  public:
-  static constexpr std::uint16_t format_version = 1;  // docs/formats/state.md
+  static constexpr std::uint16_t format_version = 2;  // docs/formats/state.md
   static constexpr std::size_t most_parts = 32;       // of a case that are listed
   static constexpr std::size_t most_windows = 1000;   // of maintenance
+  // The machine of a case of many machines that fell silent at once; its sensor is the first of
+  // them.
+  static constexpr std::string_view whole_plant = "_plant";
 
   // `lanes` share the budget evenly.
   explicit Desk(std::shared_ptr<const Plan> plan, std::uint32_t lanes = 1);
@@ -63,7 +66,8 @@ class Desk {
     Alert alert;            // as told last
     std::string raised_as;  // the engine's id of the present episode; the alert keeps its first
     Life life;
-    Timestamp raised;                // of the present episode, event time
+    Timestamp raised, began;         // of the present episode, event time
+    Timestamp noticed;               // likewise, by the clock of ticks
     std::optional<Timestamp> quiet;  // chatters, but is over since
     bool dropped = false;  // a person closed it: nothing is told until its condition is over
     // The engine will still say when its condition is over.
@@ -71,22 +75,38 @@ class Desk {
       return !quiet && (life.state == AlertState::active || life.state == AlertState::unknown);
     }
     static void fields(auto& io, auto& r) {
-      io(r.alert, r.raised_as, r.life, r.raised, r.quiet, r.dropped);
+      io(r.alert, r.raised_as, r.life, r.raised, r.began, r.noticed, r.quiet, r.dropped);
     }
   };
   // Alerts of one class on one machine that belong together.
   struct Case {
     Alert alert;  // as told last, or to be told
     Life life;
-    Timestamp opened;               // by the clock of ticks
-    bool told = false;              // published at all
-    std::optional<Severity> heard;  // people were told of it at this severity
-    std::optional<Timestamp> over;  // no part is open since
-    bool changed = false;           // a part is not as it was when they were gathered
-    bool untold_news = false;       // gathered since it was told
-    static void fields(auto& io, auto& c) {
-      io(c.alert, c.life, c.opened, c.told, c.heard, c.over, c.changed, c.untold_news);
+    Timestamp opened;                        // by the clock of ticks
+    bool told = false;                       // published at all
+    std::optional<Severity> heard;           // people were told of it at this severity,
+    Timestamp heard_at;                      // last then
+    Duration wait{};                         // more than the usual, before people are told
+    std::optional<Timestamp> over;           // no part is open since
+    bool changed = false;                    // a part is not as it was when they were gathered
+    bool untold_news = false;                // gathered since it was told
+    std::vector<std::string> machines = {};  // an outage: that fell silent, by name
+    std::optional<Timestamp> ebbing;         // an outage: most of them report again since
+    bool is_outage() const {
+      return alert.machine == whole_plant && alert.kind == AlertKind::sensor_case &&
+             !machines.empty();
     }
+    static void fields(auto& io, auto& c) {
+      io(c.alert, c.life, c.opened, c.told, c.heard, c.heard_at, c.wait, c.over, c.changed,
+         c.untold_news, c.machines, c.ebbing);
+    }
+  };
+  // What people were told of and is over: when it comes back it is no news for a while.
+  struct Past {
+    Timestamp heard_at;
+    Severity severity{};
+    std::vector<std::string> parts;  // sensor\0kind, by name
+    static void fields(auto& io, auto& p) { io(p.heard_at, p.severity, p.parts); }
   };
   struct Window {
     std::string machines;  // glob
@@ -121,11 +141,24 @@ class Desk {
 
   std::string_view label_of(std::string_view machine) const;
   Case& case_of(const Alert& alert);
+  Case* find_case(const Alert& alert);  // that the alert is part of
+  static std::string key_of_case(const Case& one);
+  void each_part(const Case& one, const std::function<void(Record&)>& visit);
   void join(Record& record);
   void look_at(Case& one, std::vector<Alert>& told);
   void gather_parts(Case& one);
   void notify(std::vector<Alert>& told);
   bool needs_notice(const Case& one) const;
+  bool is_repeat(const Case& one) const;
+  void remember(const Case& one);
+
+  // Many machines that fall silent at once (desk_outage.cpp).
+  Duration nearness(const Record& gap) const;
+  bool may_be_outage(const Record& record) const;
+  void find_outages();
+  Case& begin_outage(const std::vector<Record*>& gaps);
+  void move(Record& gap, Case& outage);
+  void watch_ebb(Case& outage, std::vector<Alert>& told);
   void tell_case(Case& one, AlertEvent event, bool notify, std::vector<Alert>& told);
   void apply(Case& one, Happening what, std::vector<Alert>& told,
              std::optional<Timestamp> until = {});
@@ -139,7 +172,8 @@ class Desk {
   std::shared_ptr<const Plan> plan_;
   BudgetRule budget_rule_;
   std::map<std::string, Record> records_;  // machine\0sensor\0kind
-  std::map<std::string, Case> cases_;      // machine\0class
+  std::map<std::string, Case> cases_;      // machine\0class\0; outages: and the id
+  std::map<std::string, Past> past_;       // likewise, without the id
   std::map<std::string, std::vector<Timestamp>> raises_;
   std::map<std::string, IssuedOnsets> issued_;  // of cases, by machine
   std::vector<Window> windows_;

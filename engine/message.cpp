@@ -195,6 +195,17 @@ std::string case_over_message(const Alert& alert, std::string_view machine, Time
                      was);
 }
 
+std::string outage_message(std::span<const std::string> machines, Timestamp onset, Timestamp now) {
+  constexpr std::size_t most_named = 8;
+  const auto named = machines.first(std::min(machines.size(), most_named));
+  auto text = fmt::format("Plant: {} machines fell silent at about the same time, {} ({}): {}",
+                          machines.size(), clock_time(onset, now), describe_duration(now - onset),
+                          fmt::join(named, ", "));
+  if (machines.size() > named.size())
+    text += fmt::format(" and {} more", machines.size() - named.size());
+  return text + "; look for what they share: a gateway, the network, the power";
+}
+
 std::string closing_message(const Alert& alert, std::string_view label,
                             std::optional<BaselineEnd> why) {
   if (!why) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -27,6 +28,9 @@ std::string fleet_message(const Alert& alert, std::string_view label, std::size_
 std::string case_message(const Alert& alert, std::string_view machine, const Alert& worst);
 // `Press 7: over after 2 h; it was: ...`, of the case as it was told last.
 std::string case_over_message(const Alert& alert, std::string_view machine, Timestamp now);
+
+// `Plant: 24 machines have sent nothing since ...: R001, R002 ...`
+std::string outage_message(std::span<const std::string> machines, Timestamp onset, Timestamp now);
 
 // 71.4, 0.0312, 12340: four significant digits, no exponent between 1e-4 and 1e7.
 std::string format_value(double value);

@@ -147,6 +147,7 @@ Worth Engine::Impl::conclude(std::size_t i, Effects& effects) {
     const bool over = sensor.place && whole.frames.is_over(*sensor.place, entry.sample.time);
     if (over || (changed && !whole.frames.is_empty()))
       close_frame(machine, entry.position, effects);
+    if (changed) whole.frames.distrust_held();
     whole.regime = sensor.regime = entry.regime;
     if (entry.new_regime) {
       effects.regimes.push_back({sensor.machine,

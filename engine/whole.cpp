@@ -68,6 +68,10 @@ void Frames::distrust(std::size_t sensor) {
   m.forget_readings();
 }
 
+void Frames::distrust_held() {
+  for (auto& m : members_) m.faulty = true;
+}
+
 std::size_t Frames::known() const {
   return static_cast<std::size_t>(
       std::count_if(members_.begin(), members_.end(), [](const Member& m) { return m.known; }));

@@ -38,6 +38,8 @@ class Frames {
   void take(std::size_t sensor, const Sample& sample);
   // The sensor is at fault: it says nothing until it is well again.
   void distrust(std::size_t sensor);
+  // The machine does something else now: what a sensor said before says nothing of it.
+  void distrust_held();
 
   // Places taken so far.
   std::size_t size() const { return members_.size(); }

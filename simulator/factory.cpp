@@ -108,8 +108,15 @@ double time_of_day_hours(Timestamp time) {
   return to_seconds(time - std::chrono::floor<std::chrono::days>(time)) / 3600;
 }
 
-bool is_sunday(Timestamp time) {
-  return std::chrono::weekday{std::chrono::floor<std::chrono::days>(time)} == std::chrono::Sunday;
+std::chrono::weekday weekday_of(Timestamp time) {
+  return std::chrono::weekday{std::chrono::floor<std::chrono::days>(time)};
+}
+
+// Does a robot of the day shift stand still?
+bool is_off_duty(Timestamp time) {
+  const auto day = weekday_of(time);
+  const double hour = time_of_day_hours(time);
+  return day == std::chrono::Saturday || day == std::chrono::Sunday || hour < 6 || hour >= 22;
 }
 
 // The hall: coldest at 4, warmest at 16 o'clock, and weather of several days that all robots share.
@@ -125,13 +132,14 @@ double ambient(Timestamp time) {
 bool is_pause(Timestamp time, Duration stagger) {
   const double hour =
       std::fmod(time_of_day_hours(time - stagger) + 2, 8);  // shifts begin at 6, 14, 22
-  return is_sunday(time) || hour < 8.0 / 60 || (hour >= 4 && hour < 4.25);
+  return weekday_of(time) == std::chrono::Sunday || hour < 8.0 / 60 || (hour >= 4 && hour < 4.25);
 }
 
 // Which program a robot runs: some minutes each, one of them its main one.
 class Schedule {
  public:
-  Schedule(Random random, Timestamp start) : random_(random), until_(start) {
+  Schedule(Random random, Timestamp start, bool days_only)
+      : random_(random), until_(start), days_only_(days_only) {
     std::array<std::size_t, 3> order{1, 2, 3};
     for (std::size_t i = 2; i > 0; --i) std::swap(order[i], order[random_.below(i + 1)]);
     preference_ = order;
@@ -142,6 +150,7 @@ class Schedule {
   // Times must not fall from call to call.
   std::size_t program(Timestamp time) {
     while (time >= until_) choose();
+    if (days_only_ && is_off_duty(time)) return idle;
     return is_pause(time, stagger_) ? idle : current_;
   }
   std::size_t main_program() const { return preference_[0]; }
@@ -163,6 +172,7 @@ class Schedule {
 
   Random random_;
   Timestamp until_;
+  bool days_only_;
   std::size_t current_ = idle;
   std::array<std::size_t, 3> preference_{};
   Duration stagger_{};
@@ -226,8 +236,8 @@ enum Stream : std::uint64_t {
 
 class Robot {
  public:
-  Robot(Random random, const FactoryOptions& options)
-      : schedule_(child(random, stream_schedule), options.start),
+  Robot(Random random, const FactoryOptions& options, bool days_only)
+      : schedule_(child(random, stream_schedule), options.start, days_only),
         timing_(child(random, stream_timing)),
         cycle_random_(child(random, stream_cycle)),
         load_(child(random, stream_load), 0.015, minutes{45}, minutes{2}),
@@ -484,6 +494,20 @@ Fault plan_fault(FaultKind kind, Random random, const Schedule& schedule,
   return fault;
 }
 
+Fault fault_of(const PlannedFault& planned, const FactoryOptions& options) {
+  Fault fault;
+  fault.kind = planned.kind;
+  fault.start = planned.start;
+  fault.end =
+      std::min(planned.start + planned.ramp + planned.hold, options.start + options.duration);
+  fault.repaired = fault.end < options.start + options.duration;
+  fault.ramp = planned.ramp;
+  fault.severity = planned.severity;
+  fault.joint = planned.joint;
+  fault.sensor = planned.sensor;
+  return fault;
+}
+
 std::vector<std::size_t> sensors_of(const Fault& fault) {
   const auto j = fault.joint;
   switch (fault.kind) {
@@ -547,16 +571,28 @@ struct Factory::Impl {
       const auto random = child(root, i + 1);
       machines.push_back(fmt::format("R{:03}", i + 1));
       lines.push_back(fmt::format("line{}", i / 10 + 1));
-      robots.emplace_back(random, options);
+      robots.emplace_back(random, options, works_days_only(i));
       const auto kind = fault_of(i, root);
-      if (!options.faults || !kind) continue;
+      if (!options.faults || !options.planned.empty() || !kind) continue;
       const auto fault = plan_fault(*kind, child(random, stream_fault), robots[i].schedule(),
                                     options, learning_until);
       robots[i].plant(fault);
       label(i, fault);
     }
+    for (const auto& planned : options.planned) {
+      require(planned.robot < robots.size(), "a fault is planned for a robot that is not there");
+      require(planned.joint < joints && planned.sensor < sensor_count,
+              "a fault is planned for a joint or sensor that is not there");
+      const auto fault = fault_of(planned, options);
+      robots[planned.robot].plant(fault);
+      label(planned.robot, fault);
+    }
     std::stable_sort(labels.begin(), labels.end(),
                      [](const Label& a, const Label& b) { return a.start < b.start; });
+  }
+
+  bool works_days_only(std::size_t robot) const {
+    return options.day_shift_every > 0 && robot % options.day_shift_every == 0;
   }
 
   void label(std::size_t robot, const Fault& fault) {
@@ -609,6 +645,7 @@ std::span<const SensorType> Factory::sensors() { return sensor_types; }
 std::size_t Factory::robots() const { return impl_->robots.size(); }
 const std::string& Factory::machine(std::size_t robot) const { return impl_->machines.at(robot); }
 const std::string& Factory::line(std::size_t robot) const { return impl_->lines.at(robot); }
+bool Factory::works_days_only(std::size_t robot) const { return impl_->works_days_only(robot); }
 const std::vector<Label>& Factory::labels() const { return impl_->labels; }
 Timestamp Factory::learning_until() const { return impl_->learning_until; }
 Timestamp Factory::end() const { return impl_->options.start + impl_->options.duration; }

@@ -50,6 +50,17 @@ struct Label {
   std::string meaning;  // the severity for people: "vib_rms x 2.7"
 };
 
+// A fault that the caller plants, instead of those the factory draws by itself.
+struct PlannedFault {
+  std::size_t robot = 0;  // one fault a robot at most
+  FaultKind kind{};
+  Timestamp start;
+  Duration ramp{}, hold{};  // until it is at its worst; how long it stays so, then it is repaired
+  double severity = 1;      // as in Label
+  std::size_t joint = 0;    // 0..2
+  std::size_t sensor = 0;   // of stuck and lost sensors: index in Factory::sensors()
+};
+
 struct FactoryOptions {
   std::size_t robots = 20;  // 1..100000
   std::uint64_t seed = 1;
@@ -57,6 +68,10 @@ struct FactoryOptions {
   Duration duration = std::chrono::hours{48};                               // of simulated time
   Duration period = std::chrono::seconds{10};  // between two messages of a robot; at least 1 ms
   bool faults = true;                          // about every third robot gets one
+  std::vector<PlannedFault> planned;           // if any: these and no others
+  // Every so many-th robot works from 6 to 22 o'clock, Monday to Friday, and stands still else; 0:
+  // none.
+  std::size_t day_shift_every = 0;
 };
 
 struct SensorType {
@@ -89,6 +104,7 @@ class Factory {
   std::size_t robots() const;
   const std::string& machine(std::size_t robot) const;  // R001..
   const std::string& line(std::size_t robot) const;     // line1.., ten robots each
+  bool works_days_only(std::size_t robot) const;
 
   const std::vector<Label>& labels() const;  // by start
   Timestamp learning_until() const;          // no fault starts before: 45 % of the run

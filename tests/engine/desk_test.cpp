@@ -342,6 +342,150 @@ TEST_CASE("the budget is kept, the worst come first, what is critical gets throu
   CHECK(plant.desk.figures().held_back == 1);
 }
 
+namespace {
+
+// Silence that is told after ten minutes of it.
+Alert gap(const Plant& plant, const std::string& machine, const std::string& sensor,
+          Duration ago = 600s) {
+  auto a = alert(machine, sensor, AlertEvent::raised, AlertKind::gap, Severity::notice);
+  a.onset = plant.now() - ago;
+  return a;
+}
+Alert gap_over(const std::string& machine, const std::string& sensor) {
+  return alert(machine, sensor, AlertEvent::cleared, AlertKind::gap, Severity::notice);
+}
+
+}  // namespace
+
+TEST_CASE("machines that fall silent at once are one case of the plant, told once") {
+  Plant plant;
+  std::vector<Alert> all;
+  const auto step = [&](std::vector<Alert> alerts, Duration later = 10s) {
+    for (auto& a : plant.step(std::move(alerts), later)) all.push_back(std::move(a));
+  };
+  // One that was silent before stays a trouble of its own.
+  step({gap(plant, "R3", "old", 700s)});
+  for (int i = 0; i < 30; ++i) step({}, 60s);
+  REQUIRE(events(only(all, true)) == "sensor_case raised!");
+  all.clear();
+  // Two sensors each of twenty machines, told over a minute and a half.
+  for (int m = 0; m < 20; ++m) {
+    const auto name = fmt::format("R{}", m);
+    step({gap(plant, name, "temp"), gap(plant, name, "vib")}, 4s);
+  }
+  plant.restart();
+  for (int i = 0; i < 20; ++i) step({});
+  auto cases = only(all, true);
+  REQUIRE(std::count_if(cases.begin(), cases.end(), [](const Alert& a) { return a.notify; }) == 1);
+  const auto one =
+      *std::find_if(cases.begin(), cases.end(), [](const Alert& a) { return a.notify; });
+  CHECK(one.machine == "_plant");
+  CHECK(one.kind == AlertKind::sensor_case);
+  CHECK(one.severity == Severity::warning);
+  CHECK(one.parts.size() == Desk::most_parts);
+  CHECK(one.parts.front().sensor.find('/') != std::string::npos);
+  CHECK(one.message.starts_with("Plant: 20 machines fell silent at about the same time"));
+  // They report again, but two: these are told of, each as a trouble of its own.
+  all.clear();
+  for (int m = 0; m < 18; ++m) {
+    const auto name = fmt::format("R{}", m);
+    step({gap_over(name, "temp"), gap_over(name, "vib")}, 4s);
+  }
+  for (int i = 0; i < 90; ++i) step({});
+  plant.restart();
+  std::string heard;
+  for (const auto& a : all) {
+    if (is_case(a.kind) && (a.notify || a.event == AlertEvent::cleared))
+      heard += fmt::format("{} {}, ", a.machine, name_of(a.event));
+  }
+  CHECK(heard == "_plant cleared, R18 raised, R19 raised, ");
+  CHECK(plant.desk.figures().open == 5);
+}
+
+TEST_CASE("silence of few machines, or at different times, is told one by one") {
+  Plant plant;
+  std::string heard;
+  const auto step = [&](std::vector<Alert> alerts, Duration later = 10s) {
+    for (const auto& a : plant.step(std::move(alerts), later))
+      if (a.notify) heard += a.machine + " ";
+  };
+  step({gap(plant, "R1", "temp"), gap(plant, "R2", "temp")});
+  for (int i = 0; i < 100; ++i) step({});
+  CHECK(heard == "R1 R2 ");
+  for (int m = 3; m < 7; ++m) {
+    step({gap(plant, fmt::format("R{}", m), "temp")});
+    for (int i = 0; i < 60; ++i) step({});
+  }
+  CHECK(heard == "R1 R2 R3 R4 R5 R6 ");
+}
+
+TEST_CASE("a gateway that fails again before it was over is the same outage") {
+  Plant plant;
+  std::size_t heard = 0;
+  const auto run = [&](auto make, Duration time) {
+    std::vector<Alert> alerts;
+    for (int m = 0; m < 5; ++m) alerts.push_back(make(fmt::format("R{}", m)));
+    for (Duration t{0}; t < time; t += 10s) {
+      for (const auto& a : plant.step(std::exchange(alerts, {}), 10s)) heard += a.notify;
+    }
+  };
+  for (int i = 0; i < 4; ++i) {
+    run([&](const std::string& name) { return gap(plant, name, "temp"); }, 300s);
+    run([&](const std::string& name) { return gap_over(name, "temp"); }, 800s);
+  }
+  CHECK(heard == 1);
+}
+
+TEST_CASE("an outage can be answered, and is over when all report") {
+  Plant plant;
+  plant.step({gap(plant, "R1", "temp"), gap(plant, "R2", "temp"), gap(plant, "R3", "temp")});
+  std::string id;
+  for (int i = 0; i < 20; ++i) {
+    for (const auto& a : plant.step({}, 10s))
+      if (a.notify) id = a.id;
+  }
+  REQUIRE(id.starts_with("_plant/R1/sensor_case/"));
+  CHECK(plant.ask(command(CommandKind::acknowledge, id)).text ==
+        id + " is acknowledged, with 3 alerts of it");
+  plant.step({gap_over("R1", "temp"), gap_over("R2", "temp"), gap_over("R3", "temp")});
+  CHECK(wait(plant, 700s, 10s).ends_with("sensor_case cleared"));
+  CHECK(plant.desk.open() == 0);
+}
+
+TEST_CASE("what comes back within a shift is told again only when it is worse or stays") {
+  Plant plant;
+  std::vector<Alert> heard;
+  const auto run = [&](std::vector<Alert> alerts, Duration time) {
+    for (Duration t{0}; t < time; t += 30s) {
+      for (const auto& a : plant.step(std::exchange(alerts, {}), 30s))
+        if (a.notify) heard.push_back(a);
+    }
+  };
+  const auto raised = [](Severity severity = Severity::warning) {
+    return alert("R1", "temp", AlertEvent::raised, AlertKind::shift, severity);
+  };
+  // A loose sensor: every 25 minutes for five minutes, too slow to chatter.
+  for (int i = 0; i < 10; ++i) {
+    run({raised()}, 300s);
+    run({alert("R1", "temp", AlertEvent::cleared)}, 1200s);
+  }
+  CHECK(heard.size() == 1);
+  CHECK(plant.desk.figures().held_back == 9);
+  plant.restart();
+  // Another sensor is news, and so is what is worse.
+  run({alert("R1", "vib")}, 300s);
+  CHECK(heard.size() == 2);
+  run({alert("R1", "vib", AlertEvent::cleared)}, 900s);
+  run({raised(Severity::critical)}, 60s);
+  CHECK(heard.size() == 3);
+  run({alert("R1", "temp", AlertEvent::cleared)}, 900s);
+  // It stays.
+  run({raised()}, 1700s);
+  CHECK(heard.size() == 3);
+  run({}, 200s);
+  CHECK(heard.size() == 4);
+}
+
 TEST_CASE("a desk does the same however its input is cut, and after every restart") {
   Random random{7};
   std::vector<std::vector<Alert>> steps;

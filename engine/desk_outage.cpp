@@ -1,0 +1,137 @@
+// Many machines that fall silent at once: one case of the plant, not one of each machine. What they
+// share - a gateway, the network, the power - is broken, not their sensors. The engine does not
+// know what they share, so the desk goes by the time at which they fell silent.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <string_view>
+
+#include "engine/desk.h"
+
+namespace millwright::engine {
+namespace {
+
+constexpr std::size_t least_machines = 3;  // fewer are told of one by one
+
+Duration between(Timestamp a, Timestamp b) { return a < b ? b - a : a - b; }
+
+std::size_t machines_of(const auto& gaps) {
+  std::set<std::string_view> names;
+  for (const auto* gap : gaps) names.insert(gap->alert.machine);
+  return names.size();
+}
+
+}  // namespace
+
+// How far apart gaps may begin, and be heard of, to be one. Silence is told after ten intervals or
+// more; machines behind one gateway send their last reading within an interval of each other, or
+// two when one got lost.
+Duration Desk::nearness(const Record& gap) const {
+  return std::max(rule().gather, (gap.raised - gap.began) / 4);
+}
+
+bool Desk::may_be_outage(const Record& record) const {
+  return record.alert.kind == AlertKind::gap && record.life.open() && !record.life.quiet() &&
+         !record.quiet && !record.dropped && now_ - record.noticed <= 2 * nearness(record);
+}
+
+void Desk::find_outages() {
+  std::vector<Record*> fresh;
+  for (auto& [key, record] : records_) {
+    if (!may_be_outage(record)) continue;
+    const auto* known = find_case(record.alert);
+    if (known == nullptr || !known->is_outage()) fresh.push_back(&record);
+  }
+  // Late ones of an outage that is known.
+  for (auto& entry : cases_) {
+    auto& one = entry.second;
+    if (!one.is_outage()) continue;
+    std::erase_if(fresh, [&](Record* gap) {
+      if (between(gap->began, one.alert.onset) > nearness(*gap)) return false;
+      move(*gap, one);
+      return true;
+    });
+  }
+  std::stable_sort(fresh.begin(), fresh.end(),
+                   [](const Record* a, const Record* b) { return a->began < b->began; });
+  for (std::size_t from = 0; from < fresh.size();) {
+    std::vector<Record*> together;
+    auto to = from;
+    for (; to < fresh.size() && fresh[to]->began - fresh[from]->began <= nearness(*fresh[to]); ++to)
+      together.push_back(fresh[to]);
+    if (machines_of(together) < least_machines) {
+      ++from;
+      continue;
+    }
+    auto& outage = begin_outage(together);
+    for (auto* gap : together) move(*gap, outage);
+    from = to;
+  }
+}
+
+// The same machines again, before it was over, are the same outage.
+Desk::Case& Desk::begin_outage(const std::vector<Record*>& gaps) {
+  for (auto& [key, one] : cases_) {
+    if (!one.is_outage() || (!one.over && !one.ebbing)) continue;
+    const auto& known = one.machines;
+    if (std::any_of(gaps.begin(), gaps.end(), [&](const Record* gap) {
+          return std::binary_search(known.begin(), known.end(), gap->alert.machine);
+        }))
+      return one;
+  }
+  const auto by_name = [](const Record* a, const Record* b) {
+    return a->alert.machine < b->alert.machine;
+  };
+  const auto& first = (*std::min_element(gaps.begin(), gaps.end(), by_name))->alert.machine;
+  Case one;
+  one.opened = now_;
+  auto& alert = one.alert;
+  alert.revision = 0;
+  alert.kind = AlertKind::sensor_case;
+  alert.machine = whole_plant;
+  alert.sensor = first;
+  alert.onset = gaps.front()->began;
+  alert.id = fmt::format("{}/{}/{}/{}", whole_plant, first, name_of(alert.kind),
+                         issued_[std::string{whole_plant}].issue(alert.kind, alert.onset));
+  one.machines.push_back(first);
+  auto key = key_of_case(one);
+  return cases_.insert_or_assign(std::move(key), std::move(one)).first->second;
+}
+
+void Desk::move(Record& gap, Case& outage) {
+  if (auto* old = find_case(gap.alert)) {
+    std::erase_if(old->alert.parts, [&](const CasePart& p) { return p.id == gap.alert.id; });
+    old->changed = true;
+  }
+  gap.alert.of_case = outage.alert.id;
+  const auto& machine = gap.alert.machine;
+  auto& all = outage.machines;
+  const auto place = std::lower_bound(all.begin(), all.end(), machine);
+  if (place == all.end() || *place != machine) all.insert(place, machine);
+  outage.over.reset();
+  outage.changed = true;
+}
+
+// When most of them report again it is over; who is silent still has a trouble of its own.
+void Desk::watch_ebb(Case& outage, std::vector<Alert>& told) {
+  std::vector<Record*> silent;
+  each_part(outage, [&](Record& record) {
+    if (!record.quiet && !record.life.quiet()) silent.push_back(&record);
+  });
+  if (silent.empty() || 2 * machines_of(silent) > outage.machines.size()) {
+    outage.ebbing.reset();
+    return;
+  }
+  if (!outage.ebbing) outage.ebbing = now_;
+  if (now_ - *outage.ebbing < rule().together) return;
+  for (auto* gap : silent) {
+    gap->alert.of_case.clear();
+    join(*gap);
+    std::erase_if(outage.alert.parts, [&](const CasePart& p) { return p.id == gap->alert.id; });
+    tell(*gap, AlertEvent::updated, now_, told);
+  }
+  outage.over = now_ - rule().together;
+}
+
+}  // namespace millwright::engine
