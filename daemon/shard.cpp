@@ -14,7 +14,7 @@ namespace millwright::daemon {
 namespace {
 
 constexpr std::uint32_t shard_magic = 0x3153574d;  // "MWS1"
-constexpr std::uint16_t shard_version = 4;         // 2: fleet, 3: desk, 4: commands, fleet of format 2
+constexpr std::uint16_t shard_version = 4;  // 2: fleet, 3: desk, 4: commands, fleet of format 2
 constexpr std::size_t remembered_commands = 64;
 constexpr std::size_t longest_command_name = 64;
 constexpr auto* written_by_newer = "the checkpoint was written by a newer version of Millwright";

@@ -146,7 +146,8 @@ TEST_CASE("over simulated months odd machines are found and hardly any other is"
         return m == odd && s == 1 && day >= 20 ? 0.5 * (day - 20) : 0.0;
       };
       Fleet engine{plan_of("RX5")};
-      const auto seed = std::uint64_t{900000} + 100 * static_cast<std::uint64_t>(round) + static_cast<std::uint64_t>(machines);
+      const auto seed = std::uint64_t{900000} + 100 * static_cast<std::uint64_t>(round) +
+                        static_cast<std::uint64_t>(machines);
       const auto alerts = run(engine, fleet(seed, machines, 40, wears));
       ++planted;
       days += 40 * machines;
