@@ -647,7 +647,7 @@ CommandAnswer Desk::answer_case(Case& one, const Command& command, std::vector<A
   }
   drop_ended();
   return done(
-      fmt::format("{} is {}, with {} alerts of it", command.alert, past_of(command.kind), parts));
+      fmt::format("{} is {}, and {} of its alerts", command.alert, past_of(command.kind), parts));
 }
 
 CommandAnswer Desk::plan_maintenance(const Command& command, std::vector<Alert>& told) {

@@ -72,6 +72,12 @@ std::string marks(const Json& alert) {
   return out;
 }
 
+// `anna said: on my way`; `by anna` when there is no comment.
+std::string said(const Json& note) {
+  const auto by = printable(text_of(note, "by")), comment = printable(text_of(note, "comment"));
+  return comment.empty() ? "by " + by : by + " said: " + comment;
+}
+
 void print_alert(const Json& alert, std::string_view indent) {
   fmt::print("{}{:>3} {:8} {}/{} {}  {}{}, since {}\n", indent, alert.value("priority", 0),
              text_of(alert, "severity"), printable(text_of(alert, "machine")),
@@ -79,8 +85,7 @@ void print_alert(const Json& alert, std::string_view indent) {
              marks(alert), text_of(alert, "onset"));
   fmt::print("{}    {}\n", indent, printable(text_of(alert, "message")));
   if (const auto note = alert.find("note"); note != alert.end() && note->is_object()) {
-    fmt::print("{}    {} said: {}\n", indent, printable(text_of(*note, "by")),
-               printable(text_of(*note, "comment")));
+    fmt::print("{}    {}\n", indent, said(*note));
   }
   fmt::print("{}    {}\n", indent, printable(text_of(alert, "id")));
 }
@@ -104,8 +109,8 @@ void print_list(const std::vector<Json>& alerts) {
   if (top.empty()) {
     fmt::print("No alerts.\n");
   } else {
-    fmt::print("{} alerts, {} of them single or cases; {} held back by the budget.\n",
-               alerts.size(), top.size(), held_back);
+    fmt::print("{} to look at; of {} nobody was told, because of the budget.\n", top.size(),
+               held_back);
   }
 }
 
@@ -147,8 +152,7 @@ int history(const Options& options, const config::Configuration& configuration) 
     const auto note = event.find("note");
     if (note != event.end() && note->is_object() &&
         text_of(*note, "time") == text_of(event, "time")) {
-      fmt::print("    {} said: {}\n", printable(text_of(*note, "by")),
-                 printable(text_of(*note, "comment")));
+      fmt::print("    {}\n", said(*note));
     }
     fmt::print("    {}\n", printable(text_of(event, "message")));
   }

@@ -446,7 +446,7 @@ TEST_CASE("an outage can be answered, and is over when all report") {
   }
   REQUIRE(id.starts_with("_plant/R1/sensor_case/"));
   CHECK(plant.ask(command(CommandKind::acknowledge, id)).text ==
-        id + " is acknowledged, with 3 alerts of it");
+        id + " is acknowledged, and 3 of its alerts");
   plant.step({gap_over("R1", "temp"), gap_over("R2", "temp"), gap_over("R3", "temp")});
   CHECK(wait(plant, 700s, 10s).ends_with("sensor_case cleared"));
   CHECK(plant.desk.open() == 0);
