@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "bench/plant/plant.h"
@@ -13,7 +14,8 @@ namespace {
 std::string quantile(std::vector<Duration> values, double share) {
   if (values.empty()) return "-";
   std::sort(values.begin(), values.end());
-  const auto at = static_cast<std::size_t>(share * static_cast<double>(values.size() - 1) + 0.5);
+  const auto at =
+      static_cast<std::size_t>(std::lround(share * static_cast<double>(values.size() - 1)));
   return describe_duration(values[at]);
 }
 

@@ -42,9 +42,9 @@ std::filesystem::path archive_of(const config::Configuration& configuration) {
   if (!configuration.archive.enabled)
     throw std::invalid_argument{
         "no archive is kept (archive.enabled is false), so none can be read"};
-  const std::filesystem::path file = configuration.archive.file.empty()
-                                         ? state_directory(configuration) / "millwright.db"
-                                         : std::filesystem::path{configuration.archive.file};
+  std::filesystem::path file = configuration.archive.file.empty()
+                                   ? state_directory(configuration) / "millwright.db"
+                                   : std::filesystem::path{configuration.archive.file};
   if (!std::filesystem::exists(file))
     throw std::system_error{ENOENT, std::generic_category(), "cannot read " + file.string()};
   return file;
