@@ -323,21 +323,4 @@ std::string check_band_name(const std::string& text) {
   return good ? "" : "expected a name of letters, digits, _ and -, as in gear_mesh";
 }
 
-std::string check_budget(const std::string& text) {
-  static constexpr std::string_view form =
-      "expected alerts per time such as 6/hour, 20/day or 10/shift";
-  const auto slash = text.find('/');
-  unsigned count = 0;
-  const auto number = std::string_view{text}.substr(0, slash);
-  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), count);
-  if (slash == std::string::npos || error != std::errc{} || end != number.data() + number.size() ||
-      count == 0 || count > 1'000'000) {
-    return fmt::format("{}, found \"{}\"", form, text);
-  }
-  const auto per = std::string_view{text}.substr(slash + 1);
-  if (per != "hour" && per != "day" && per != "shift")
-    return fmt::format("{}, found \"{}\"", form, text);
-  return {};
-}
-
 }  // namespace millwright::config

@@ -25,7 +25,6 @@ std::string check_regime_sensor(const std::string& text);
 std::string check_single_pointer(const std::string& text);
 std::string check_expression(const std::string& text);
 std::string check_band_name(const std::string& text);
-std::string check_budget(const std::string& text);
 
 // The names of the `{captures}` of a text, in order, and what is wrong with it.
 struct Captures {

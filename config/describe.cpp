@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <limits>
 
+#include "config/budget.h"
 #include "config/checks.h"
 #include "detectors/all.h"
 #include "detectors/health.h"
@@ -275,38 +275,15 @@ void add_alarm(std::vector<Field>& fields, engine::AlarmRule& alarm) {
                alarm.latch)}));
 }
 
-// `6/hour`; a shift has eight hours.
-constexpr std::array<std::pair<std::string_view, std::chrono::hours>, 3> budget_times{
-    {{"hour", std::chrono::hours{1}},
-     {"shift", std::chrono::hours{8}},
-     {"day", std::chrono::hours{24}}}};
-
-engine::BudgetRule budget_of(const std::string& text) {
-  engine::BudgetRule rule;
-  const auto slash = text.find('/');
-  std::from_chars(text.data(), text.data() + std::min(slash, text.size()), rule.most);
-  for (const auto& [name, time] : budget_times) {
-    if (slash != std::string::npos && text.substr(slash + 1) == name) rule.per = time;
-  }
-  return rule;
-}
-
-std::string budget_text(const engine::BudgetRule& rule) {
-  if (rule.most == 0) return {};
-  std::string text;
-  for (const auto& [name, time] : budget_times) {
-    if (rule.per == time) text = fmt::format("{}/{}", rule.most, name);
-  }
-  return text;
-}
-
 Field budget(engine::BudgetRule& rule) {
   Field field =
       make("budget", Type::text,
            "How often people can be told of something, such as `6/hour`: the notifications of "
            "cases keep to it. The worst come first, what is critical always gets through, the "
            "rest is listed and waits.");
-  field.set = [&rule](const json& value) { rule = budget_of(value.get<std::string>()); };
+  field.set = [&rule](const json& value) {
+    rule = parse_budget(value.get<std::string>()).value_or(engine::BudgetRule{});
+  };
   field.get = [&rule] { return json(budget_text(rule)); };
   return std::move(field).checked(check_budget, "^[0-9]+/(hour|day|shift)$").otherwise("no limit");
 }

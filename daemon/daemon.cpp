@@ -183,10 +183,7 @@ class Daemon {
 
   void open_writer(std::uint32_t lanes) {
     WriterOptions options;
-    if (configuration_.archive.enabled) {
-      options.archive = configuration_.archive.file.empty() ? state_directory_ / "millwright.db"
-                                                            : fs::path{configuration_.archive.file};
-    }
+    if (configuration_.archive.enabled) options.archive = archive_file(configuration_);
     options.state_directory = state_directory_;
     options.site = configuration_.site;
     options.topic_root = root_;

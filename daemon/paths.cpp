@@ -15,6 +15,11 @@ std::filesystem::path state_directory(const config::Configuration& configuration
   return "/var/lib/millwright";
 }
 
+std::filesystem::path archive_file(const config::Configuration& configuration) {
+  if (!configuration.archive.file.empty()) return configuration.archive.file;
+  return state_directory(configuration) / "millwright.db";
+}
+
 std::filesystem::path quarantine_file(const std::filesystem::path& state_directory,
                                       std::uint32_t lane) {
   return state_directory / ("quarantine-" + std::to_string(lane) + ".jsonl");

@@ -14,6 +14,9 @@ inline constexpr const char* default_config_file = "/etc/millwright/millwright.j
 // /var/lib/millwright.
 std::filesystem::path state_directory(const config::Configuration& configuration);
 
+// archive.file of the configuration, else millwright.db in the state directory.
+std::filesystem::path archive_file(const config::Configuration& configuration);
+
 // quarantine-<lane>.jsonl in there.
 std::filesystem::path quarantine_file(const std::filesystem::path& state_directory,
                                       std::uint32_t lane);

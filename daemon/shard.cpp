@@ -230,8 +230,7 @@ void Shard::reconfigure(std::string_view text) {
   check(fleet_->restore(fleet, closed), "a fleet reads its own state");
   desk_.emplace(plan, configuration_.processing.lanes);
   check(desk_->restore(desk), "a desk reads its own state");
-  desk_->follow({}, closed);
-  for (auto& alert : closed) output_.alerts.push_back(std::move(alert));
+  tell(std::move(closed));
   std::string now;
   Writer{now}(feed_);
   feed_ = engine::Feed{clock_of(configuration_)};
@@ -294,11 +293,16 @@ std::vector<std::pair<std::string, std::string>> Shard::machines() const {
   return out;
 }
 
+// Alerts between steps.
+void Shard::tell(std::vector<Alert> alerts) {
+  desk_->follow({}, alerts);
+  for (auto& alert : alerts) output_.alerts.push_back(std::move(alert));
+}
+
 void Shard::leave_fleet() {
   std::vector<Alert> closed;
   fleet_->renew_all(closed);
-  desk_->follow({}, closed);
-  for (auto& alert : closed) output_.alerts.push_back(std::move(alert));
+  tell(std::move(closed));
 }
 
 bool Shard::adopt(std::string_view machine, Timestamp last_arrival) {
@@ -359,8 +363,7 @@ std::optional<std::string> Shard::restore(const storage::Checkpoint& checkpoint)
   }
   fleet_ = std::move(fleet_there);
   desk_ = std::move(desk_there);
-  desk_->follow({}, closed);
-  for (auto& alert : closed) output_.alerts.push_back(std::move(alert));
+  tell(std::move(closed));
   feed_ = std::move(feed);
   last_arrival_ = last_arrival;
   messages_ = messages;

@@ -134,6 +134,7 @@ class Shard {
   void configure(std::string text);
   bool ours(std::string_view machine);
   void step_into(LaneOutput& out);
+  void tell(std::vector<Alert> alerts);
 
   const std::uint32_t lane_;
   MachineRegistry& registry_;

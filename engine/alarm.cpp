@@ -11,6 +11,7 @@ namespace {
 constexpr double critical_ratio = 2;
 constexpr double worth_telling =
     1.25;  // an update says that it grew by a quarter since the last event
+constexpr std::size_t most_contributors = 8;
 constexpr Duration update_spacing = std::chrono::minutes{1};
 
 AlertEvent raise(Alarm& alarm, AlertKind kind, Timestamp time, double ratio) {
@@ -116,6 +117,13 @@ std::int64_t IssuedOnsets::issue(AlertKind kind, Timestamp onset) {
   }
   found->onset_ms = std::max(wanted, found->onset_ms + 1);
   return found->onset_ms;
+}
+
+std::vector<Contributor> largest_first(std::vector<Contributor> contributors) {
+  std::stable_sort(contributors.begin(), contributors.end(),
+                   [](const auto& a, const auto& b) { return a.share > b.share; });
+  if (contributors.size() > most_contributors) contributors.resize(most_contributors);
+  return contributors;
 }
 
 Alert alert_of(const Alarm& alarm, std::string_view machine, std::string_view sensor,

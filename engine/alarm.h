@@ -75,6 +75,9 @@ void interrupt(Alarm& alarm);
 // The end of an active alarm by anything but its score: one more event.
 void close(Alarm& alarm, Timestamp time);
 
+// As an alert lists them: the largest share first, at most eight.
+std::vector<Contributor> largest_first(std::vector<Contributor> contributors);
+
 // What every event of an alarm has, whoever raised it.
 Alert alert_of(const Alarm& alarm, std::string_view machine, std::string_view sensor,
                AlertEvent event, Timestamp time, Position position);

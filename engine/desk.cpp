@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "core/codec.h"
-#include "core/hash.h"
 #include "engine/message.h"
+#include "engine/sealed.h"
 #include "engine/whole.h"
 
 namespace millwright::engine {
@@ -22,7 +22,6 @@ constexpr Duration longest_shelf = std::chrono::hours{24 * 30};
 constexpr Duration longest_maintenance = std::chrono::hours{24 * 90};
 // What comes back is told once a shift, unless it is worse or stays.
 constexpr Duration repeat_window = std::chrono::hours{8};
-constexpr std::size_t most_contributors = 8;
 constexpr std::size_t most_times = 64;  // of raises that are remembered, of one alert
 
 std::string key_of(std::string_view machine, std::string_view sensor, std::string_view kind) {
@@ -74,15 +73,14 @@ std::vector<Contributor> contributors_of(const std::vector<CasePart>& parts,
   };
   for (const auto& part : parts) {
     if (part.state == AlertState::cleared) continue;
-    if (part.sensor != whole_machine) add(part.sensor, part.score);
-    if (part.sensor != whole_machine) continue;
-    for (const auto& [sensor, share] : of_whole) add(sensor, share * part.score);
+    if (part.sensor != whole_machine) {
+      add(part.sensor, part.score);
+    } else {
+      for (const auto& [sensor, share] : of_whole) add(sensor, share * part.score);
+    }
   }
   for (auto& one : out) one.share = sum > 0 ? one.share / sum : 0;
-  std::stable_sort(out.begin(), out.end(),
-                   [](const auto& a, const auto& b) { return a.share > b.share; });
-  if (out.size() > most_contributors) out.resize(most_contributors);
-  return out;
+  return largest_first(std::move(out));
 }
 
 // Worst first; what is over last.
@@ -94,37 +92,28 @@ auto rank(const CasePart& part) {
 CommandAnswer refused(std::string why) { return {false, std::move(why)}; }
 CommandAnswer done(std::string what) { return {true, std::move(what)}; }
 
-std::string_view past_of(CommandKind kind) {
+// What a command does to an alert, and the word for it when it is done.
+struct Deed {
+  Happening what;
+  AlertEvent done;
+};
+// Nothing: the command is not of an alert.
+std::optional<Deed> deed_of(CommandKind kind) {
   switch (kind) {
     case CommandKind::acknowledge:
-      return "acknowledged";
+      return Deed{Happening::acknowledge, AlertEvent::acknowledged};
     case CommandKind::comment:
-      return "commented";
+      return Deed{Happening::comment, AlertEvent::commented};
     case CommandKind::shelve:
-      return "shelved";
+      return Deed{Happening::shelve, AlertEvent::shelved};
     case CommandKind::unshelve:
-      return "unshelved";
+      return Deed{Happening::unshelve, AlertEvent::unshelved};
+    case CommandKind::close:
+      return Deed{Happening::close, AlertEvent::closed};
     default:
-      return "closed";
+      return std::nullopt;
   }
 }
-
-Happening happening_of(CommandKind kind) {
-  switch (kind) {
-    case CommandKind::acknowledge:
-      return Happening::acknowledge;
-    case CommandKind::comment:
-      return Happening::comment;
-    case CommandKind::shelve:
-      return Happening::shelve;
-    case CommandKind::unshelve:
-      return Happening::unshelve;
-    default:
-      return Happening::close;
-  }
-}
-
-bool concerns_alert(CommandKind kind) { return kind <= CommandKind::close; }
 
 }  // namespace
 
@@ -182,11 +171,7 @@ void Desk::raise(Alert alert, std::vector<Alert>& told) {
   if (found != records_.end() && !found->second.dropped) {
     // It is latched, or chatters: the same trouble.
     auto& record = found->second;
-    record.raised_as = alert.id;
-    record.raised = alert.time;
-    record.began = alert.onset;
-    record.noticed = now_;
-    record.quiet.reset();
+    record.begin(alert, now_);
     const auto last = record.alert.time;
     const bool worse = alert.severity > record.alert.severity;
     renew(record.alert, std::move(alert));
@@ -201,10 +186,7 @@ void Desk::raise(Alert alert, std::vector<Alert>& told) {
     return;
   }
   Record record;
-  record.raised_as = alert.id;
-  record.raised = alert.time;
-  record.began = alert.onset;
-  record.noticed = now_;
+  record.begin(alert, now_);
   record.alert = std::move(alert);
   record.alert.chattering = chatters;
   if (chatters) record.alert.occurrences = static_cast<std::uint32_t>(raises_[key].size());
@@ -244,28 +226,33 @@ void Desk::finish(Record& record, Alert alert, std::vector<Alert>& told) {
   if (is_fault(record.alert)) trust_again(record.alert, told);
 }
 
+// By the beginning of their keys, in the order of these.
+void Desk::each_record(const std::string& from, const std::function<void(Record&)>& visit) {
+  for (auto it = records_.lower_bound(from); it != records_.end() && it->first.starts_with(from);
+       ++it)
+    visit(it->second);
+}
+
 // A sensor that is at fault says nothing of its machine: neither that it is bad nor that it is
 // well.
 void Desk::doubt_machine(const Alert& fault, std::vector<Alert>& told) {
-  const auto from = key_of(fault.machine, fault.sensor, "");
-  for (auto it = records_.lower_bound(from); it != records_.end() && it->first.starts_with(from);
-       ++it) {
-    if (!is_fault(it->second.alert) && !it->second.dropped)
-      apply(it->second, Happening::sensor_fails, fault.time, told);
-  }
+  each_record(key_of(fault.machine, fault.sensor, ""), [&](Record& record) {
+    if (!is_fault(record.alert) && !record.dropped)
+      apply(record, Happening::sensor_fails, fault.time, told);
+  });
 }
 
 void Desk::trust_again(const Alert& fault, std::vector<Alert>& told) {
-  const auto from = key_of(fault.machine, fault.sensor, "");
-  const auto begin = records_.lower_bound(from);
-  for (auto it = begin; it != records_.end() && it->first.starts_with(from); ++it) {
-    const auto& other = it->second;
-    if (is_fault(other.alert) && other.life.open() && !other.quiet) return;  // still at fault
-  }
-  for (auto it = begin; it != records_.end() && it->first.starts_with(from); ++it) {
-    if (!is_fault(it->second.alert) && !it->second.dropped)
-      apply(it->second, Happening::sensor_well, fault.time, told);
-  }
+  const auto of_sensor = key_of(fault.machine, fault.sensor, "");
+  bool still = false;
+  each_record(of_sensor, [&](const Record& other) {
+    still |= is_fault(other.alert) && other.life.open() && !other.quiet;
+  });
+  if (still) return;
+  each_record(of_sensor, [&](Record& record) {
+    if (!is_fault(record.alert) && !record.dropped)
+      apply(record, Happening::sensor_well, fault.time, told);
+  });
 }
 
 bool Desk::latches(const Alert& alert) const {
@@ -288,18 +275,23 @@ bool Desk::apply(Record& record, Happening what, Timestamp time, std::vector<Ale
   return true;
 }
 
-void Desk::tell(Record& record, AlertEvent event, Timestamp time, std::vector<Alert>& told) {
-  auto& alert = record.alert;
+// What every event has, of an alert or a case.
+void Desk::stamp(Alert& alert, const Life& life, AlertEvent event, Timestamp time) const {
   ++alert.revision;
   alert.event = event;
   alert.time = time;
   alert.position = position_;
-  alert.state = record.life.state;
-  alert.acknowledged = record.life.acknowledged;
-  alert.shelved_until = record.life.shelved_until;
-  alert.suppressed = record.life.suppressed;
+  alert.state = life.state;
+  alert.acknowledged = life.acknowledged;
+  alert.shelved_until = life.shelved_until;
   alert.cleared.reset();
-  if (!record.life.open()) alert.cleared = time;
+  if (!life.open()) alert.cleared = time;
+}
+
+void Desk::tell(Record& record, AlertEvent event, Timestamp time, std::vector<Alert>& told) {
+  auto& alert = record.alert;
+  alert.suppressed = record.life.suppressed;
+  stamp(alert, record.life, event, time);
   told.push_back(alert);
   if (alert.state == AlertState::unknown)
     told.back().message += "; its sensor is at fault since, so nobody knows how it stands";
@@ -400,12 +392,9 @@ Desk::Case* Desk::find_case(const Alert& alert) {
 }
 
 void Desk::each_part(const Case& one, const std::function<void(Record&)>& visit) {
-  const auto from = one.is_outage() ? std::string{} : one.alert.machine + '\0';
-  for (auto it = records_.lower_bound(from); it != records_.end() && it->first.starts_with(from);
-       ++it) {
-    auto& record = it->second;
+  each_record(one.is_outage() ? std::string{} : one.alert.machine + '\0', [&](Record& record) {
     if (record.alert.of_case == one.alert.id && record.life.open()) visit(record);
-  }
+  });
 }
 
 // What people are not to be told of now is part of no case.
@@ -456,7 +445,6 @@ void Desk::gather_parts(Case& one) {
     one.over = now_;
   }
   if (lead == nullptr) return;
-  const bool first = !one.told;
   Alert fresh = lead->alert;
   fresh.kind = one.alert.kind;
   fresh.machine = one.alert.machine;
@@ -469,7 +457,7 @@ void Desk::gather_parts(Case& one) {
   one.alert.time = time;
   one.alert.occurrences = 1;
   one.alert.chattering = false;
-  if (!first && one.alert.severity > severity) one.life.acknowledged = false;
+  if (one.told && one.alert.severity > severity) one.life.acknowledged = false;
   one.alert.contributors = contributors_of(one.alert.parts, lead->alert.contributors);
   if (!one.is_outage()) {
     one.alert.message = case_message(one.alert, label_of(one.alert.machine), lead->alert);
@@ -492,10 +480,9 @@ void Desk::look_at(Case& one, std::vector<Alert>& told) {
   }
   if (one.is_outage()) watch_ebb(one, told);
   if (!one.over || now_ - *one.over < rule().together) return;
-  const bool told_before = one.told;
   if (!one.heard && !one.alert.parts.empty()) counts_.hold_back();
   remember(one);
-  if (told_before) {
+  if (one.told) {
     one.alert.message = case_over_message(one.alert, label_of(one.alert.machine), now_);
     apply(one, Happening::over, told);
   } else {
@@ -564,19 +551,10 @@ void Desk::notify(std::vector<Alert>& told) {
 void Desk::tell_case(Case& one, AlertEvent event, bool notify, std::vector<Alert>& told) {
   one.told = true;
   one.untold_news = false;
-  auto& alert = one.alert;
-  ++alert.revision;
-  alert.event = event;
-  alert.time = now_;
-  alert.position = position_;
-  alert.state = one.life.state;
-  alert.acknowledged = one.life.acknowledged;
-  alert.shelved_until = one.life.shelved_until;
-  alert.notify = notify;
-  alert.held_back = !one.heard;
-  alert.cleared.reset();
-  if (!one.life.open()) alert.cleared = now_;
-  told.push_back(alert);
+  one.alert.notify = notify;
+  one.alert.held_back = !one.heard;
+  stamp(one.alert, one.life, event, now_);
+  told.push_back(one.alert);
 }
 
 void Desk::apply(Case& one, Happening what, std::vector<Alert>& told,
@@ -591,7 +569,7 @@ CommandAnswer Desk::take(const Command& command, Timestamp now, Position positio
   now_ = std::max(now_, now);
   position_ = position;
   if (command.by.empty()) return refused("who asks? `by` is missing");
-  if (concerns_alert(command.kind)) return answer_alert(command, told);
+  if (deed_of(command.kind)) return answer_alert(command, told);
   if (command.kind == CommandKind::maintenance_start) return plan_maintenance(command, told);
   if (command.kind == CommandKind::maintenance_stop) return stop_maintenance(command, told);
   return refused("not a matter of alerts");
@@ -622,32 +600,34 @@ CommandAnswer Desk::answer_record(Record& record, const Command& command,
   const Note note{now_, command.by, command.comment};
   const auto before = std::exchange(record.alert.note, note);
   const bool holds = record.holds();
-  if (!apply(record, happening_of(command.kind), now_, told, command.to)) {
+  const auto deed = *deed_of(command.kind);
+  if (!apply(record, deed.what, now_, told, command.to)) {
     record.alert.note = before;
     return done(fmt::format("{} was {} already, or there is nothing to do", command.alert,
-                            past_of(command.kind)));
+                            name_of(deed.done)));
   }
   record.dropped = command.kind == CommandKind::close && holds;
   join(record);
   drop_ended();
-  return done(fmt::format("{} is {}", command.alert, past_of(command.kind)));
+  return done(fmt::format("{} is {}", command.alert, name_of(deed.done)));
 }
 
 CommandAnswer Desk::answer_case(Case& one, const Command& command, std::vector<Alert>& told) {
   one.alert.note = Note{now_, command.by, command.comment};
+  const auto deed = *deed_of(command.kind);
   std::size_t parts = 0;
-  apply(one, happening_of(command.kind), told, command.to);
+  apply(one, deed.what, told, command.to);
   if (command.kind != CommandKind::comment) {
     each_part(one, [&](Record& record) {
       record.alert.note = one.alert.note;
       const bool holds = record.holds();
-      parts += apply(record, happening_of(command.kind), now_, told, command.to);
+      parts += apply(record, deed.what, now_, told, command.to);
       record.dropped = command.kind == CommandKind::close && holds;
     });
   }
   drop_ended();
   return done(
-      fmt::format("{} is {}, and {} of its alerts", command.alert, past_of(command.kind), parts));
+      fmt::format("{} is {}, and {} of its alerts", command.alert, name_of(deed.done), parts));
 }
 
 CommandAnswer Desk::plan_maintenance(const Command& command, std::vector<Alert>& told) {
@@ -736,24 +716,16 @@ std::string Desk::save() const {
   saved.counts = counts_;
   saved.now = now_;
   saved.position = position_;
-  std::string body, bytes;
+  std::string body;
   Writer{body}(saved);
-  Writer{bytes}(desk_magic, format_version, hash64(body), body);
-  return bytes;
+  return seal(desk_magic, format_version, body);
 }
 
 bool Desk::restore(std::string_view bytes) {
-  Reader in{bytes};
-  std::uint32_t magic = 0;
-  std::uint16_t version = 0;
-  std::uint64_t checksum = 0;
-  std::string body;
-  in(magic, version, checksum, body);
-  if (!in.ok() || !in.at_end() || magic != desk_magic || version != format_version ||
-      hash64(body) != checksum)
-    return false;
+  const auto body = unseal(bytes, desk_magic, format_version);
+  if (!body) return false;
   Saved saved;
-  Reader reader{body};
+  Reader reader{*body};
   reader(saved);
   if (!reader.ok() || !reader.at_end() || saved.issued.size() != saved.issued_for.size() ||
       saved.past.size() != saved.past_of.size())

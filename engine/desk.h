@@ -74,6 +74,13 @@ class Desk {
     bool holds() const {
       return !quiet && (life.state == AlertState::active || life.state == AlertState::unknown);
     }
+    void begin(const Alert& episode, Timestamp now) {
+      raised_as = episode.id;
+      raised = episode.time;
+      began = episode.onset;
+      noticed = now;
+      quiet.reset();
+    }
     static void fields(auto& io, auto& r) {
       io(r.alert, r.raised_as, r.life, r.raised, r.began, r.noticed, r.quiet, r.dropped);
     }
@@ -134,6 +141,8 @@ class Desk {
   bool under_maintenance(std::string_view machine, Timestamp time) const;
   bool apply(Record& record, Happening what, Timestamp time, std::vector<Alert>& told,
              std::optional<Timestamp> until = {});
+  void each_record(const std::string& from, const std::function<void(Record&)>& visit);
+  void stamp(Alert& alert, const Life& life, AlertEvent event, Timestamp time) const;
   void tell(Record& record, AlertEvent event, Timestamp time, std::vector<Alert>& told);
   void pass(Timestamp now, Position position, std::vector<Alert>& told);
   void pass(Record& record, std::vector<Alert>& told);

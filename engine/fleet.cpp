@@ -6,9 +6,9 @@
 #include <cmath>
 #include <limits>
 
-#include "core/hash.h"
 #include "detectors/blocks.h"
 #include "engine/message.h"
+#include "engine/sealed.h"
 #include "engine/whole.h"
 
 namespace millwright::engine {
@@ -287,23 +287,16 @@ void Fleet::begin_anew(const Model& model, Member& member, std::vector<Alert>& a
 }
 
 std::string Fleet::save() const {
-  std::string body, bytes;
+  std::string body;
   Writer{body}(fingerprint_, position_, models_);
-  Writer{bytes}(fleet_magic, format_version, hash64(body), body);
-  return bytes;
+  return seal(fleet_magic, format_version, body);
 }
 
 bool Fleet::restore(std::string_view bytes, std::vector<Alert>& alerts) {
-  Reader in{bytes};
-  std::uint32_t magic = 0;
-  std::uint16_t version = 0;
-  std::uint64_t checksum = 0, fingerprint = 0;
-  std::string body;
-  in(magic, version, checksum, body);
-  if (!in.ok() || !in.at_end() || magic != fleet_magic || version != format_version ||
-      hash64(body) != checksum)
-    return false;
-  Reader reader{body};
+  const auto body = unseal(bytes, fleet_magic, format_version);
+  if (!body) return false;
+  Reader reader{*body};
+  std::uint64_t fingerprint = 0;
   Position position = 0;
   std::vector<Model> models;
   reader(fingerprint, position, models);

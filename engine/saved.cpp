@@ -18,6 +18,17 @@ void append_sealed(std::string& out, std::string_view body) {
   out.append(body);
 }
 
+RestoreResult read_header(Reader& in, std::uint32_t expected_magic) {
+  std::uint32_t magic = 0;
+  std::uint16_t version = 0;
+  in(magic, version);
+  if (!in.ok()) return RestoreResult::damaged;
+  if (magic != expected_magic) return RestoreResult::unknown_format;
+  if (version < format_version) return RestoreResult::older_version;
+  if (version > format_version) return RestoreResult::newer_version;
+  return RestoreResult::ok;
+}
+
 // The next sealed block; nothing when it is cut short or its checksum does not hold.
 std::optional<std::string_view> take_sealed(Reader& in) {
   std::uint64_t size = 0, checksum = 0;
@@ -124,13 +135,8 @@ std::string Engine::Impl::save(const Machine& machine) const {
 
 RestoreResult Engine::Impl::restore(std::string_view bytes) {
   Reader in{bytes};
-  std::uint32_t magic = 0;
-  std::uint16_t version = 0;
-  in(magic, version);
-  if (!in.ok()) return RestoreResult::damaged;
-  if (magic != machine_magic) return RestoreResult::unknown_format;
-  if (version < format_version) return RestoreResult::older_version;
-  if (version > format_version) return RestoreResult::newer_version;
+  if (const auto result = read_header(in, machine_magic); result != RestoreResult::ok)
+    return result;
   const auto body = take_sealed(in);
   if (!body || !in.at_end()) return RestoreResult::damaged;
   SavedMachine saved;
@@ -261,13 +267,7 @@ std::string Engine::save_all(Position position) const {
 
 RestoreResult Engine::restore_all(std::string_view bytes, Position& position) {
   Reader in{bytes};
-  std::uint32_t magic = 0;
-  std::uint16_t version = 0;
-  in(magic, version);
-  if (!in.ok()) return RestoreResult::damaged;
-  if (magic != engine_magic) return RestoreResult::unknown_format;
-  if (version < format_version) return RestoreResult::older_version;
-  if (version > format_version) return RestoreResult::newer_version;
+  if (const auto result = read_header(in, engine_magic); result != RestoreResult::ok) return result;
   const auto body = take_sealed(in);
   if (!body) return RestoreResult::damaged;
 

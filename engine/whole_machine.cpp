@@ -6,7 +6,6 @@ namespace millwright::engine {
 namespace {
 
 constexpr double least_share = 0.05;  // of a contributor that is told
-constexpr std::size_t most_contributors = 8;
 
 void tell_health(const Machine& machine, MachineHealth health, Position position,
                  Effects& effects) {
@@ -122,10 +121,7 @@ std::vector<Contributor> Engine::Impl::contributors(const Machine& machine,
     if (shares[i] >= least_share)
       out.push_back({sensors[index(machine.placed[i])].name, shares[i]});
   }
-  std::stable_sort(out.begin(), out.end(),
-                   [](const auto& a, const auto& b) { return a.share > b.share; });
-  if (out.size() > most_contributors) out.resize(most_contributors);
-  return out;
+  return largest_first(std::move(out));
 }
 
 Alert Engine::Impl::whole_alert(const Machine& machine, AlertEvent event, Timestamp time,

@@ -9,6 +9,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -42,9 +43,7 @@ std::filesystem::path archive_of(const config::Configuration& configuration) {
   if (!configuration.archive.enabled)
     throw std::invalid_argument{
         "no archive is kept (archive.enabled is false), so none can be read"};
-  std::filesystem::path file = configuration.archive.file.empty()
-                                   ? state_directory(configuration) / "millwright.db"
-                                   : std::filesystem::path{configuration.archive.file};
+  auto file = archive_file(configuration);
   if (!std::filesystem::exists(file))
     throw std::system_error{ENOENT, std::generic_category(), "cannot read " + file.string()};
   return file;
@@ -93,8 +92,8 @@ void print_alert(const Json& alert, std::string_view indent) {
 // Cases and single alerts by rank, the parts of a case below it.
 void print_list(const std::vector<Json>& alerts) {
   std::map<std::string, std::vector<const Json*>> parts;
-  std::map<std::string, bool> listed;
-  for (const auto& alert : alerts) listed[text_of(alert, "id")] = true;
+  std::set<std::string> listed;
+  for (const auto& alert : alerts) listed.insert(text_of(alert, "id"));
   std::vector<const Json*> top;
   for (const auto& alert : alerts) {
     const auto of = text_of(alert, "case");

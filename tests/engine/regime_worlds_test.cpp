@@ -3,11 +3,9 @@
 // alerts, regimes, summaries and state are the same.
 #include <doctest/doctest.h>
 
-#include <array>
 #include <cmath>
 
-#include "core/random.h"
-#include "tests/engine/harness.h"
+#include "tests/engine/worlds.h"
 #include "tests/support/scale.h"
 
 using namespace millwright;
@@ -16,15 +14,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr double rate = 1000;  // Hz
-
-struct Op {
-  enum class Kind { block, reading, tick, serviced, rebaseline } kind = Kind::tick;
-  std::string sensor;
-  Timestamp time;  // of the first sample; of the reading
-  std::vector<double> values;
-  Timestamp arrival;
-};
+using Op = WorldOp;
 
 Plan random_plan(Random& random, bool learned) {
   Plan plan;
@@ -103,83 +93,6 @@ std::vector<Op> random_world(Random& random, bool learned) {
   return ops;
 }
 
-struct World {
-  explicit World(std::shared_ptr<const Plan> p) : plan(std::move(p)), engine(plan) {}
-
-  void feed_one(const Op& op, Position position) {
-    switch (op.kind) {
-      case Op::Kind::tick:
-        return feed.tick(position, op.arrival, op.arrival);
-      case Op::Kind::serviced:
-      case Op::Kind::rebaseline: {
-        const auto kind =
-            op.kind == Op::Kind::serviced ? Event::Kind::serviced : Event::Kind::rebaseline;
-        feed.renew(engine, kind, "R", op.sensor, position, op.arrival, op.arrival);
-        return;
-      }
-      case Op::Kind::block:
-        if (engine.plan().profiles.front().waveform) {
-          feed.block(engine, "R", op.sensor, {op.time, rate, op.values}, position, op.arrival,
-                     op.arrival);
-          return;
-        }
-        [[fallthrough]];
-      case Op::Kind::reading:
-        feed.reading(engine, "R", op.sensor, {op.time, op.values[0]}, position, op.arrival,
-                     op.arrival);
-    }
-  }
-  // Five lists; each keeps its order.
-  void take() {
-    feed.step(engine, effects);
-    for (const auto& one : effects.alerts) lists[0].push_back(describe(one));
-    for (const auto& one : effects.baselines) lists[1].push_back(describe(one));
-    for (const auto& one : effects.summaries) lists[2].push_back(describe(engine, one));
-    for (const auto& one : effects.health) lists[3].push_back(describe(one));
-    for (const auto& one : effects.regimes) {
-      lists[4].push_back(fmt::format("{} @{} {}", one.regime, to_microseconds(one.time),
-                                     one.what == RegimeNotice::What::learned ? "learned" : "new"));
-    }
-    effects.clear();
-  }
-
-  std::shared_ptr<const Plan> plan;
-  Engine engine;
-  Feed feed{Clock::given};
-  Effects effects;
-  std::array<std::vector<std::string>, 5> lists;
-};
-
-void run(World& world, const std::vector<Op>& ops, double step, double crash, Random random,
-         int& crashes) {
-  auto saved = world.engine.save_all(0);
-  auto lists = world.lists;
-  for (std::size_t i = 0; i < ops.size();) {
-    world.feed_one(ops[i], i + 1);
-    ++i;
-    if (random.chance(step)) world.take();
-    if (crash > 0 && random.chance(0.02)) {
-      world.take();
-      saved = world.engine.save_all(i);
-      lists = world.lists;
-    }
-    if (random.chance(crash)) {
-      ++crashes;
-      Engine fresh{world.plan};
-      Position position = 0;
-      REQUIRE(fresh.restore_all(saved, position) == RestoreResult::ok);
-      REQUIRE(fresh.unreadable_states() == 0);
-      REQUIRE(fresh.save_all(position) == saved);
-      world.engine = std::move(fresh);
-      world.feed = Feed{Clock::given};
-      world.effects.clear();
-      world.lists = lists;
-      i = position;
-    }
-  }
-  world.take();
-}
-
 }  // namespace
 
 TEST_CASE("worlds of programs, named and found: split, crash and restore change nothing") {
@@ -191,15 +104,8 @@ TEST_CASE("worlds of programs, named and found: split, crash and restore change 
     const bool learned = seed % 4 != 0;
     const auto plan = std::make_shared<const Plan>(random_plan(random, learned));
     const auto ops = random_world(random, learned);
-    World whole{plan}, split{plan}, crashing{plan};
-    run(whole, ops, 0, 0, random.fork(1), crashes);
-    run(split, ops, 0.4, 0, random.fork(2), crashes);
-    run(crashing, ops, 0.2, 0.004, random.fork(3), crashes);
-    REQUIRE(split.lists == whole.lists);
-    REQUIRE(crashing.lists == whole.lists);
-    REQUIRE(split.engine.save_all(9) == whole.engine.save_all(9));
-    REQUIRE(crashing.engine.save_all(9) == whole.engine.save_all(9));
-    REQUIRE(whole.engine.outcomes().total() + whole.engine.pending() == whole.engine.received());
+    const auto whole = play_three_times(
+        plan, ops, {.step = 0.2, .crash = 0.004, .checkpoint = 0.02}, random, crashes);
     const auto regimes = whole.engine.regimes(MachineId{});
     windows += whole.engine.windows().whole > 0;
     if (!learned) {

@@ -5,12 +5,10 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <array>
 #include <limits>
 
-#include "core/random.h"
 #include "tests/detectors/waves.h"
-#include "tests/engine/harness.h"
+#include "tests/engine/worlds.h"
 #include "tests/support/scale.h"
 
 using namespace millwright;
@@ -19,22 +17,13 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr double rate = 1000;
-
-struct Op {
-  enum class Kind { block, reading, tick, serviced } kind = Kind::tick;
-  std::string sensor;
-  Timestamp time;  // of the first sample; of the reading
-  std::vector<double> values;
-  bool redelivered = false;
-  Timestamp arrival;
-};
+using Op = WorldOp;
 
 Plan random_plan(Random& random) {
   Waveform w;
   w.window = random.chance(0.5) ? 100ms : 333ms;
   w.overlap = random.chance(0.5) ? 0 : 0.75;
-  if (random.chance(0.5)) w.rate_hz = rate;
+  if (random.chance(0.5)) w.rate_hz = world_rate;
   if (random.chance(0.3)) w.jitter_s = 0.002;
   w.bearing = "6205";
   w.speed_sensor = "speed";
@@ -58,7 +47,7 @@ std::vector<Op> random_world(Random& random) {
   double now = 0;
   for (int i = 0; i < 150; ++i) {
     const std::size_t length = 1 + random.below(random.chance(0.2) ? 900 : 200);
-    Op block{Op::Kind::block, "vib", at(now), {}, false, at(now)};
+    Op block{Op::Kind::block, "vib", at(now), {}, at(now)};
     const double height = i > 100 ? 3 : 1;
     for (std::size_t k = 0; k < length; ++k) block.values.push_back(height * random.normal());
     if (random.chance(0.05))
@@ -68,20 +57,19 @@ std::vector<Op> random_world(Random& random) {
     if (random.chance(0.05)) block.values.back() = 1e300;
     if (random.chance(0.05)) block.time += from_seconds(random.uniform(-0.05, 0.05));
     block.redelivered = random.chance(0.05);
-    now += static_cast<double>(length) / rate;
+    now += static_cast<double>(length) / world_rate;
     block.arrival = at(now);
     if (random.chance(0.05)) now += random.uniform(0, 3);
     if (!random.chance(0.05)) ops.push_back(block);
     if (random.chance(0.05)) ops.push_back(block);
     if (random.chance(0.5))
-      ops.push_back(
-          {Op::Kind::reading, "speed", at(now), {1500 + 100 * random.normal()}, false, at(now)});
+      ops.push_back({Op::Kind::reading, "speed", at(now), {1500 + 100 * random.normal()}, at(now)});
     if (random.chance(0.3))
-      ops.push_back({Op::Kind::reading, "temp", at(now), {random.normal()}, false, at(now)});
+      ops.push_back({Op::Kind::reading, "temp", at(now), {random.normal()}, at(now)});
     if (random.chance(0.1))
-      ops.push_back({Op::Kind::reading, "vib", at(now), {random.normal()}, false, at(now)});
-    if (random.chance(0.3)) ops.push_back({Op::Kind::tick, "", {}, {}, false, at(now)});
-    if (random.chance(0.01)) ops.push_back({Op::Kind::serviced, "", {}, {}, false, at(now)});
+      ops.push_back({Op::Kind::reading, "vib", at(now), {random.normal()}, at(now)});
+    if (random.chance(0.3)) ops.push_back({Op::Kind::tick, "", {}, {}, at(now)});
+    if (random.chance(0.01)) ops.push_back({Op::Kind::serviced, "", {}, {}, at(now)});
   }
   for (int i = 0; i < 10; ++i) {  // what comes much too late
     const auto from = random.below(ops.size()), to = random.below(ops.size());
@@ -91,68 +79,6 @@ std::vector<Op> random_world(Random& random) {
     }
   }
   return ops;
-}
-
-struct World {
-  explicit World(std::shared_ptr<const Plan> p) : plan(std::move(p)), engine(plan) {}
-
-  void feed_one(const Op& op, Position position) {
-    if (op.kind == Op::Kind::tick) {
-      feed.tick(position, op.arrival, op.arrival);
-    } else if (op.kind == Op::Kind::serviced) {
-      feed.renew(engine, Event::Kind::serviced, "R", "", position, op.arrival, op.arrival);
-    } else if (op.kind == Op::Kind::block) {
-      feed.block(engine, "R", op.sensor, {op.time, rate, op.values}, position, op.arrival,
-                 op.arrival, op.redelivered);
-    } else {
-      feed.reading(engine, "R", op.sensor, {op.time, op.values[0]}, position, op.arrival,
-                   op.arrival);
-    }
-  }
-  // Alerts, baselines and summaries are three lists; each keeps its order.
-  void take() {
-    feed.step(engine, effects);
-    for (const auto& one : effects.alerts) lists[0].push_back(describe(one));
-    for (const auto& one : effects.baselines) lists[1].push_back(describe(one));
-    for (const auto& one : effects.summaries) lists[2].push_back(describe(engine, one));
-    effects.clear();
-  }
-
-  std::shared_ptr<const Plan> plan;
-  Engine engine;
-  Feed feed{Clock::given};
-  Effects effects;
-  std::array<std::vector<std::string>, 3> lists;
-};
-
-void run(World& world, const std::vector<Op>& ops, double step, double crash, Random random,
-         int& crashes) {
-  auto saved = world.engine.save_all(0);
-  auto lists = world.lists;
-  for (std::size_t i = 0; i < ops.size();) {
-    world.feed_one(ops[i], i + 1);
-    ++i;
-    if (random.chance(step)) world.take();
-    if (crash > 0 && random.chance(0.05)) {
-      world.take();
-      saved = world.engine.save_all(i);
-      lists = world.lists;
-    }
-    if (random.chance(crash)) {
-      ++crashes;
-      Engine fresh{world.plan};
-      Position position = 0;
-      REQUIRE(fresh.restore_all(saved, position) == RestoreResult::ok);
-      REQUIRE(fresh.unreadable_states() == 0);
-      REQUIRE(fresh.save_all(position) == saved);
-      world.engine = std::move(fresh);
-      world.feed = Feed{Clock::given};
-      world.effects.clear();
-      world.lists = lists;
-      i = position;
-    }
-  }
-  world.take();
 }
 
 }  // namespace
@@ -167,15 +93,8 @@ TEST_CASE("a hundred worlds of waveforms: split, crash and restore change nothin
     Random random{static_cast<std::uint64_t>(seed)};
     const auto plan = std::make_shared<const Plan>(random_plan(random));
     const auto ops = random_world(random);
-    World whole{plan}, split{plan}, crashing{plan};
-    run(whole, ops, 0, 0, random.fork(1), crashes);
-    run(split, ops, 0.4, 0, random.fork(2), crashes);
-    run(crashing, ops, 0.2, 0.01, random.fork(3), crashes);
-    REQUIRE(split.lists == whole.lists);
-    REQUIRE(crashing.lists == whole.lists);
-    REQUIRE(split.engine.save_all(9) == whole.engine.save_all(9));
-    REQUIRE(crashing.engine.save_all(9) == whole.engine.save_all(9));
-    REQUIRE(whole.engine.outcomes().total() + whole.engine.pending() == whole.engine.received());
+    const auto whole = play_three_times(plan, ops, {.step = 0.2, .crash = 0.01, .checkpoint = 0.05},
+                                        random, crashes);
     alerts += whole.lists[0].size();
     const auto counts = whole.engine.windows();
     windows.whole += counts.whole;
