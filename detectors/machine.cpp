@@ -48,6 +48,9 @@ constexpr double calm_below = 0.6;    // * of the limit: what is above teaches n
 constexpr double calm_memory = 20;    // * learning periods
 constexpr double center_memory = 10;  // * learning periods
 constexpr double least_known = 50;    // values before there is a limit
+constexpr double widest_regime = 4;   // how many times the usual deviation a regime may have
+// What recurs.
+constexpr double habit_margin = 1.1;  // of what was reached before
 // Drift.
 constexpr double drift_rate = 0.1;   // *
 constexpr double drift_limit = 0.8;  // * squared scales, mean over the sensors
@@ -195,7 +198,24 @@ Pair deviations(const Level::State& state, const Memo& memo) {
   return out;
 }
 
-void look_at_components(const Level::State& state, Memo& memo) {
+// How many times the deviations outside the components are what they are in all regimes: what goes
+// together while a machine works need not when it stands still. Of few frames, little is believed.
+double share_of_regime(const Level::State& state, std::uint8_t regime) {
+  double count = 0, sum = 0, regimes = 0;
+  for (const auto& one : state.usual_spe) {
+    count += one.count;
+    sum += one.count * one.mean;
+    regimes += one.count > 0 ? 1 : 0;
+  }
+  if (regimes < 2 || regime >= state.usual_spe.size() || sum <= 0) return 1;
+  const double mean = sum / count;
+  const auto& here = state.usual_spe[regime];
+  const double usual_here =
+      (here.count * here.mean + least_known * mean) / (here.count + least_known);
+  return std::clamp(std::sqrt(usual_here / mean), 1 / widest_regime, widest_regime);
+}
+
+void look_at_components(const Level::State& state, std::uint8_t regime, Memo& memo) {
   const auto& model = state.model;
   const auto m = static_cast<Eigen::Index>(model.members.size());
   const auto order = static_cast<Eigen::Index>(model.variances.size());
@@ -209,8 +229,11 @@ void look_at_components(const Level::State& state, Memo& memo) {
   const auto pair = deviations(state, memo);
   const Vector scores = vectors.transpose() * pair.newest;
   const Vector standard = scores.cwiseQuotient(variances);
-  const Vector residual = pair.newest - vectors * scores;
-  const Vector slow = pair.averaged - vectors * (vectors.transpose() * pair.averaged);
+  const Vector whole = pair.newest - vectors * scores;
+  const double share_here = share_of_regime(state, regime);
+  const Vector residual = whole / share_here;
+  const Vector slow =
+      (pair.averaged - vectors * (vectors.transpose() * pair.averaged)) / share_here;
   // How much of a sensor's own deviation stays in its residual: what others get of it is divided
   // out (reconstruction-based contributions).
   const Vector own = (1 - vectors.rowwise().squaredNorm().array()).max(1e-3);
@@ -218,6 +241,7 @@ void look_at_components(const Level::State& state, Memo& memo) {
 
   auto& statistics = memo.statistics;
   statistics[Level::by_t_squared] = scores.dot(standard);
+  memo.whole_spe = whole.squaredNorm();
   statistics[Level::by_spe] = residual.squaredNorm();
   statistics[Level::by_mean] = slow.squaredNorm();
   const auto& usual_spe = state.past[Level::by_spe];
@@ -255,25 +279,29 @@ void rate(const Level::State& state, const Sums& sums, Memo& memo) {
   statistics[Level::by_state] = sums.state;
   statistics[Level::by_change] = sums.change;
   statistics[Level::by_drift] = sums.steady > 0 ? sums.drift / sums.steady : 0;
-  const double state_on = state_limit + state_limit_each * sums.independent;
-  memo.ratios[Level::by_state] =
-      ratio_of(sums.state, state.alarmed ? hysteresis * state_on : state_on);
-  memo.ratios[Level::by_change] = ratio_of(
+  auto& heights = memo.heights;
+  heights[Level::by_state] =
+      ratio_of(sums.state, state_limit + state_limit_each * sums.independent);
+  heights[Level::by_change] = ratio_of(
       sums.change, std::max(least_change, state.past[Level::by_change].limit(change_sigma)));
-  memo.ratios[Level::by_drift] =
+  heights[Level::by_drift] =
       ratio_of(statistics[Level::by_drift], limit_of_drift(sums.independent_steady, state.learned));
   for (const auto head : component_heads) {
     const auto& past = state.past[head];
     if (past.count <= least_known) continue;
     const double limit = past.limit(sigma, fresh(head));
-    if (limit > 0) memo.ratios[head] = ratio_of(statistics[head], limit);
+    if (limit > 0) heights[head] = ratio_of(statistics[head], limit);
   }
+  for (std::size_t head = 0; head < heights.size(); ++head)
+    memo.ratios[head] = heights[head] / std::max(1.0, habit_margin * state.habits[head].record);
+  if (state.alarmed) memo.ratios[Level::by_state] /= hysteresis;
 }
 
 void look(const Level::State& state, const MachineFrame& frame, Memo& memo) {
   const auto n = std::min(frame.values.size(), Level::most_sensors);
   memo.statistics = {};
-  memo.ratios = {};
+  memo.ratios = memo.heights = {};
+  memo.whole_spe = 0;
   memo.scored = memo.changes_known = memo.modelled = false;
   memo.looks.resize(n);
   Sums sums;
@@ -283,7 +311,7 @@ void look(const Level::State& state, const MachineFrame& frame, Memo& memo) {
     memo.looks[i] = look_at(s, state.frames, frame.values[i], memo, sums);
   }
   memo.scored = sums.independent > 0;
-  look_at_components(state, memo);
+  look_at_components(state, frame.regime, memo);
   rate(state, sums, memo);
 }
 
@@ -539,14 +567,22 @@ Eigen::Index order_of(const Vector& rising) {
   return order;
 }
 
+// Of other members, the statistics are others.
+void forget_past(Level::State& state) {
+  for (const auto head : component_heads) {
+    state.past[head] = {};
+    state.habits[head] = Level::grown_up()[head];
+  }
+  state.usual_spe.clear();
+}
+
 void refresh(Level::State& state, std::uint32_t least) {
   auto& model = state.model;
   for (auto& s : state.sensors)
     if (!s.ready()) s.wander = as_float(times_white(s, wander_of(s)));
   auto members = members_of(state, least);
   const bool same = members == model.members;
-  if (!same)
-    for (const auto head : component_heads) state.past[head] = {};
+  if (!same) forget_past(state);
   const auto before = static_cast<Eigen::Index>(model.variances.size());
   model = {};
   if (members.size() < 2) return;
@@ -572,6 +608,21 @@ bool due(const Level::State& state, std::uint32_t oldest, std::uint32_t warmup, 
   for (std::uint64_t at = std::max(warmup / 2, least_modelled); at <= oldest; at *= 2)
     if (at == oldest) return true;
   return false;
+}
+
+// Excursions that come back and pass are how the machine works: what every pause or shift brings.
+// A drift does not pass, and its reference stays where it is.
+void follow_habits(Level::State& state, const Memo& memo) {
+  if (state.learned == 0) return;
+  const Timestamp now{Duration{static_cast<std::int64_t>(state.frames)}};  // in frames
+  const Duration accept_after{patience_of(state.learned)};
+  for (std::size_t head = 0; head < state.habits.size(); ++head) {
+    if (head == Level::by_drift) continue;
+    auto& habit = state.habits[head];
+    habit.pass(Duration{1}, 1 / (calm_memory * state.learned));
+    const auto trust = memo.ratios[head] >= 1 ? Trust::suspicious : Trust::normal;
+    habit.follow(memo.heights[head], near_limit, 1, now, trust, accept_after);
+  }
 }
 
 void keep_onset(Level::State& state, const Memo& memo, Timestamp time) {
@@ -652,6 +703,7 @@ void Level::learn(const Params& params, State& state, const MachineFrame& frame,
 void Level::learn(const Params& params, State& state, const MachineFrame& frame, Trust trust,
                   const Memo& memo) {
   keep_onset(state, memo, frame.time);
+  follow_habits(state, memo);
   make_room(state, memo.looks.size());
   const auto p = state.sensors.size();
   const bool any_ready = state.learned > 0;
@@ -707,6 +759,8 @@ void Level::learn(const Params& params, State& state, const MachineFrame& frame,
     state.past[by_change].learn(memo.statistics[by_change], slowest);
   if (memo.modelled && (!any_ready || calm || unlock)) {
     for (const auto head : component_heads) state.past[head].learn(memo.statistics[head], slowest);
+    if (state.usual_spe.size() <= frame.regime) state.usual_spe.resize(frame.regime + 1U);
+    state.usual_spe[frame.regime].learn(memo.whole_spe, slowest);
   }
   state.locked = quiet ? 0 : std::min(state.locked, 1000000000U) + 1;
   ++state.frames;
@@ -731,7 +785,7 @@ void Level::forget(State& state, std::size_t which) {
   const auto& members = state.model.members;
   if (!std::binary_search(members.begin(), members.end(), static_cast<std::uint8_t>(which))) return;
   state.model = {};
-  for (const auto head : component_heads) state.past[head] = {};
+  forget_past(state);
 }
 
 std::vector<double> Level::shares(const Params&, const State& state, const MachineFrame& frame) {

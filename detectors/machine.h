@@ -31,6 +31,7 @@
 #include "core/parameters.h"
 #include "core/score.h"
 #include "core/time.h"
+#include "detectors/habit.h"
 #include "detectors/numbers.h"
 
 namespace millwright::detectors {
@@ -41,6 +42,7 @@ namespace millwright::detectors {
 struct MachineFrame {
   Timestamp time;
   std::span<const double> values;
+  std::uint8_t regime = 0;  // what the machine does meanwhile, see MachineLevel::State
 };
 
 struct MachineScore {
@@ -71,7 +73,7 @@ struct Moments {
 struct MachineLevel {
   static constexpr std::string_view name = "machine";
   static constexpr AlertKind kind = AlertKind::machine;
-  static constexpr std::uint16_t state_version = 2;
+  static constexpr std::uint16_t state_version = 3;
   static constexpr std::size_t most_sensors = 64;
 
   struct Params {
@@ -170,6 +172,13 @@ struct MachineLevel {
     static void fields(auto& io, auto& m) { io(m.members, m.variances, m.vectors); }
   };
 
+  // Habits without the wide reach of a record's first day: time is counted in frames here.
+  static std::array<Habit, heads.size()> grown_up() {
+    std::array<Habit, heads.size()> out;
+    for (auto& habit : out) habit.age = Habit::grown_up;
+    return out;
+  }
+
   struct State {
     std::uint64_t frames = 0;
     std::uint32_t learned = 0;       // the longest learning of a sensor, frames; 0: none is ready
@@ -179,10 +188,12 @@ struct MachineLevel {
     std::vector<Sensor> sensors;
     std::vector<double> now, before;  // covariances of a frame, and of a frame with the one before
     Model model;
-    std::array<Moments, heads.size()> past{};  // of the statistics, while calm
+    std::array<Moments, heads.size()> past{};             // of the statistics, while calm
+    std::vector<Moments> usual_spe;                       // the same of spe, by regime
+    std::array<Habit, heads.size()> habits = grown_up();  // of ratios: what recurs is normal
     static void fields(auto& io, auto& s) {
       io(s.frames, s.learned, s.locked, s.alarmed, s.onset, s.sensors, s.now, s.before, s.model,
-         s.past);
+         s.past, s.usual_spe, s.habits);
       refuse_unless(io, sound(s));
     }
   };
@@ -199,6 +210,8 @@ struct MachineLevel {
     };
     std::vector<Look> looks;  // by sensor
     PerHead statistics{}, ratios{};
+    PerHead heights{};     // ratios as they were without habits and hysteresis
+    double whole_spe = 0;  // not yet measured against its regime
     bool scored = false, changes_known = false, modelled = false;
   };
 

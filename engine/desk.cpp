@@ -41,20 +41,6 @@ std::string key_of_past(const Alert& alert) {
 
 bool is_fault(const Alert& alert) { return alert.alert_class() == AlertClass::sensor; }
 
-// What the desk has made of an alert stays when the engine says more of it.
-void renew(Alert& kept, Alert fresh) {
-  fresh.id = std::move(kept.id);
-  fresh.revision = kept.revision;
-  fresh.onset = kept.onset;
-  fresh.severity = std::max(kept.severity, fresh.severity);
-  fresh.priority = std::max(priority_of(fresh.severity, fresh.score), fresh.priority);
-  fresh.occurrences = kept.occurrences;
-  fresh.chattering = kept.chattering;
-  fresh.note = std::move(kept.note);
-  fresh.of_case = std::move(kept.of_case);
-  kept = std::move(fresh);
-}
-
 // How much each sensor has to do with it, by the scores of its alerts; what the machine as a whole
 // says is shared out among the sensors it names.
 std::vector<Contributor> contributors_of(const std::vector<CasePart>& parts,
@@ -144,6 +130,20 @@ void Desk::follow(std::span<const Passed> ticks, std::vector<Alert>& alerts) {
 }
 
 // --- what the engine says ---
+
+// What the desk has made of an alert stays when the engine says more of it.
+void Desk::renew(Alert& kept, Alert fresh) {
+  fresh.id = std::move(kept.id);
+  fresh.revision = kept.revision;
+  fresh.onset = kept.onset;
+  fresh.severity = std::max(kept.severity, fresh.severity);
+  fresh.priority = std::max(priority_of(fresh.severity, fresh.score), fresh.priority);
+  fresh.occurrences = kept.occurrences;
+  fresh.chattering = kept.chattering;
+  fresh.note = std::move(kept.note);
+  fresh.of_case = std::move(kept.of_case);
+  kept = std::move(fresh);
+}
 
 void Desk::hear(Alert alert, std::vector<Alert>& told) {
   const auto found = records_.find(key_of(alert));
@@ -311,7 +311,13 @@ void Desk::pass(Timestamp now, Position position, std::vector<Alert>& told) {
   }
   std::erase_if(past_, [&](const auto& p) { return now_ - p.second.heard_at >= repeat_window; });
   find_outages();
-  for (auto& [key, one] : cases_) look_at(one, told);
+  for (auto& [key, one] : cases_) {
+    if (!one.is_crowd()) look_at(one, told);
+  }
+  find_crowd();
+  for (auto& [key, one] : cases_) {
+    if (one.is_crowd()) look_at(one, told);
+  }
   notify(told);
   drop_ended();
 }
@@ -354,6 +360,7 @@ void Desk::drop_ended() {
 // --- cases ---
 
 std::string_view Desk::label_of(std::string_view machine) const {
+  if (machine == whole_plant) return "Plant";
   const auto& label = machine_profile_for(*plan_, machine).label;
   return label.empty() ? machine : std::string_view{label};
 }
@@ -377,7 +384,18 @@ Desk::Case& Desk::case_of(const Alert& alert) {
 
 std::string Desk::key_of_case(const Case& one) {
   return key_of(one.alert.machine, name_of(one.alert.alert_class()),
-                one.is_outage() ? std::string_view{one.alert.id} : std::string_view{});
+                one.is_of_plant() ? std::string_view{one.alert.id} : std::string_view{});
+}
+
+// An outage or a crowd goes by the first of its machines.
+void Desk::name_of_plant(Case& one, const std::string& first) {
+  auto& alert = one.alert;
+  alert.revision = 0;
+  alert.machine = whole_plant;
+  alert.sensor = first;
+  alert.id = fmt::format("{}/{}/{}/{}", whole_plant, first, name_of(alert.kind),
+                         issued_[std::string{whole_plant}].issue(alert.kind, alert.onset));
+  one.machines.push_back(first);
 }
 
 Desk::Case* Desk::find_case(const Alert& alert) {
@@ -408,6 +426,12 @@ void Desk::join(Record& record) {
   one.changed = true;
 }
 
+void Desk::rank_parts(std::vector<CasePart>& parts) {
+  std::stable_sort(parts.begin(), parts.end(),
+                   [](const CasePart& a, const CasePart& b) { return rank(a) < rank(b); });
+  if (parts.size() > most_parts) parts.resize(most_parts);
+}
+
 void Desk::gather_parts(Case& one) {
   auto& parts = one.alert.parts;
   for (auto& part : parts) part.state = AlertState::cleared;
@@ -436,9 +460,7 @@ void Desk::gather_parts(Case& one) {
     if (lead == nullptr || worse(record, *lead)) lead = &record;
   });
   if (!only_gaps) one.wait = Duration{0};
-  std::stable_sort(parts.begin(), parts.end(),
-                   [](const CasePart& a, const CasePart& b) { return rank(a) < rank(b); });
-  if (parts.size() > most_parts) parts.resize(most_parts);
+  rank_parts(parts);
   if (open) {
     one.over.reset();
   } else if (!one.over) {
@@ -471,8 +493,13 @@ void Desk::gather_parts(Case& one) {
 
 void Desk::look_at(Case& one, std::vector<Alert>& told) {
   if (std::exchange(one.changed, false)) {
-    gather_parts(one);
+    if (one.is_crowd()) {
+      gather_crowd(one);
+    } else {
+      gather_parts(one);
+    }
     one.untold_news = one.told;
+    if (auto* crowd = find_case(one.alert)) crowd->changed = true;
   }
   if (one.life.shelved_until && *one.life.shelved_until <= now_) {
     one.heard.reset();  // people put it aside for so long, and no longer
@@ -480,7 +507,7 @@ void Desk::look_at(Case& one, std::vector<Alert>& told) {
   }
   if (one.is_outage()) watch_ebb(one, told);
   if (!one.over || now_ - *one.over < rule().together) return;
-  if (!one.heard && !one.alert.parts.empty()) counts_.hold_back();
+  if (!one.heard && !one.alert.parts.empty() && !one.is_crowd()) counts_.hold_back();
   remember(one);
   if (one.told) {
     one.alert.message = case_over_message(one.alert, label_of(one.alert.machine), now_);
@@ -490,8 +517,10 @@ void Desk::look_at(Case& one, std::vector<Alert>& told) {
   }
 }
 
-bool Desk::needs_notice(const Case& one) const {
+bool Desk::needs_notice(const Case& one) {
   if (!one.life.open() || one.life.quiet() || one.alert.parts.empty()) return false;
+  if (waits_for_crowd(one)) return false;
+  if (one.is_crowd() && one.heard && !is_young(one)) return false;
   if (one.heard) return one.alert.severity > *one.heard;
   if (is_repeat(one)) return one.over.value_or(now_) - one.opened >= rule().chatter_window;
   return one.alert.severity == Severity::critical ||
@@ -519,6 +548,7 @@ void Desk::remember(const Case& one) {
 
 // The most severe first; what is over the budget is listed, and waits.
 void Desk::notify(std::vector<Alert>& told) {
+  tell_members(told);
   std::vector<Case*> waiting;
   for (auto& [key, one] : cases_) {
     if (needs_notice(one)) waiting.push_back(&one);
@@ -542,6 +572,7 @@ void Desk::notify(std::vector<Alert>& told) {
       tell_case(*one, AlertEvent::raised, false, told);
     }
   }
+  tell_members(told);
   for (auto& [key, one] : cases_) {
     if (one.told && one.untold_news && one.life.open() && now_ - one.alert.time >= case_spacing)
       tell_case(one, AlertEvent::updated, false, told);
@@ -617,7 +648,14 @@ CommandAnswer Desk::answer_case(Case& one, const Command& command, std::vector<A
   const auto deed = *deed_of(command.kind);
   std::size_t parts = 0;
   apply(one, deed.what, told, command.to);
-  if (command.kind != CommandKind::comment) {
+  if (one.is_crowd()) {
+    std::vector<std::string> members;
+    each_member(one, [&](const Case& member) { members.push_back(key_of_case(member)); });
+    for (const auto& key : members) {
+      answer_case(cases_.at(key), command, told);
+      ++parts;
+    }
+  } else if (command.kind != CommandKind::comment) {
     each_part(one, [&](Record& record) {
       record.alert.note = one.alert.note;
       const bool holds = record.holds();
@@ -766,9 +804,9 @@ bool Desk::take_over(std::string_view bytes, const std::function<bool(std::strin
     }
   };
   take(other.records_, records_);
-  // An outage goes where the first of its machines goes.
+  // A case of the plant goes where the first of its machines goes.
   for (auto& [key, one] : other.cases_) {
-    if (mine(one.is_outage() ? one.machines.front() : machine_of(key)))
+    if (mine(one.is_of_plant() ? one.machines.front() : machine_of(key)))
       cases_.insert_or_assign(key, std::move(one));
   }
   take(other.past_, past_);

@@ -36,8 +36,8 @@ class Desk {
   static constexpr std::uint16_t format_version = 2;  // docs/formats/state.md
   static constexpr std::size_t most_parts = 32;       // of a case that are listed
   static constexpr std::size_t most_windows = 1000;   // of maintenance
-  // The machine of a case of many machines that fell silent at once; its sensor is the first of
-  // them.
+  // The machine of a case of many machines that fell silent, or became unusual, at once; its sensor
+  // is the first of them.
   static constexpr std::string_view whole_plant = "_plant";
 
   // `lanes` share the budget evenly.
@@ -97,12 +97,11 @@ class Desk {
     std::optional<Timestamp> over;           // no part is open since
     bool changed = false;                    // a part is not as it was when they were gathered
     bool untold_news = false;                // gathered since it was told
-    std::vector<std::string> machines = {};  // an outage: that fell silent, by name
+    std::vector<std::string> machines = {};  // of the plant: of which it is, by name
     std::optional<Timestamp> ebbing;         // an outage: most of them report again since
-    bool is_outage() const {
-      return alert.machine == whole_plant && alert.kind == AlertKind::sensor_case &&
-             !machines.empty();
-    }
+    bool is_of_plant() const { return alert.machine == whole_plant && !machines.empty(); }
+    bool is_outage() const { return is_of_plant() && alert.kind == AlertKind::sensor_case; }
+    bool is_crowd() const { return is_of_plant() && alert.kind == AlertKind::machine_case; }
     static void fields(auto& io, auto& c) {
       io(c.alert, c.life, c.opened, c.told, c.heard, c.heard_at, c.wait, c.over, c.changed,
          c.untold_news, c.machines, c.ebbing);
@@ -130,6 +129,7 @@ class Desk {
   struct Saved;
 
   const DeskRule& rule() const { return plan_->desk; }
+  static void renew(Alert& kept, Alert fresh);
   void hear(Alert alert, std::vector<Alert>& told);
   void raise(Alert alert, std::vector<Alert>& told);
   void go_on(Record& record, Alert alert, std::vector<Alert>& told);
@@ -157,7 +157,8 @@ class Desk {
   void look_at(Case& one, std::vector<Alert>& told);
   void gather_parts(Case& one);
   void notify(std::vector<Alert>& told);
-  bool needs_notice(const Case& one) const;
+  static void rank_parts(std::vector<CasePart>& parts);
+  bool needs_notice(const Case& one);
   bool is_repeat(const Case& one) const;
   void remember(const Case& one);
 
@@ -168,6 +169,18 @@ class Desk {
   Case& begin_outage(const std::vector<Record*>& gaps);
   void move(Record& gap, Case& outage);
   void watch_ebb(Case& outage, std::vector<Alert>& told);
+
+  // Many machines that become unusual at once (desk_crowd.cpp).
+  bool may_be_of_crowd(const Case& one) const;
+  void each_member(const Case& crowd, const std::function<void(Case&)>& visit);
+  bool is_young(const Case& crowd);
+  void find_crowd();
+  Case& begin_crowd(const std::vector<Case*>& members);
+  void gather_crowd(Case& crowd);
+  void tell_members(std::vector<Alert>& told);
+  bool waits_for_crowd(const Case& one);
+
+  void name_of_plant(Case& one, const std::string& first);
   void tell_case(Case& one, AlertEvent event, bool notify, std::vector<Alert>& told);
   void apply(Case& one, Happening what, std::vector<Alert>& told,
              std::optional<Timestamp> until = {});

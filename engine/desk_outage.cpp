@@ -1,8 +1,6 @@
 // Many machines that fall silent at once: one case of the plant, not one of each machine. What they
 // share - a gateway, the network, the power - is broken, not their sensors. The engine does not
 // know what they share, so the desk goes by the time at which they fell silent.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <set>
 #include <string_view>
@@ -86,15 +84,9 @@ Desk::Case& Desk::begin_outage(const std::vector<Record*>& gaps) {
   const auto& first = (*std::min_element(gaps.begin(), gaps.end(), by_name))->alert.machine;
   Case one;
   one.opened = now_;
-  auto& alert = one.alert;
-  alert.revision = 0;
-  alert.kind = AlertKind::sensor_case;
-  alert.machine = whole_plant;
-  alert.sensor = first;
-  alert.onset = gaps.front()->began;
-  alert.id = fmt::format("{}/{}/{}/{}", whole_plant, first, name_of(alert.kind),
-                         issued_[std::string{whole_plant}].issue(alert.kind, alert.onset));
-  one.machines.push_back(first);
+  one.alert.kind = AlertKind::sensor_case;
+  one.alert.onset = gaps.front()->began;
+  name_of_plant(one, first);
   auto key = key_of_case(one);
   return cases_.insert_or_assign(std::move(key), std::move(one)).first->second;
 }

@@ -130,6 +130,14 @@ std::string what_is_wrong(const Alert& alert, std::string_view label) {
   }
 }
 
+std::string listed(std::span<const std::string> names) {
+  constexpr std::size_t most_named = 8;
+  const auto named = names.first(std::min(names.size(), most_named));
+  auto text = fmt::format("{}", fmt::join(named, ", "));
+  if (names.size() > named.size()) text += fmt::format(" and {} more", names.size() - named.size());
+  return text;
+}
+
 }  // namespace
 
 std::string format_value(double value) {
@@ -196,14 +204,18 @@ std::string case_over_message(const Alert& alert, std::string_view machine, Time
 }
 
 std::string outage_message(std::span<const std::string> machines, Timestamp onset, Timestamp now) {
-  constexpr std::size_t most_named = 8;
-  const auto named = machines.first(std::min(machines.size(), most_named));
-  auto text = fmt::format("Plant: {} machines fell silent at about the same time, {} ({}): {}",
-                          machines.size(), clock_time(onset, now), describe_duration(now - onset),
-                          fmt::join(named, ", "));
-  if (machines.size() > named.size())
-    text += fmt::format(" and {} more", machines.size() - named.size());
-  return text + "; look for what they share: a gateway, the network, the power";
+  return fmt::format(
+      "Plant: {} machines fell silent at about the same time, {} ({}): {}; look for what they "
+      "share: a gateway, the network, the power",
+      machines.size(), clock_time(onset, now), describe_duration(now - onset), listed(machines));
+}
+
+std::string crowd_message(std::span<const std::string> machines, Timestamp onset, Timestamp now,
+                          std::string_view worst) {
+  return fmt::format(
+      "Plant: {} machines are not as usual at about the same time, {}: {}; look for what they "
+      "share: a shift, the weather, power, air, material; the worst of them is {}",
+      machines.size(), clock_time(onset, now), listed(machines), worst);
 }
 
 std::string closing_message(const Alert& alert, std::string_view label,

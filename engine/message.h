@@ -31,6 +31,9 @@ std::string case_over_message(const Alert& alert, std::string_view machine, Time
 
 // `Plant: 24 machines have sent nothing since ...: R001, R002 ...`
 std::string outage_message(std::span<const std::string> machines, Timestamp onset, Timestamp now);
+// `Plant: 24 machines are not as usual at about the same time, ...`, with what the worst one says.
+std::string crowd_message(std::span<const std::string> machines, Timestamp onset, Timestamp now,
+                          std::string_view worst);
 
 // 71.4, 0.0312, 12340: four significant digits, no exponent between 1e-4 and 1e7.
 std::string format_value(double value);

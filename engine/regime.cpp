@@ -125,7 +125,7 @@ std::optional<Measure> UsualValues::measure(const RegimeRule& rule, RegimeId reg
     case Follows::at_once:
       break;
     case Follows::unknown:
-      if (regime != first_known_) return std::nullopt;
+      if (regime != first_known_ || has_left_) return std::nullopt;
       break;
   }
   return measure_at_once(rule, regime);
@@ -184,6 +184,7 @@ void UsualValues::learn(const RegimeRule& rule, RegimeId regime, const Sample& s
   } else if (regime != last_) {
     change_ = {last_, true, last_value_, sample.value};
   }
+  has_left_ = has_left_ || (first_known_ && regime != first_known_);
   last_ = regime;
   last_time_ = sample.time;
   last_value_ = sample.value;

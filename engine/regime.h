@@ -80,8 +80,8 @@ std::uint64_t rule_fingerprint(const RegimeRule& rule);
 
 // How the values of one sensor lie in each regime. What does not follow the regimes at once, such
 // as a temperature with its thermal lag, is better left as it is: measured against them it would
-// jump at every change. That is seen from the first changes; until then only the first regime is
-// compared.
+// jump at every change. That is seen from the first changes: the first regime is compared until it
+// is left, and after that nothing until it is seen.
 class UsualValues {
  public:
   // Nothing while the regime is being learned.
@@ -100,8 +100,8 @@ class UsualValues {
              std::optional<Timestamp> alert = {});
 
   static void fields(auto& io, auto& u) {
-    io(u.regimes_, u.last_, u.last_time_, u.last_value_, u.first_known_, u.follows_, u.jumps_,
-       u.jumped_, u.measured_, u.change_, u.frame_);
+    io(u.regimes_, u.last_, u.last_time_, u.last_value_, u.first_known_, u.has_left_, u.follows_,
+       u.jumps_, u.jumped_, u.measured_, u.change_, u.frame_);
     detectors::refuse_unless(
         io, u.regimes_.size() <= Regimes::most + first_regime && u.last_ <= u.regimes_.size() &&
                 u.first_known_.value_or(0) <= u.regimes_.size() &&
@@ -150,6 +150,7 @@ class UsualValues {
   Timestamp last_time_{};
   double last_value_ = 0;
   std::optional<RegimeId> first_known_;
+  bool has_left_ = false;  // it, since it is known
   Follows follows_ = Follows::unknown;
   std::uint8_t jumps_ = 0;
   double jumped_ = 0, measured_ = 0;  // sums of squared jumps

@@ -6,7 +6,7 @@ namespace {
 
 constexpr std::uint32_t machine_magic = 0x314d574d;  // "MWM1"
 constexpr std::uint32_t engine_magic = 0x3145574d;   // "MWE1"
-constexpr std::uint16_t format_version = 6;          // docs/formats/state.md
+constexpr std::uint16_t format_version = 7;          // docs/formats/state.md
 
 static_assert(static_cast<int>(AlertKind::count_) == 18 && static_cast<int>(Outcome::count_) == 13,
               "kinds and outcomes stand in the state as numbers: new ones, a new format_version");

@@ -28,7 +28,7 @@ void Engine::Impl::close_frame(Machine& machine, Position position, Effects& eff
   if (whole.state.learned == 0) forget_health(machine, time, position, effects);
   std::optional<detectors::MachineScore> score;
   if (measure_frame(machine)) {
-    const detectors::MachineFrame frame{time, frame_values};
+    const detectors::MachineFrame frame{time, frame_values, whole.regime};
     score = MachineLevel::score(machine.parameters, whole.state, frame, machine_memo);
     if (score) {
       score->ratio /= frame_caution;

@@ -96,6 +96,7 @@ struct Heard {
   };
   std::map<std::string, Part> parts;  // by id; raised: first
   std::vector<Timestamp> told;
+  bool with_others = false;  // first told as one of many machines that were unusual at once
   std::string message;
   Severity severity{};
   AlertKind first{};  // kind of its worst part when people were told first
@@ -112,6 +113,7 @@ class Ledger {
       }
       return;
     }
+    if (is_crowd(alert)) return hear_crowd(alert, result);
     auto& one = cases[alert.id];
     one.machine = alert.machine;
     one.of = alert.alert_class();
@@ -119,19 +121,34 @@ class Ledger {
       if (const auto known = raised_.find(part.id); known != raised_.end())
         one.parts.insert(*known);
     }
-    if (!alert.notify) return;
+    // The machines of a crowd are told of with it, or join it later.
+    const bool with_others = !alert.of_case.empty() && !alert.held_back && one.told.empty();
+    if (!alert.notify && !with_others) return;
     if (one.told.empty()) {
+      one.with_others = !alert.notify;
       one.message = alert.message;
       one.severity = alert.severity;
       if (!alert.parts.empty()) one.first = alert.parts.front().kind;
     }
     one.told.push_back(alert.time);
-    result.notified.push_back(alert.time);
-    result.notified_as.push_back(alert.severity);
+    if (alert.notify) count(alert, result);
   }
   std::map<std::string, Heard> cases;  // by id
 
  private:
+  static bool is_crowd(const Alert& alert) {
+    return alert.machine == engine::Desk::whole_plant && alert.kind == AlertKind::machine_case;
+  }
+  static void count(const Alert& alert, PlantResult& result) {
+    result.notified.push_back(alert.time);
+    result.notified_as.push_back(alert.severity);
+  }
+  static void hear_crowd(const Alert& alert, PlantResult& result) {
+    if (!alert.notify) return;
+    ++result.crowds;
+    count(alert, result);
+  }
+
   std::map<std::string, Heard::Part> raised_;  // by id
 };
 
@@ -361,9 +378,9 @@ std::size_t PlantResult::found() const {
       std::count_if(faults.begin(), faults.end(), [](const auto& f) { return f.found(); }));
 }
 
-std::size_t PlantResult::cases_of(Cause cause) const {
+std::size_t PlantResult::cases_of(Cause cause, bool with_others) const {
   return static_cast<std::size_t>(std::count_if(cases.begin(), cases.end(), [&](const ToldCase& c) {
-    return c.of == AlertClass::machine && c.cause == cause;
+    return c.of == AlertClass::machine && c.cause == cause && c.with_others == with_others;
   }));
 }
 
@@ -407,7 +424,7 @@ PlantResult run_plant(const PlantOptions& options) {
   for (const auto& [id, one] : run.ledger.cases) {
     if (one.told.empty()) continue;
     result.cases.push_back({id, one.machine, one.message, one.of, one.told.front(), one.severity,
-                            one.first, judge.cause_of(one)});
+                            one.first, judge.cause_of(one), one.with_others});
   }
   std::stable_sort(result.cases.begin(), result.cases.end(),
                    [](const auto& a, const auto& b) { return a.told < b.told; });

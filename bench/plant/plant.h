@@ -41,6 +41,7 @@ struct ToldCase {
   Severity severity{};
   AlertKind kind{};  // of its worst part then
   Cause cause{};
+  bool with_others = false;  // people were told first of many machines at once, this one among them
 };
 
 struct PlantResult {
@@ -49,6 +50,7 @@ struct PlantResult {
   std::vector<FaultOutcome> faults;
   std::vector<ToldCase> cases;           // that people were told of
   std::vector<std::size_t> per_gateway;  // notifications of silence during each drop-out
+  std::uint64_t crowds = 0;              // notifications of many machines that are unusual at once
   std::vector<Timestamp> notified;
   std::vector<Severity> notified_as;
   std::vector<Timestamp> raised;  // alerts as the engine gives them, without a desk
@@ -59,7 +61,8 @@ struct PlantResult {
   double seconds = 0;  // filled in by whoever has a clock
 
   std::size_t found() const;
-  std::size_t cases_of(Cause cause) const;
+  // Of machines, told one by one or with many others at once.
+  std::size_t cases_of(Cause cause, bool with_others = false) const;
   double machine_months() const;
   // Most in any window of this length, critical ones counted or not.
   std::size_t most_notified(Duration window, bool critical = true) const;

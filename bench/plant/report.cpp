@@ -61,19 +61,22 @@ std::string false_cases(const PlantResult& result) {
       result.cases.begin(), result.cases.end(),
       [](const auto& c) { return c.of == AlertClass::sensor && c.cause == Cause::nothing; });
   const auto early = std::count_if(result.cases.begin(), result.cases.end(), [&](const auto& c) {
-    return c.of == AlertClass::machine && c.cause == Cause::nothing &&
+    return c.of == AlertClass::machine && c.cause == Cause::nothing && !c.with_others &&
            c.told < result.cases.front().told + std::chrono::hours{24 * 7};
   });
   std::string out = fmt::format(
-      "cases of machines that people were told of: {} of a planted fault\n"
+      "cases of machines that people were told of one by one: {} of a planted fault\n"
       "  false, per machine-month: {:.3f} with nothing planted ({}; {} of them in the week after "
       "the first case),\n"
       "    {:.3f} during or soon after trouble of a sensor or gateway ({}), {:.3f} soon after "
       "maintenance ({})\n"
+      "  many machines at once: {} notifications, of {} cases with nothing planted and {} of a "
+      "planted fault, which are not in the lines above\n"
       "cases of sensors: {}, {} of them with nothing planted\n",
       result.cases_of(Cause::fault), rate(Cause::nothing), result.cases_of(Cause::nothing), early,
       rate(Cause::sensor_trouble), result.cases_of(Cause::sensor_trouble), rate(Cause::maintenance),
-      result.cases_of(Cause::maintenance), sensor_cases, false_sensor);
+      result.cases_of(Cause::maintenance), result.crowds, result.cases_of(Cause::nothing, true),
+      result.cases_of(Cause::fault, true), sensor_cases, false_sensor);
   out += fmt::format("notifications for each gateway that dropped out: {}\n",
                      fmt::join(result.per_gateway, " "));
   return out;

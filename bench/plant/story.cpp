@@ -63,7 +63,8 @@ simulator::PlannedFault fault(FaultKind kind, std::size_t machine, Random& rando
   return out;
 }
 
-// A fault that shows only in motion begins where every shift works: a weekday, 8 to 16 o'clock.
+// A fault that shows only in motion, or in the heat of work, begins where every shift works: a
+// weekday, 8 to 16 o'clock.
 Timestamp at_work(Timestamp time) {
   using namespace std::chrono;
   auto day = floor<days>(time);
@@ -111,7 +112,8 @@ Story story_of(const PlantOptions& options, Timestamp start) {
                              FaultKind::collision};
   for (std::size_t i = 0; i < options.faults; ++i) {
     auto one = fault(kinds[i % kinds.size()], machines[i], random, options, start);
-    if (one.kind == FaultKind::collision) one.start = at_work(one.start);
+    if (one.kind == FaultKind::collision || one.kind == FaultKind::cooling_loss)
+      one.start = at_work(one.start);
     story.faults.push_back(one);
   }
   // Every fourth sensor dies on a machine that is at fault, within its fault; the others anywhere.

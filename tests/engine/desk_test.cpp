@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -321,7 +322,7 @@ TEST_CASE("the budget is kept, the worst come first, what is critical gets throu
     return out;
   };
   for (int i = 0; i < 8; ++i) {
-    auto a = alert(fmt::format("R{}", i), "temp");
+    auto a = alert(fmt::format("R{}", i), "temp", AlertEvent::raised, AlertKind::stuck);
     a.priority += i;
     collect(plant.step({a}));
   }
@@ -337,7 +338,7 @@ TEST_CASE("the budget is kept, the worst come first, what is critical gets throu
   CHECK(heard() == "R1 R0 R2 C R7 R6 R5 ");
   plant.restart();
   // What ends unheard is counted.
-  collect(plant.step({alert("R3", "temp", AlertEvent::cleared)}));
+  collect(plant.step({alert("R3", "temp", AlertEvent::cleared, AlertKind::stuck)}));
   for (int i = 0; i < 700; ++i) collect(plant.step({}));
   CHECK(plant.desk.figures().held_back == 1);
 }
@@ -450,6 +451,93 @@ TEST_CASE("an outage can be answered, and is over when all report") {
   plant.step({gap_over("R1", "temp"), gap_over("R2", "temp"), gap_over("R3", "temp")});
   CHECK(wait(plant, 700s, 10s).ends_with("sensor_case cleared"));
   CHECK(plant.desk.open() == 0);
+}
+
+TEST_CASE(
+    "machines that become unusual at once are told of together, and singly when it gets worse") {
+  Plan plan;
+  plan.desk.budget = {6, 1h};
+  Plant plant{plan};
+  std::vector<Alert> all;
+  const auto step = [&](std::vector<Alert> alerts, Duration later = 10s) {
+    for (auto& a : plant.step(std::move(alerts), later)) all.push_back(std::move(a));
+  };
+  const auto heard = [&] {
+    std::string out;
+    for (const auto& a : std::exchange(all, {})) {
+      if (a.notify)
+        out += fmt::format("{} {} {}, ", a.machine, name_of(a.event), name_of(a.severity));
+    }
+    return out;
+  };
+  const auto critical = [](const std::string& machine) {
+    return alert(machine, "temp", AlertEvent::raised, AlertKind::shift, Severity::critical);
+  };
+  // Twelve within two minutes, some of them critical and told at once.
+  for (int m = 0; m < 12; ++m) {
+    const auto name = fmt::format("R{:02}", m);
+    step({m % 3 == 0 ? critical(name) : alert(name, "temp")});
+  }
+  plant.restart();
+  for (int i = 0; i < 6; ++i) step({});
+  const auto plants = std::count_if(all.begin(), all.end(), [](const Alert& a) {
+    return a.machine == Desk::whole_plant && a.notify;
+  });
+  CHECK(plants == 1);
+  std::vector<Alert> crowd, members;
+  std::copy_if(all.begin(), all.end(), std::back_inserter(crowd),
+               [](const Alert& a) { return a.machine == Desk::whole_plant; });
+  REQUIRE_FALSE(crowd.empty());
+  const auto last = crowd.back();
+  CHECK(last.kind == AlertKind::machine_case);
+  CHECK(last.severity == Severity::critical);
+  CHECK(last.parts.size() == 12);
+  CHECK(last.parts.front().sensor == "R00/_machine");
+  CHECK(last.message.starts_with("Plant: 12 machines are not as usual at about the same time"));
+  std::map<std::string, Alert> listed;  // as told last
+  for (const auto& a : all) {
+    if (a.kind == AlertKind::machine_case && a.machine != Desk::whole_plant) listed[a.machine] = a;
+  }
+  CHECK(listed.size() == 12);
+  for (const auto& [machine, a] : listed) CHECK_FALSE(a.held_back);
+  CHECK(plant.desk.figures().waiting == 0);
+  CHECK(heard() ==
+        "R00 raised critical, R01 raised warning, R02 raised warning, R03 raised critical, "
+        "R04 raised warning, _plant raised critical, ");
+  // One of them gets worse at once: no more than people know. Later it speaks for itself.
+  auto soon = alert("R05", "temp", AlertEvent::updated);
+  soon.severity = Severity::critical;
+  step({soon});
+  for (int i = 0; i < 180; ++i) step({});
+  CHECK(heard().empty());
+  auto worse = alert("R04", "temp", AlertEvent::updated);
+  worse.severity = Severity::critical;
+  step({worse});
+  for (int i = 0; i < 3; ++i) step({});
+  CHECK(heard() == "R04 escalated critical, ");
+  // A person answers for all of them.
+  CHECK(plant.ask(command(CommandKind::acknowledge, last.id)).text ==
+        last.id + " is acknowledged, and 12 of its alerts");
+  plant.restart();
+  std::vector<Alert> well;
+  for (int m = 0; m < 12; ++m)
+    well.push_back(alert(fmt::format("R{:02}", m), "temp", AlertEvent::cleared));
+  step(std::move(well));
+  CHECK(wait(plant, 1300s, 10s).ends_with("case cleared"));
+  CHECK(plant.desk.open() == 0);
+}
+
+TEST_CASE("few machines, or some that become unusual one after the other, are told of singly") {
+  Plant plant;
+  std::string heard;
+  for (int m = 0; m < 12; ++m) {
+    std::vector<Alert> alerts{alert(fmt::format("R{:02}", m), "temp")};
+    for (int i = 0; i < 16; ++i) {
+      for (const auto& a : plant.step(std::exchange(alerts, {}), 10s))
+        if (a.notify) heard += a.machine + " ";
+    }
+  }
+  CHECK(heard == "R00 R01 R02 R03 R04 R05 R06 R07 R08 R09 R10 R11 ");
 }
 
 TEST_CASE("what comes back within a shift is told again only when it is worse or stays") {
