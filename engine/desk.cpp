@@ -567,6 +567,7 @@ void Desk::notify(std::vector<Alert>& told) {
                                       : AlertEvent::updated;
       one->heard = one->alert.severity;
       one->heard_at = now_;
+      leave_crowd(*one);
       tell_case(*one, event, true, told);
     } else if (!one->told) {
       tell_case(*one, AlertEvent::raised, false, told);

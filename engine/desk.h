@@ -33,7 +33,7 @@ namespace millwright::engine {
 
 class Desk {
  public:
-  static constexpr std::uint16_t format_version = 2;  // docs/formats/state.md
+  static constexpr std::uint16_t format_version = 3;  // docs/formats/state.md
   static constexpr std::size_t most_parts = 32;       // of a case that are listed
   static constexpr std::size_t most_windows = 1000;   // of maintenance
   // The machine of a case of many machines that fell silent, or became unusual, at once; its sensor
@@ -99,12 +99,13 @@ class Desk {
     bool untold_news = false;                // gathered since it was told
     std::vector<std::string> machines = {};  // of the plant: of which it is, by name
     std::optional<Timestamp> ebbing;         // an outage: most of them report again since
+    Timestamp grew{};                        // a crowd: took in a machine last
     bool is_of_plant() const { return alert.machine == whole_plant && !machines.empty(); }
     bool is_outage() const { return is_of_plant() && alert.kind == AlertKind::sensor_case; }
     bool is_crowd() const { return is_of_plant() && alert.kind == AlertKind::machine_case; }
     static void fields(auto& io, auto& c) {
       io(c.alert, c.life, c.opened, c.told, c.heard, c.heard_at, c.wait, c.over, c.changed,
-         c.untold_news, c.machines, c.ebbing);
+         c.untold_news, c.machines, c.ebbing, c.grew);
     }
   };
   // What people were told of and is over: when it comes back it is no news for a while.
@@ -171,12 +172,14 @@ class Desk {
   void watch_ebb(Case& outage, std::vector<Alert>& told);
 
   // Many machines that become unusual at once (desk_crowd.cpp).
-  bool may_be_of_crowd(const Case& one) const;
+  static bool is_worse_than_told(const Case& one);
+  bool may_be_of_crowd(const Case& one);
   void each_member(const Case& crowd, const std::function<void(Case&)>& visit);
-  bool is_young(const Case& crowd);
+  bool is_young(const Case& crowd) const;
   void find_crowd();
   Case& begin_crowd(const std::vector<Case*>& members);
   void gather_crowd(Case& crowd);
+  void leave_crowd(Case& one);
   void tell_members(std::vector<Alert>& told);
   bool waits_for_crowd(const Case& one);
 

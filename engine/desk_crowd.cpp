@@ -20,11 +20,20 @@ constexpr Duration longest = std::chrono::minutes{30};  // that it takes machine
 
 }  // namespace
 
-// Opened a moment ago, and nobody has put it aside.
-bool Desk::may_be_of_crowd(const Case& one) const {
-  return one.alert.kind == AlertKind::machine_case && !one.is_of_plant() &&
-         one.alert.of_case.empty() && one.life.open() && !one.life.quiet() &&
-         !one.alert.parts.empty() && now_ - one.opened < at_once && !is_repeat(one);
+bool Desk::is_worse_than_told(const Case& one) {
+  return one.heard && one.alert.severity > *one.heard;
+}
+
+// Opened a moment ago, or worse since a moment ago, and nobody has put it aside.
+bool Desk::may_be_of_crowd(const Case& one) {
+  if (one.alert.kind != AlertKind::machine_case || one.is_of_plant() || !one.life.open() ||
+      one.life.quiet() || one.alert.parts.empty())
+    return false;
+  const auto* crowd = find_case(one.alert);
+  if (crowd != nullptr && is_young(*crowd)) return false;
+  if (is_worse_than_told(one)) return true;
+  if (crowd != nullptr) return false;
+  return one.heard ? now_ - one.heard_at < at_once : now_ - one.opened < at_once && !is_repeat(one);
 }
 
 void Desk::each_member(const Case& crowd, const std::function<void(Case&)>& visit) {
@@ -33,13 +42,10 @@ void Desk::each_member(const Case& crowd, const std::function<void(Case&)>& visi
   }
 }
 
-// It takes in more while the newest of its machines is not long ago.
-bool Desk::is_young(const Case& crowd) {
-  if (!crowd.is_crowd() || crowd.over || !crowd.life.open() || now_ - crowd.opened >= longest)
-    return false;
-  Timestamp newest{};
-  each_member(crowd, [&](const Case& member) { newest = std::max(newest, member.opened); });
-  return now_ - newest < at_once;
+// It takes in more while it last did so not long ago.
+bool Desk::is_young(const Case& crowd) const {
+  return crowd.is_crowd() && !crowd.over && crowd.life.open() && now_ - crowd.opened < longest &&
+         now_ - crowd.grew < at_once;
 }
 
 void Desk::find_crowd() {
@@ -52,12 +58,15 @@ void Desk::find_crowd() {
                                   [&](const auto& entry) { return is_young(entry.second); });
   auto* crowd = young == cases_.end() ? nullptr : &young->second;
   if (crowd == nullptr) {
-    const auto is_untold = [](const Case* one) { return !one->heard; };
-    const auto untold = std::count_if(fresh.begin(), fresh.end(), is_untold);
-    if (fresh.size() < least_machines || untold < 2) return;
+    const bool untold = std::any_of(fresh.begin(), fresh.end(), [](const Case* one) {
+      return !one->heard || is_worse_than_told(*one);
+    });
+    if (fresh.size() < least_machines || !untold) return;
     crowd = &begin_crowd(fresh);
   }
+  crowd->grew = now_;
   for (auto* one : fresh) {
+    leave_crowd(*one);
     one->alert.of_case = crowd->alert.id;
     crowd->alert.onset = std::min(crowd->alert.onset, one->alert.onset);
   }
@@ -78,6 +87,13 @@ Desk::Case& Desk::begin_crowd(const std::vector<Case*>& members) {
   name_of_plant(one, (*std::min_element(members.begin(), members.end(), by_name))->alert.machine);
   auto key = key_of_case(one);
   return cases_.insert_or_assign(std::move(key), std::move(one)).first->second;
+}
+
+// From now on it speaks for itself, or for another.
+void Desk::leave_crowd(Case& one) {
+  if (one.is_of_plant()) return;
+  if (auto* crowd = find_case(one.alert)) crowd->changed = true;
+  one.alert.of_case.clear();
 }
 
 // What it says is what its machines' cases say, worst first.
