@@ -101,9 +101,11 @@ class World {
     arrived_.insert(arrived_.end(), unsaved_.begin(), unsaved_.end());
     unsaved_.clear();
   }
+  // A session says so once for every connection.
   void connect() {
     {
       const std::lock_guard lock{mutex_};
+      if (online_) return;
       online_ = true;
     }
     publisher_.connected();
