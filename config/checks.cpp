@@ -150,6 +150,11 @@ std::string check_topic_root(const std::string& text) {
   return {};
 }
 
+std::string check_discovery_prefix(const std::string& text) {
+  return text.empty() ? "may not be empty; Home Assistant's own is homeassistant"
+                      : check_topic_root(text);
+}
+
 std::string check_url(const std::string& text) {
   static constexpr std::string_view form =
       "expected a URL such as tcp://host:1883 or ssl://host:8883";

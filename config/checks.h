@@ -10,6 +10,7 @@ namespace millwright::config {
 
 std::string check_site(const std::string& text);
 std::string check_topic_root(const std::string& text);
+std::string check_discovery_prefix(const std::string& text);
 std::string check_url(const std::string& text);
 std::string check_client_id(const std::string& text);
 std::string check_credential(const std::string& text);

@@ -143,6 +143,7 @@ Configuration configuration_of(Draft&& draft, std::vector<engine::Profile>&& pro
   out.processing = std::move(draft.processing);
   out.limits = draft.limits;
   out.archive = std::move(draft.archive);
+  out.home_assistant = std::move(draft.home_assistant);
   return out;
 }
 
@@ -328,6 +329,7 @@ std::string fingerprint(const Configuration& configuration) {
   draft.fleet = configuration.plan.fleet;
   draft.desk = configuration.plan.desk;
   draft.archive = configuration.archive;
+  draft.home_assistant = configuration.home_assistant;
   auto values = values_of(describe(draft));
   for (auto input : configuration.inputs) values["inputs"].push_back(values_of(describe(input)));
   for (const auto& profile : configuration.plan.profiles)

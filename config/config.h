@@ -24,6 +24,7 @@ struct Configuration {
   ProcessingSettings processing;
   LimitSettings limits;
   ArchiveSettings archive;
+  HomeAssistantSettings home_assistant;
 };
 
 struct Problem {

@@ -252,6 +252,21 @@ std::vector<Field> describe(ArchiveSettings& s) {
   };
 }
 
+std::vector<Field> describe(HomeAssistantSettings& s) {
+  return {
+      boolean(
+          "enabled",
+          "`true`: every machine is announced to Home Assistant by MQTT discovery; `false`: what "
+          "was announced is taken back.",
+          s.enabled),
+      text("prefix", "The discovery prefix of Home Assistant.", s.prefix)
+          .checked(check_discovery_prefix, "^[^/+#$][^+#]*$"),
+      duration("forget_after_s", {3600, 31536000},
+               "A machine that was not heard of for so long, while others were, is taken back.",
+               s.forget_after),
+  };
+}
+
 Field advice(std::string& v) {
   return text("advice", "What to do about an alert; it is sent along.", v);
 }
@@ -698,6 +713,8 @@ std::vector<Field> describe(Draft& draft) {
       object("limits", "Bounds that keep memory and time in hand, whatever is sent.",
              describe(draft.limits)),
       object("archive", "The database of summaries and alerts.", describe(draft.archive)),
+      object("home_assistant", "Machines as devices of Home Assistant.",
+             describe(draft.home_assistant)),
   };
 }
 

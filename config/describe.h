@@ -106,6 +106,7 @@ struct Draft {
   Duration reorder{}, future_tolerance{};
   LimitSettings limits;
   ArchiveSettings archive;
+  HomeAssistantSettings home_assistant;
   Draft();
 };
 

@@ -94,4 +94,11 @@ struct ArchiveSettings {
   friend bool operator==(const ArchiveSettings&, const ArchiveSettings&) = default;
 };
 
+struct HomeAssistantSettings {
+  bool enabled = false;
+  std::string prefix = "homeassistant";
+  Duration forget_after = std::chrono::hours{24 * 30};
+  friend bool operator==(const HomeAssistantSettings&, const HomeAssistantSettings&) = default;
+};
+
 }  // namespace millwright

@@ -24,6 +24,12 @@ class ProcessingTime {
     const std::lock_guard lock{mutex_};
     return running_ ? base_ + since_start() : base_;
   }
+  // Later than all that was told before.
+  Timestamp next() {
+    const std::lock_guard lock{mutex_};
+    base_ += Duration{1};
+    return running_ ? base_ + since_start() : base_;
+  }
   void run() {
     const std::lock_guard lock{mutex_};
     if (running_) return;

@@ -13,6 +13,7 @@
 namespace millwright::daemon {
 
 inline constexpr std::size_t most_command_bytes = 16384;
+inline constexpr std::size_t longest_command_name = 64;
 
 // What was read of a command, and what is wrong with it, if anything: one sentence. Of a bad one,
 // `command` has what could be understood.

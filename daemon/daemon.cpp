@@ -30,6 +30,7 @@
 #include "daemon/move_lanes.h"
 #include "daemon/notify.h"
 #include "daemon/paths.h"
+#include "daemon/printable.h"
 #include "daemon/publisher.h"
 #include "daemon/quarantine.h"
 #include "daemon/shard.h"
@@ -159,9 +160,10 @@ class Daemon {
   void run() {
     writer_->start();
     for (auto& parts : lanes_) parts.lane->start();
-    publisher_->start(*session_);
+    publisher_->start([this](const ingest::Outgoing& message, std::uint64_t tag) {
+      return session_->publish(message, tag);
+    });
     session_->start();
-    writer_->reload_outbox();
     notify_ready(status_line());
     log_.info("Millwright runs", {{"version", version()},
                                   {"config", config_file_.string()},
@@ -187,10 +189,15 @@ class Daemon {
     options.state_directory = state_directory_;
     options.site = configuration_.site;
     options.topic_root = root_;
+    options.home_assistant = configuration_.home_assistant;
     options.lanes = lanes;
     WriterHandlers handlers;
     handlers.publish = [this](std::vector<storage::OutboxRow> rows) {
       publisher_->enqueue(std::move(rows));
+    };
+    handlers.refill = [this](std::uint64_t after, std::vector<storage::OutboxRow> rows,
+                             bool complete) {
+      publisher_->refill(after, std::move(rows), complete);
     };
     handlers.checkpointed = [this](std::uint32_t lane, Position position, bool ok) {
       lanes_[lane].lane->checkpointed(position, ok);
@@ -306,7 +313,7 @@ class Daemon {
   void open_publisher() {
     Publisher::Handlers handlers;
     handlers.delivered = [this](std::uint64_t sequence) { writer_->delivered(sequence); };
-    handlers.reload = [this] { writer_->reload_outbox(); };
+    handlers.reload = [this](std::uint64_t after) { writer_->reload_outbox(after); };
     publisher_ = std::make_unique<Publisher>("/" + root_, std::move(handlers));
   }
 
@@ -332,6 +339,7 @@ class Daemon {
     handlers.delivered = [this](std::uint64_t tag, bool taken) {
       publisher_->delivered(tag, taken);
     };
+    handlers.refused = [this](std::uint64_t tag) { publisher_->refused(tag); };
     try {
       session_ = std::make_unique<ingest::Session>(std::move(options), std::move(handlers));
     } catch (const std::runtime_error& error) {
@@ -386,11 +394,32 @@ class Daemon {
     const auto to = ingest::encode({message.response_topic, message.correlation});
     record.properties = to;
     record.payload = message.payload.substr(0, most_command_bytes + 1);
+    // By this time the lanes know which command it is.
+    record.arrival = time_->next();
+    // All lanes or none: where one has no room, nobody shall act on it.
+    const auto until = Clock::now() + journal_patience;
+    for (auto& parts : lanes_) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
+      if (!parts.journal->wait_for_room(record, std::max(left, 0ms)))
+        return shed_command(message, record);
+    }
     bool kept = true;
-    for (auto& parts : lanes_)
-      kept = parts.journal->append(record, std::chrono::milliseconds{journal_patience}) && kept;
-    if (!kept) return count(Reject::journal_full);
+    for (auto& parts : lanes_) kept = parts.journal->append(record) && kept;
+    if (!kept) return shed_command(message, record);
     ++messages_;
+  }
+
+  void shed_command(const ingest::Incoming& message, const ingest::Record& record) {
+    count(Reject::journal_full);
+    auto read = read_command(record.topic, record.payload);
+    auto& command = read.command;
+    writer_->shed({record.received, printable(record.topic, longest_command_name),
+                   std::move(command.by), std::move(command.comment), std::move(command.alert),
+                   std::move(command.machine), std::move(command.sensor), command.from, command.to,
+                   false,
+                   "the journal has no room for it: Millwright does not keep up with the readings, "
+                   "or the command is too long. Give it again",
+                   0, message.response_topic, message.correlation});
   }
 
   void count(Reject reason) { ++rejected_[static_cast<std::size_t>(reason)]; }
@@ -407,6 +436,7 @@ class Daemon {
         return;
       case ingest::SessionEvent::disconnected:
         time_->stand_still();
+        publisher_->disconnected();
         log_.warning("The connection to the broker is lost", {{"why", text}});
         return;
       case ingest::SessionEvent::connect_failed:
@@ -417,7 +447,8 @@ class Daemon {
         log_.error("The broker refused a subscription: nothing comes from it", {{"what", text}});
         return;
       case ingest::SessionEvent::publish_refused:
-        log_.error("The broker refused a message: nobody hears of this alert", {{"what", text}});
+        log_.error("The broker refused a message: nobody hears of it; it is kept and tried again",
+                   {{"what", text}});
         return;
       case ingest::SessionEvent::taken_over:
         log_.error(
@@ -524,6 +555,7 @@ class Daemon {
         changed.topic_root != configuration_.topic_root ||
         changed.state_directory != configuration_.state_directory ||
         !(changed.archive == configuration_.archive) ||
+        !(changed.home_assistant == configuration_.home_assistant) ||
         changed.processing.lanes != configuration_.processing.lanes ||
         changed.processing.journal_bytes != configuration_.processing.journal_bytes ||
         changed.processing.journal_directory != configuration_.processing.journal_directory;
@@ -540,9 +572,8 @@ class Daemon {
               {{"inputs", changed.inputs.size()}, {"profiles", changed.plan.profiles.size()}});
     if (restart) {
       log_.warning(
-          "broker, site, topic_root, state_directory, archive, lanes and journal settings take "
-          "effect with the "
-          "next start");
+          "broker, site, topic_root, state_directory, archive, home_assistant, lanes and journal "
+          "settings take effect with the next start");
     }
   }
 
@@ -571,10 +602,13 @@ class Daemon {
 
   std::string status_line() const {
     const auto sum = totals();
-    return fmt::format("{} to {}; {} sensors on {} machines, {} still learning; {} alerts active",
-                       session_->connected() ? "connected" : "not connected",
-                       configuration_.broker.url, sum.sensors, sum.machines, sum.warming,
-                       sum.active_alerts);
+    auto line = fmt::format(
+        "{} to {}; {} sensors on {} machines, {} still learning; {} alerts active",
+        session_->connected() ? "connected" : "not connected", configuration_.broker.url,
+        sum.sensors, sum.machines, sum.warming, sum.active_alerts);
+    if (const auto refused = publisher_->figures().refused; refused > 0)
+      line += fmt::format("; the broker refuses {} messages", refused);
+    return line;
   }
 
   ingest::Outgoing status_message(bool online) const {
@@ -597,6 +631,7 @@ class Daemon {
     status.alarms = sum.alarms;
     status.commands_done = sum.commands_done;
     status.commands_refused = sum.commands_refused;
+    status.delivery = publisher_->figures();
     ingest::Outgoing message;
     message.topic = root_ + "/status";
     message.payload = status_document(status);
@@ -618,11 +653,12 @@ class Daemon {
     writer_->stop();
     const auto sum = totals();
     const auto written = writer_->figures();
-    log_.info("Stopped: drained, committed and saved", {{"messages", messages_.load()},
-                                                        {"readings", sum.readings},
-                                                        {"alert_events", written.alerts},
-                                                        {"unpublished", publisher_->waiting()},
-                                                        {"failures", written.failures}});
+    log_.info("Stopped: drained, committed and saved",
+              {{"messages", messages_.load()},
+               {"readings", sum.readings},
+               {"alert_events", written.alerts},
+               {"unpublished", publisher_->figures().waiting},
+               {"failures", written.failures}});
   }
 
   static constexpr std::uint64_t status_tag = ~std::uint64_t{0};

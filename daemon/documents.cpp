@@ -335,6 +335,74 @@ Json counts(const Counters<E>& counters, E first) {
   return out;
 }
 
+Json count(std::string_view description) { return integer(0, description); }
+
+template <class E>
+Json counts_schema(E first, std::string_view description) {
+  auto properties = Json::object();
+  for (auto i = static_cast<int>(first); i < static_cast<int>(E::count_); ++i)
+    properties[std::string{name_of(static_cast<E>(i))}] = count("How many");
+  return object(std::move(properties), description);
+}
+
+Json alarms_schema() {
+  auto severities = Json::object();
+  for (const auto severity : {Severity::notice, Severity::warning, Severity::critical})
+    severities[std::string{name_of(severity)}] = count("How many");
+  return object(
+      {{"raised", count("Alerts raised")},
+       {"notified", count("Events that people were told of")},
+       {"held_back", count("Events that people were not told of at once")},
+       {"severities", object(std::move(severities), "Of the alerts raised")},
+       {"notified_per_10_min", {{"type", "number"}, {"description", "Mean of the last 24 hours"}}},
+       {"most_notified_in_10_min", count("In the last 24 hours")},
+       {"most_raised_in_10_min", count("In the last 24 hours")},
+       {"flood_share", share("Of the last 24 hours: the time in a flood")},
+       {"open", count("Alerts that are open now")},
+       {"unacknowledged", count("Of these: nobody has taken note")},
+       {"shelved", count("Of these: put aside by a person")},
+       {"suppressed", count("Of these: under maintenance")},
+       {"chattering", count("Of these: come and go")},
+       {"stale", count("Of these: open for more than a day")},
+       {"waiting", count("Cases over the budget that people were not told of yet")},
+       {"worst", list(object({{"machine", text("The machine")},
+                              {"sensor", text("Its sensor")},
+                              {"alerts", count("Raised in the last one to two days")}},
+                             "A sensor"),
+                      "Sensors with most alerts, most first; up to ten")}},
+      "How the alarm system itself does, after EEMUA 191");
+}
+
+Json status_properties() {
+  return {
+      {"schema", {{"const", 1}, {"description", "Version of this document"}}},
+      {"status", choice({"online", "offline"}, "offline: it was stopped, or is the Will")},
+      {"version", text("Of Millwright")},
+      {"site", text("The site")},
+      {"since", instant_or_null("When the daemon was started")},
+      {"machines", count("Known machines")},
+      {"sensors", count("Known sensors")},
+      {"sensors_learning", count("Of these: still warming up")},
+      {"active_alerts", count("Alerts that are active")},
+      {"alarms", alarms_schema()},
+      {"messages", count("Messages taken in since the start")},
+      {"commands",
+       object({{"done", count("Commands carried out")}, {"refused", count("Commands refused")}},
+              "Commands")},
+      {"delivery", object({{"waiting", count("Messages in memory that the broker has not taken")},
+                           {"refused", count("Of these: on topics that the broker refuses")},
+                           {"refusals", count("How often it said no since the start")},
+                           {"refused_topics", list(text("A topic"), "The first five")}},
+                          "What is to be published")},
+      {"readings", counts_schema(Outcome{}, "Readings, by what became of them")},
+      {"windows", object({{"whole", count("Windows without a gap")},
+                          {"cut", count("Windows cut short")},
+                          {"clipped", count("Windows with clipped samples")}},
+                         "Of waveforms")},
+      {"rejected", counts_schema(Reject::unknown_topic,
+                                 "Messages and fields that gave no reading, by reason")}};
+}
+
 Json alarms(const engine::AlarmFigures& figures) {
   auto worst = Json::array();
   for (const auto& [machine, sensor, alerts] : figures.worst)
@@ -442,6 +510,13 @@ std::string health_document(const MachineHealth& health, std::string_view site) 
                  {"baseline", health.baseline}});
 }
 
+std::optional<double> health_of(std::string_view document) {
+  const auto json = Json::parse(document, nullptr, false);
+  if (!json.is_object() || !json.contains("health") || !json["health"].is_number())
+    return std::nullopt;
+  return json["health"].get<double>();
+}
+
 std::string health_schema() {
   Json schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
                  {"title", "Millwright health of a machine, version 1"}};
@@ -470,6 +545,13 @@ std::string alert_line(const Alert& alert) {
   return line;
 }
 
+std::string status_schema() {
+  Json schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+                 {"title", "Millwright status, version 1"}};
+  schema.update(object(status_properties(), "How the daemon is"));
+  return dumped(schema, 2);
+}
+
 std::string status_document(const Status& status) {
   return dumped(
       {{"schema", 1},
@@ -484,6 +566,11 @@ std::string status_document(const Status& status) {
        {"alarms", alarms(status.alarms)},
        {"messages", status.messages},
        {"commands", {{"done", status.commands_done}, {"refused", status.commands_refused}}},
+       {"delivery",
+        {{"waiting", status.delivery.waiting},
+         {"refused", status.delivery.refused},
+         {"refusals", status.delivery.refusals},
+         {"refused_topics", status.delivery.refused_topics}}},
        {"readings", counts(status.outcomes, Outcome{})},
        {"windows",
         {{"whole", status.windows.whole},

@@ -10,6 +10,7 @@
 #include "core/accounting.h"
 #include "core/alert.h"
 #include "core/health.h"
+#include "daemon/publisher_figures.h"
 #include "engine/alarm_figures.h"
 #include "engine/wave.h"
 
@@ -25,6 +26,8 @@ std::string alert_schema();
 // How a machine is, as in docs/health.md: likewise, against `health_schema`.
 std::string health_document(const MachineHealth& health, std::string_view site);
 std::string health_schema();
+// The index that such a document tells; nothing when it is not learned.
+std::optional<double> health_of(std::string_view document);
 
 // `<root>/state/<machine>/<sensor>/<kind>`, with `/`, `+`, `#` and NUL in names replaced by `_`.
 std::string state_topic(std::string_view root, std::string_view machine, std::string_view sensor,
@@ -47,8 +50,10 @@ struct Status {
   engine::WindowCounts windows;        // of waveforms
   engine::AlarmFigures alarms;
   std::uint64_t commands_done = 0, commands_refused = 0;
+  PublisherFigures delivery;
 };
 // One line, no trailing newline, always valid UTF-8.
 std::string status_document(const Status& status);
+std::string status_schema();
 
 }  // namespace millwright::daemon

@@ -3,23 +3,19 @@
 #include <memory>
 #include <utility>
 
+#include "daemon/plan_of.h"
+
 namespace millwright::daemon {
 namespace {
 
 constexpr std::size_t events_per_step = 4096;
 
-engine::Plan plan_of(const config::Configuration& configuration) {
-  auto plan = configuration.plan;
-  plan.max_sensors = configuration.limits.sensors;
-  return plan;
-}
-
 }  // namespace
 
 History::History(const config::Configuration& configuration, HistoryHandlers handlers)
-    : engine_(std::make_shared<const engine::Plan>(plan_of(configuration))),
-      fleet_(std::make_shared<const engine::Plan>(plan_of(configuration))),
-      desk_(std::make_shared<const engine::Plan>(plan_of(configuration))),
+    : engine_(std::make_shared<const engine::Plan>(plan_of(configuration, 1))),
+      fleet_(std::make_shared<const engine::Plan>(plan_of(configuration, 1))),
+      desk_(std::make_shared<const engine::Plan>(plan_of(configuration, 1))),
       handlers_(std::move(handlers)) {
   effects_.want_verdicts = handlers_.verdict != nullptr;
 }

@@ -7,18 +7,25 @@
 namespace millwright::daemon {
 namespace {
 
-constexpr std::size_t most_waiting = 10'000;  // in memory; what is more stays in the outbox
-constexpr auto retry = std::chrono::seconds{2};
+// How far ahead a row is looked for whose alert has none on its way.
+constexpr std::size_t look_ahead = 256;
+constexpr int tries_per_round = 8;  // of topics that the broker refuses
+constexpr std::size_t topics_named = 5;
+constexpr auto longest_publish = std::chrono::seconds{2};
 
 }  // namespace
 
+Publisher::Publisher(std::string source, Handlers handlers, Limits limits)
+    : source_(std::move(source)), handlers_(std::move(handlers)), limits_(limits) {}
+
 Publisher::Publisher(std::string source, Handlers handlers)
-    : source_(std::move(source)), handlers_(std::move(handlers)) {}
+    : Publisher(std::move(source), std::move(handlers), Limits{}) {}
 
 Publisher::~Publisher() { stop(std::chrono::milliseconds{0}); }
 
-void Publisher::start(ingest::Session& session) {
-  session_ = &session;
+void Publisher::start(Accept accept) {
+  accept_ = std::move(accept);
+  try_now_ = true;
   thread_ = std::jthread{[this](const std::stop_token& stop) { run(stop); }};
 }
 
@@ -26,103 +33,320 @@ void Publisher::stop(std::chrono::milliseconds patience) {
   if (!thread_.joinable()) return;
   {
     std::unique_lock lock{mutex_};
-    changed_.wait_for(lock, patience,
-                      [&] { return queue_.empty() && in_flight_.empty() && failed_.empty(); });
+    changed_.wait_for(lock, patience, [&] { return idle(); });
   }
   thread_.request_stop();
   changed_.notify_all();
   thread_.join();
+  // The broker is there and has them; it is not expected to die in the same minute.
+  for (const auto& taken : taken_) handlers_.delivered(taken.sequence);
+  taken_.clear();
 }
 
-void Publisher::enqueue(std::vector<storage::OutboxRow> rows) {
+void Publisher::enqueue(std::vector<Row> rows) {
   const std::lock_guard lock{mutex_};
   for (auto& row : rows) {
-    if (queue_.size() < most_waiting) {
-      queue_.push_back(std::move(row));
-    } else if (row.sequence != 0) {
-      left_in_outbox_ = true;
+    const bool fits = queue_.size() < limits_.waiting;
+    if (row.sequence == 0) {
+      if (fits) queue_.push_back(std::move(row));
+      continue;
     }
+    if (row.sequence <= cursor_) archive_began_anew();
+    behind_ = behind_ || !fits;
+    if (behind_) continue;
+    cursor_ = row.sequence;
+    queue_.push_back(std::move(row));
   }
   try_now_ = true;
   changed_.notify_all();
+}
+
+void Publisher::refill(std::uint64_t after, std::vector<Row> rows, bool complete) {
+  const std::lock_guard lock{mutex_};
+  asked_.reset();
+  try_now_ = true;
+  changed_.notify_all();
+  if (after != cursor_) return;  // it moved meanwhile: asked again
+  const auto known = here();
+  for (auto& row : rows) {
+    cursor_ = row.sequence;
+    if (!known.contains(row.sequence)) queue_.push_back(std::move(row));
+  }
+  behind_ = !complete;
+}
+
+// Its sequences are low again: those of the old one mean nothing any more.
+void Publisher::archive_began_anew() {
+  cursor_ = 0;
+  taken_.clear();
+  for (auto& row : queue_) row.sequence = 0;
+  for (auto& it : in_flight_) it.second.row.sequence = 0;
+  for (auto& it : failed_) it.second.sequence = 0;
+  for (auto& topic : held_) {
+    topic.second.left_from = 0;
+    for (auto& row : topic.second.rows) row.sequence = 0;
+  }
 }
 
 void Publisher::connected() {
   const std::lock_guard lock{mutex_};
-  next_failed_ = {};
+  connected_ = again_ = try_now_ = true;
+  next_try_ = {};
+  changed_.notify_all();
+}
+
+// A publish that began on the old connection must not end on the next one, before what that may
+// have to be told again. The session connects anew only after this returns.
+void Publisher::disconnected() {
+  std::unique_lock lock{mutex_};
+  connected_ = false;
+  changed_.wait_for(lock, longest_publish, [&] { return !publishing_; });
+}
+
+void Publisher::refused(std::uint64_t tag) {
+  const std::lock_guard lock{mutex_};
+  if (const auto it = in_flight_.find(tag); it != in_flight_.end()) it->second.refused = true;
+}
+
+void Publisher::delivered(std::uint64_t tag, bool taken) {
+  const std::lock_guard lock{mutex_};
+  auto node = in_flight_.extract(tag);
+  if (node.empty()) return;  // a message of somebody else, or one taken after we gave it up
+  auto& row = node.mapped().row;
+  const auto topic = held_.find(row.topic);
+  if (topic != held_.end()) topic->second.trying = false;
+  if (taken) {
+    if (topic != held_.end()) allow(topic);
+    if (row.sequence != 0) taken_.push_back({Clock::now(), row.sequence});
+  } else if (node.mapped().refused) {
+    ++refusals_;
+    const auto [it, is_new] = held_.try_emplace(row.topic);
+    // The one that was tried stands at the front again.
+    it->second.rows.push_front(std::move(row));
+    ++held_rows_;
+    if (is_new) next_try_ = std::max(next_try_, Clock::now() + limits_.retry);
+  } else {
+    failed_.emplace(tag, std::move(row));
+  }
   try_now_ = true;
   changed_.notify_all();
 }
 
-void Publisher::delivered(std::uint64_t tag, bool taken) {
-  std::uint64_t sequence = 0;
-  {
-    const std::lock_guard lock{mutex_};
-    auto node = in_flight_.extract(tag);
-    if (node.empty()) return;  // a message of somebody else, or one taken after we gave it up
-    if (taken) {
-      sequence = node.mapped().sequence;
-      try_now_ = true;
-    } else {
-      failed_.push_back(std::move(node.mapped()));
-    }
-    changed_.notify_all();
+PublisherFigures Publisher::figures() const {
+  const std::lock_guard lock{mutex_};
+  PublisherFigures figures;
+  figures.waiting = waiting();
+  figures.refused = held_rows_;
+  for (const auto& topic : held_) figures.refused += topic.second.trying ? 1 : 0;
+  figures.refusals = refusals_;
+  for (const auto& topic : held_) {
+    if (figures.refused_topics.size() == topics_named) break;
+    figures.refused_topics.push_back(topic.first);
   }
-  if (sequence != 0) handlers_.delivered(sequence);
+  return figures;
 }
 
 std::size_t Publisher::waiting() const {
-  const std::lock_guard lock{mutex_};
-  return queue_.size() + in_flight_.size() + failed_.size();
+  return queue_.size() + in_flight_.size() + failed_.size() + held_rows_;
 }
+
+bool Publisher::idle() const { return waiting() == held_rows_ && !behind_; }
 
 void Publisher::run(const std::stop_token& stop) {
   std::unique_lock lock{mutex_};
   while (!stop.stop_requested()) {
-    changed_.wait_for(lock, stop, retry, [&] { return try_now_; });
+    changed_.wait_for(lock, stop, limits_.retry, [&] { return try_now_; });
     try_now_ = false;
     take_up_failed();
-    publish_what_fits(lock);
-    if (queue_.empty() && in_flight_.empty() && failed_.empty() &&
-        std::exchange(left_in_outbox_, false)) {
-      lock.unlock();
-      handlers_.reload();
-      lock.lock();
+    if (std::exchange(again_, false)) read_again_what_may_be_forgotten();
+    let_go_of_what_is_sure(lock);
+    if (Clock::now() >= next_try_) {
+      next_try_ = Clock::now() + limits_.retry;
+      tries_ = tries_per_round;
     }
+    while (tries_ > 0 && try_refused(lock)) --tries_;
+    publish_what_fits(lock);
+    ask_for_more(lock);
+    if (idle()) changed_.notify_all();
   }
 }
 
-// What the broker did not take is tried again, not at once: it may refuse it for good. In order, so
-// that the events of one alert are not mixed up by a lost connection.
+// In their order, so that the events of one alert are not mixed up by a lost connection: what is
+// read again from the outbox may stand in the queue already, and is older.
 void Publisher::take_up_failed() {
-  if (failed_.empty() || std::chrono::steady_clock::now() < next_failed_) return;
-  next_failed_ = std::chrono::steady_clock::now() + retry;
-  queue_.insert(queue_.begin(), std::make_move_iterator(failed_.begin()),
-                std::make_move_iterator(failed_.end()));
+  for (auto it = failed_.rbegin(); it != failed_.rend(); ++it) {
+    auto& row = it->second;
+    // One that was tried on a topic that is refused.
+    if (const auto topic = held_.find(row.topic); topic != held_.end()) {
+      topic->second.rows.push_front(std::move(row));
+      ++held_rows_;
+    } else {
+      const auto newer = std::find_if(queue_.begin(), queue_.end(), [&](const Row& waits) {
+        return row.sequence == 0 || waits.sequence > row.sequence;
+      });
+      queue_.insert(newer, std::move(row));
+    }
+  }
   failed_.clear();
-  std::stable_sort(queue_.begin(), queue_.end(),
-                   [](const auto& a, const auto& b) { return a.sequence < b.sequence; });
+}
+
+// All that waits is newer, and must not be published before it.
+void Publisher::read_again_what_may_be_forgotten() {
+  auto first = ~std::uint64_t{0};
+  for (const auto& taken : taken_) first = std::min(first, taken.sequence);
+  if (taken_.empty()) return;
+  taken_.clear();
+  read_again_from(first);
+}
+
+// Not while there is no broker: it may come back without what it had.
+void Publisher::let_go_of_what_is_sure(std::unique_lock<std::mutex>& lock) {
+  if (!connected_) return;
+  std::vector<std::uint64_t> done;
+  const auto sure = Clock::now() - limits_.sure_after;
+  while (!taken_.empty() && (taken_.front().when <= sure || taken_.size() > limits_.unsure)) {
+    done.push_back(taken_.front().sequence);
+    taken_.pop_front();
+  }
+  if (done.empty()) return;
+  lock.unlock();
+  for (const auto sequence : done) handlers_.delivered(sequence);
+  lock.lock();
+}
+
+void Publisher::ask_for_more(std::unique_lock<std::mutex>& lock) {
+  if (!behind_ || queue_.size() > limits_.waiting / 2) return;
+  // Asked again after a while: the archive may not have been there.
+  if (asked_ && Clock::now() < *asked_ + limits_.retry) return;
+  asked_ = Clock::now();
+  const auto after = cursor_;
+  lock.unlock();
+  handlers_.reload(after);
+  lock.lock();
+}
+
+bool Publisher::publish(std::unique_lock<std::mutex>& lock, Row row) {
+  const auto tag = ++tag_;
+  const auto& kept = in_flight_.emplace(tag, OnItsWay{std::move(row), false}).first->second.row;
+  const auto outgoing = message(kept);
+  publishing_ = true;
+  lock.unlock();
+  const bool accepted = accept_(outgoing, tag);
+  lock.lock();
+  publishing_ = false;
+  if (!connected_) changed_.notify_all();
+  if (accepted) return true;
+  if (auto node = in_flight_.extract(tag); !node.empty())
+    failed_.emplace(tag, std::move(node.mapped().row));
+  return false;
+}
+
+// The first row of the next refused topic; true when one is on its way.
+bool Publisher::try_refused(std::unique_lock<std::mutex>& lock) {
+  if (held_.empty() || !connected_ || again_) return false;
+  auto topic = held_.upper_bound(last_tried_);
+  for (std::size_t i = 0; i < held_.size(); ++i, ++topic) {
+    if (topic == held_.end()) topic = held_.begin();
+    auto& held = topic->second;
+    if (held.trying) continue;
+    last_tried_ = topic->first;
+    if (held.rows.empty()) {
+      allow(topic);
+      return true;
+    }
+    auto row = std::move(held.rows.front());
+    held.rows.pop_front();
+    --held_rows_;
+    held.trying = true;
+    if (publish(lock, std::move(row))) return true;
+    if (const auto again = held_.find(last_tried_); again != held_.end())
+      again->second.trying = false;
+    take_up_failed();
+    return false;
+  }
+  return false;
 }
 
 // Until the session has enough in flight; it says by `delivered` or `connected` when it is worth
 // going on.
 void Publisher::publish_what_fits(std::unique_lock<std::mutex>& lock) {
-  while (!queue_.empty()) {
-    const auto tag = ++tag_;
-    const auto& row = in_flight_.emplace(tag, std::move(queue_.front())).first->second;
-    queue_.pop_front();
-    const auto outgoing = message(row);
-    lock.unlock();
-    const bool accepted = session_->publish(outgoing, tag);
-    lock.lock();
-    if (accepted) continue;
-    auto node = in_flight_.extract(tag);
-    if (!node.empty()) queue_.push_front(std::move(node.mapped()));
-    return;
+  std::size_t at = 0;
+  // On a new connection, what may be forgotten comes first.
+  while (connected_ && !again_ && at < std::min(queue_.size(), look_ahead)) {
+    if (on_its_way(queue_[at])) {
+      ++at;
+      continue;
+    }
+    auto row = std::move(queue_[at]);
+    queue_.erase(queue_.begin() + static_cast<std::ptrdiff_t>(at));
+    if (const auto topic = held_.find(row.topic); topic != held_.end()) {
+      hold(topic, std::move(row));
+      continue;
+    }
+    if (!publish(lock, std::move(row))) {
+      take_up_failed();
+      return;
+    }
+    at = 0;  // the queue may have changed while the lock was open
   }
 }
 
-ingest::Outgoing Publisher::message(const storage::OutboxRow& row) const {
+void Publisher::hold(Topics::iterator topic, Row row) {
+  auto& held = topic->second;
+  // Of a retained topic the newest is enough.
+  if (row.sequence == 0 && row.retain && !held.rows.empty() && held.rows.back().sequence == 0) {
+    held.rows.back() = std::move(row);
+    return;
+  }
+  if (held_rows_ < limits_.held && held.left_from == 0) {
+    held.rows.push_back(std::move(row));
+    ++held_rows_;
+  } else if (row.sequence != 0) {
+    // It is in the outbox, and is read from there when the topic is free.
+    held.left_from = held.left_from == 0 ? row.sequence : std::min(held.left_from, row.sequence);
+  }
+}
+
+// The broker takes this topic again: what waits for it goes first, and others may be free as well.
+void Publisher::allow(Topics::iterator topic) {
+  auto held = std::move(topic->second);
+  held_.erase(topic);
+  held_rows_ -= held.rows.size();
+  if (held.left_from != 0) read_again_from(held.left_from);
+  queue_.insert(queue_.begin(), std::make_move_iterator(held.rows.begin()),
+                std::make_move_iterator(held.rows.end()));
+  next_try_ = {};
+}
+
+// What follows must not be published before it.
+void Publisher::read_again_from(std::uint64_t sequence) {
+  std::erase_if(queue_, [&](const Row& row) { return row.sequence >= sequence; });
+  cursor_ = std::min(cursor_, sequence - 1);
+  behind_ = true;
+}
+
+// Of one alert and topic, one at a time.
+bool Publisher::on_its_way(const Row& row) const {
+  if (row.alert_id.empty()) return false;
+  return std::any_of(in_flight_.begin(), in_flight_.end(), [&](const auto& it) {
+    return it.second.row.alert_id == row.alert_id && it.second.row.topic == row.topic;
+  });
+}
+
+// The outbox rows that are in memory, or that the broker has and need not be published again.
+std::unordered_set<std::uint64_t> Publisher::here() const {
+  std::unordered_set<std::uint64_t> all;
+  for (const auto& row : queue_) all.insert(row.sequence);
+  for (const auto& taken : taken_) all.insert(taken.sequence);
+  for (const auto& it : in_flight_) all.insert(it.second.row.sequence);
+  for (const auto& it : failed_) all.insert(it.second.sequence);
+  for (const auto& topic : held_) {
+    for (const auto& row : topic.second.rows) all.insert(row.sequence);
+  }
+  return all;
+}
+
+ingest::Outgoing Publisher::message(const Row& row) const {
   ingest::Outgoing out;
   out.topic = row.topic;
   out.payload = row.payload;

@@ -8,15 +8,18 @@
 #include "core/codec.h"
 #include "core/hash.h"
 #include "daemon/command_document.h"
+#include "daemon/plan_of.h"
 #include "daemon/printable.h"
 
 namespace millwright::daemon {
 namespace {
 
 constexpr std::uint32_t shard_magic = 0x3153574d;  // "MWS1"
-constexpr std::uint16_t shard_version = 4;  // 2: fleet, 3: desk, 4: commands, fleet of format 2
+// 2: fleet, 3: desk, 4: commands, fleet of format 2; 5: which commands were answered
+constexpr std::uint16_t shard_version = 5;
+constexpr std::uint16_t oldest_shard_version = 4;
 constexpr std::size_t remembered_commands = 64;
-constexpr std::size_t longest_command_name = 64;
+constexpr std::size_t most_answered = 4096;  // over all lanes
 constexpr auto* written_by_newer = "the checkpoint was written by a newer version of Millwright";
 constexpr auto* written_before_release =
     "the checkpoint was written by a Millwright before its first release, which this one cannot "
@@ -25,14 +28,6 @@ constexpr auto* written_before_release =
 engine::Clock clock_of(const config::Configuration& configuration) {
   return configuration.processing.clock == ProcessingClock::event ? engine::Clock::event
                                                                   : engine::Clock::given;
-}
-
-// The lanes share the room for sensors evenly.
-engine::Plan plan_of(const config::Configuration& configuration) {
-  auto plan = configuration.plan;
-  const auto lanes = configuration.processing.lanes;
-  plan.max_sensors = (configuration.limits.sensors + lanes - 1) / lanes;
-  return plan;
 }
 
 }  // namespace
@@ -48,13 +43,35 @@ std::optional<std::uint32_t> MachineRegistry::owner(std::string_view machine) co
   return found == lanes_.end() ? std::nullopt : std::optional{found->second};
 }
 
+bool MachineRegistry::answers(std::uint32_t lane, std::uint32_t lanes, Timestamp command,
+                              bool knows) {
+  const std::lock_guard lock{mutex_};
+  if (newest_.size() < lanes) newest_.resize(lanes);
+  newest_[lane] = std::max(newest_[lane], command);
+  const bool last = std::all_of(newest_.begin(), newest_.begin() + lanes,
+                                [&](Timestamp newest) { return newest >= command; });
+  if (!knows && !last) return false;
+  if (!answered_.insert(command).second) return false;
+  if (answered_.size() > most_answered) answered_.erase(answered_.begin());
+  return true;
+}
+
+void MachineRegistry::dealt_with(std::uint32_t lane, Timestamp newest,
+                                 const std::vector<Timestamp>& answered) {
+  const std::lock_guard lock{mutex_};
+  if (newest_.size() <= lane) newest_.resize(lane + 1);
+  newest_[lane] = newest;
+  answered_.insert(answered.begin(), answered.end());
+}
+
 Shard::Shard(std::uint32_t lane, std::string configuration_text, MachineRegistry& registry,
              Quarantine* quarantine)
     : lane_(lane), registry_(registry), quarantine_(quarantine) {
   output_.lane = lane;
   decoded_.want_blocks = true;
   configure(std::move(configuration_text));
-  const auto plan = std::make_shared<const engine::Plan>(plan_of(configuration_));
+  const auto plan = std::make_shared<const engine::Plan>(
+      plan_of(configuration_, configuration_.processing.lanes));
   engine_.emplace(plan);
   fleet_.emplace(plan);
   desk_.emplace(plan, configuration_.processing.lanes);
@@ -97,7 +114,12 @@ void Shard::apply(const ingest::Record& record) {
 // What came before it is stepped first: a command speaks of what there is when it comes.
 void Shard::obey(const ingest::Record& record) {
   step_into(output_);
-  if (seen_before(record)) return;
+  newest_command_ = std::max(newest_command_, record.arrival);
+  if (seen_before(record)) {
+    // It was answered when it came first.
+    registry_.answers(lane_, configuration_.processing.lanes, record.arrival, true);
+    return;
+  }
   auto read = read_command(record.topic, record.payload);
   auto& command = read.command;
   const auto now = feed_.now(record.received);
@@ -106,7 +128,7 @@ void Shard::obey(const ingest::Record& record) {
   if (read.problem.empty() && (record.flags & ingest::message_retained) != 0)
     answer.text = "a retained command would act again after every restart: send it without retain";
   if (answer.text.empty()) answer = carry_out(command, now, record);
-  if (!answers(command)) return;
+  if (!answers(command, answer.ok, record.arrival)) return;
   ++(answer.ok ? commands_done_ : commands_refused_);
   auto to = ingest::decode_reply_to(record.properties);
   output_.operations.push_back(
@@ -155,9 +177,21 @@ CommandAnswer Shard::renew(const millwright::Command& command, const ingest::Rec
                                : " is learned anew: the old baseline is kept in the archive")};
 }
 
-// One lane speaks for all: that of the machine, else the first.
-bool Shard::answers(const millwright::Command& command) const {
-  if (configuration_.processing.lanes == 1) return true;
+// One lane speaks for all.
+bool Shard::answers(const millwright::Command& command, bool ok, Timestamp arrival) {
+  const auto lanes = configuration_.processing.lanes;
+  if (lanes == 1) return true;
+  const bool for_all = command.kind == CommandKind::maintenance_start ||
+                       command.kind == CommandKind::maintenance_stop;
+  const bool knows = for_all ? lane_ == 0 : ok || has(command);
+  if (!registry_.answers(lane_, lanes, arrival, knows)) return false;
+  if (answered_.size() == remembered_commands) answered_.erase(answered_.begin());
+  answered_.push_back(arrival);
+  return true;
+}
+
+// Is it about a machine of this lane?
+bool Shard::has(const millwright::Command& command) const {
   std::optional<std::uint32_t> owner;
   if (!command.alert.empty()) {
     // machine/sensor/kind/onset; names may have slashes.
@@ -167,7 +201,7 @@ bool Shard::answers(const millwright::Command& command) const {
   } else {
     owner = registry_.owner(command.machine);
   }
-  return owner.value_or(0) == lane_;
+  return owner == lane_;
 }
 
 void Shard::decode(const ingest::Record& record) {
@@ -219,7 +253,8 @@ void Shard::reconfigure(std::string_view text) {
   const auto state = engine_->save_all(position_), fleet = fleet_->save(), desk = desk_->save();
   // The supervisor has read the same text before it put it here.
   configure(std::string{text});
-  const auto plan = std::make_shared<const engine::Plan>(plan_of(configuration_));
+  const auto plan = std::make_shared<const engine::Plan>(
+      plan_of(configuration_, configuration_.processing.lanes));
   engine::Engine changed{plan};
   Position position = 0;
   check(changed.restore_all(state, position) == engine::RestoreResult::ok,
@@ -320,7 +355,8 @@ storage::Checkpoint Shard::checkpoint() const {
   checkpoint.configuration = configuration_text_;
   Writer{checkpoint.state}(shard_magic, shard_version, last_arrival_, messages_, rejected_, feed_,
                            engine_->save_all(position_), fleet_->save(), desk_->save(),
-                           recent_commands_, commands_done_, commands_refused_);
+                           recent_commands_, commands_done_, commands_refused_, newest_command_,
+                           answered_);
   return checkpoint;
 }
 
@@ -331,7 +367,7 @@ std::optional<std::string> Shard::restore(const storage::Checkpoint& checkpoint)
   in(magic, version);
   if (!in.ok() || magic != shard_magic) return "the checkpoint holds no state of a lane";
   if (version > shard_version) return written_by_newer;
-  if (version < shard_version) return written_before_release;
+  if (version < oldest_shard_version) return written_before_release;
   std::string engine, fleet, desk;
   engine::Feed feed{clock_of(configuration_)};
   std::uint64_t messages = 0;
@@ -341,10 +377,14 @@ std::optional<std::string> Shard::restore(const storage::Checkpoint& checkpoint)
   std::uint64_t commands_done = 0, commands_refused = 0;
   in(last_arrival, messages, rejected, feed, engine, fleet, desk, recent_commands, commands_done,
      commands_refused);
+  Timestamp newest_command;
+  std::vector<Timestamp> answered;
+  if (version >= 5) in(newest_command, answered);
   Position position = 0;
   if (!in.ok() || !in.at_end()) return "the checkpoint is cut short";
   // Into one of its own first: what cannot be read leaves this shard as it was.
-  const auto plan = std::make_shared<const engine::Plan>(plan_of(configuration_));
+  const auto plan = std::make_shared<const engine::Plan>(
+      plan_of(configuration_, configuration_.processing.lanes));
   engine::Fleet fleet_there{plan};
   engine::Desk desk_there{plan, configuration_.processing.lanes};
   std::vector<Alert> closed;
@@ -371,6 +411,9 @@ std::optional<std::string> Shard::restore(const storage::Checkpoint& checkpoint)
   recent_commands_ = std::move(recent_commands);
   commands_done_ = commands_done;
   commands_refused_ = commands_refused;
+  newest_command_ = newest_command;
+  answered_ = std::move(answered);
+  registry_.dealt_with(lane_, newest_command_, answered_);
   position_ = checkpoint.position;
   for (std::size_t i = 0; i < engine_->machines(); ++i) {
     registry_.claim(engine_->machine_name(static_cast<MachineId>(i)), lane_);

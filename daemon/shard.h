@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -39,9 +40,18 @@ class MachineRegistry {
   bool claim(std::string_view machine, std::uint32_t lane);
   std::optional<std::uint32_t> owner(std::string_view machine) const;
 
+  // Every lane hears every command, and one answers: the lane that knows what it is about, else the
+  // last one that has dealt with it. `command` is its processing time, another one for each. True
+  // when `lane`, of so many, is to answer.
+  bool answers(std::uint32_t lane, std::uint32_t lanes, Timestamp command, bool knows);
+  // After a restart: the newest command that a lane has dealt with, and those that it answered.
+  void dealt_with(std::uint32_t lane, Timestamp newest, const std::vector<Timestamp>& answered);
+
  private:
   mutable std::mutex mutex_;
   std::unordered_map<std::string, std::uint32_t> lanes_;
+  std::vector<Timestamp> newest_;  // command, by lane
+  std::set<Timestamp> answered_;   // the newest few
 };
 
 struct NamedSummary {
@@ -130,7 +140,8 @@ class Shard {
   CommandAnswer carry_out(const millwright::Command& command, Timestamp now,
                           const ingest::Record& record);
   CommandAnswer renew(const millwright::Command& command, const ingest::Record& record);
-  bool answers(const millwright::Command& command) const;
+  bool answers(const millwright::Command& command, bool ok, Timestamp arrival);
+  bool has(const millwright::Command& command) const;
   void configure(std::string text);
   bool ours(std::string_view machine);
   void step_into(LaneOutput& out);
@@ -154,6 +165,8 @@ class Shard {
   std::uint64_t messages_ = 0;
   Counters<Reject> rejected_;
   std::vector<std::uint64_t> recent_commands_;  // hashes, oldest first
+  Timestamp newest_command_;                    // its processing time
+  std::vector<Timestamp> answered_;             // by this lane, oldest first
   std::uint64_t commands_done_ = 0, commands_refused_ = 0;
   std::unordered_map<std::string, bool>
       machines_;  // ours or not, as the registry said; with several lanes only

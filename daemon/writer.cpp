@@ -9,6 +9,7 @@
 #include "daemon/documents.h"
 #include "daemon/lane_files.h"
 #include "daemon/printable.h"
+#include "daemon/version.h"
 #include "engine/whole.h"
 
 namespace millwright::daemon {
@@ -23,6 +24,7 @@ constexpr std::size_t most_alerts = 20'000;
 constexpr std::size_t most_baselines = 20'000;  // of a few kilobytes
 constexpr std::size_t most_health = 20'000;
 constexpr std::size_t most_operations = 2000;  // of a few kilobytes
+constexpr std::size_t most_shed = 1000;
 constexpr auto retry = std::chrono::seconds{5};
 constexpr std::size_t most_reloaded = 5000;
 constexpr auto cleared_kept = std::chrono::hours{24 * 7};
@@ -42,7 +44,10 @@ ArchiveWriter::ArchiveWriter(WriterOptions options, WriterHandlers handlers, Log
     : options_(std::move(options)),
       handlers_(std::move(handlers)),
       log_(log),
+      home_assistant_({options_.home_assistant, options_.topic_root, std::string{version()},
+                       options_.state_directory / "home-assistant.json"}),
       through_(options_.lanes, 0) {
+  if (home_assistant_.problem()) log_.warning(*home_assistant_.problem());
   open_archive();
 }
 
@@ -94,7 +99,14 @@ void ArchiveWriter::delivered(std::uint64_t sequence) {
   taken_.push_back(sequence);
 }
 void ArchiveWriter::publish_open_alerts() { channel_.push(PublishOpen{}); }
-void ArchiveWriter::reload_outbox() { channel_.push(Reload{}); }
+bool ArchiveWriter::shed(storage::Operation operation) {
+  const std::lock_guard lock{taken_mutex_};
+  if (shed_.size() >= most_shed) return false;
+  operation.position = ++shed_count_;
+  shed_.push_back(std::move(operation));
+  return true;
+}
+void ArchiveWriter::reload_outbox(std::uint64_t after) { channel_.push(Reload{after}); }
 
 void ArchiveWriter::run() {
   while (!channel_.drained()) {
@@ -103,11 +115,14 @@ void ArchiveWriter::run() {
       std::visit([this](auto& it) { take(it); }, *item);
     }
     take_delivered();
+    take_shed();
     // Alerts that came in one burst share a transaction and its sync.
     if (!alerts_.empty() && channel_.size() > 0 && alerts_.size() < 256) continue;
     if (commit_due()) commit();
+    if (alerts_.empty() || published_unsaved_) tell_home_assistant();
   }
   take_delivered();
+  take_shed();
   commit();
   ++beats_;
 }
@@ -115,6 +130,7 @@ void ArchiveWriter::run() {
 void ArchiveWriter::take(LaneOutput& output) {
   if (nothing_waits()) oldest_ = Clock::now();
   for (auto& summary : output.summaries) {
+    home_assistant_.heard(summary.machine, summary.summary.minute);
     summaries_.push_back(std::move(summary));
     summary_lanes_.push_back(output.lane);
   }
@@ -122,6 +138,7 @@ void ArchiveWriter::take(LaneOutput& output) {
     auto document = alert_document(alert, options_.site);
     auto rows = rows_of(alert, document);
     if (handlers_.committed) handlers_.committed(alert);
+    home_assistant_.follow(alert);
     alerts_.push_back({output.lane, std::move(alert), std::move(document)});
     if (published_unsaved_) {
       handlers_.publish(rows);
@@ -136,18 +153,31 @@ void ArchiveWriter::take(LaneOutput& output) {
   }
   for (auto& health : output.health) {
     auto document = health_document(health, options_.site);
+    home_assistant_.follow(health.machine, health.index);
     if (published_unsaved_) handlers_.publish({health_row(health.machine, document)});
     health_.push_back({output.lane, std::move(health), std::move(document)});
   }
-  for (auto& operation : output.operations) {
-    log_.info(operation.ok ? "A command was carried out" : "A command was refused",
-              {{"command", operation.command}, {"by", operation.by}, {"text", operation.text}});
-    auto row = answer_row(output.lane, operation);
-    if (published_unsaved_) handlers_.publish({row});
-    outbox_.push_back(std::move(row));
-    operations_.push_back({output.lane, std::move(operation)});
-  }
+  for (auto& operation : output.operations) answer(output.lane, std::move(operation));
   through_[output.lane] = output.through;
+}
+
+void ArchiveWriter::answer(std::uint32_t lane, storage::Operation operation) {
+  log_.info(operation.ok ? "A command was carried out" : "A command was refused",
+            {{"command", operation.command}, {"by", operation.by}, {"text", operation.text}});
+  auto row = answer_row(lane, operation);
+  if (published_unsaved_) handlers_.publish({row});
+  outbox_.push_back(std::move(row));
+  operations_.push_back({lane, std::move(operation)});
+}
+
+// No journal holds them, so they stand behind the last lane.
+void ArchiveWriter::take_shed() {
+  std::vector<storage::Operation> shed;
+  {
+    const std::lock_guard lock{taken_mutex_};
+    shed.swap(shed_);
+  }
+  for (auto& operation : shed) answer(options_.lanes, std::move(operation));
 }
 
 storage::OutboxRow ArchiveWriter::answer_row(std::uint32_t lane,
@@ -197,6 +227,28 @@ storage::OutboxRow ArchiveWriter::health_row(std::string_view machine, std::stri
   return row;
 }
 
+// What is taken back must be safe before the file forgets that it was announced, and the file must
+// know of what is announced before it is.
+void ArchiveWriter::tell_home_assistant() {
+  if (Clock::now() < next_home_assistant_) return;
+  for (auto& row : home_assistant_.withdrawals()) outbox_.push_back(std::move(row));
+  if (home_assistant_.takes_back()) {
+    if (!commit()) {
+      next_home_assistant_ = Clock::now() + retry;
+      return;
+    }
+    home_assistant_.taken_back();
+  }
+  try {
+    home_assistant_.save();
+  } catch (const std::system_error& error) {
+    next_home_assistant_ = Clock::now() + retry;
+    log_.error("What is announced to Home Assistant cannot be noted", {{"why", error.what()}});
+    return;
+  }
+  if (auto rows = home_assistant_.news(); !rows.empty()) handlers_.publish(std::move(rows));
+}
+
 void ArchiveWriter::publish_health(const std::vector<storage::HealthRow>& rows) const {
   std::map<std::string_view, const storage::HealthRow*> newest;
   for (const auto& row : rows) newest[row.health.machine] = &row;
@@ -236,10 +288,14 @@ void ArchiveWriter::take_delivered() {
 }
 
 void ArchiveWriter::take(PublishOpen&) {
-  if (!archive_ || !commit()) return;
+  take_delivered();
+  if (!archive_ || !commit()) return handlers_.publish(home_assistant_.news(true));
   try {
     std::vector<storage::OutboxRow> rows;
-    for (auto& open : archive_->open_alerts()) {
+    auto open_alerts = archive_->open_alerts();
+    home_assistant_.cases(open_alerts);
+    for (auto& open : open_alerts) {
+      if (open.waits) continue;
       storage::OutboxRow row;
       row.topic = options_.topic_root + "/event/alert";
       row.payload = open.document;
@@ -251,19 +307,25 @@ void ArchiveWriter::take(PublishOpen&) {
       rows.push_back(std::move(row));
       rows.push_back(std::move(state));
     }
-    for (auto& known : archive_->newest_health())
+    for (auto& known : archive_->newest_health()) {
+      home_assistant_.follow(known.machine, health_of(known.document));
       rows.push_back(health_row(known.machine, std::move(known.document)));
+    }
+    for (auto& row : home_assistant_.news(true)) rows.push_back(std::move(row));
     handlers_.publish(std::move(rows));
   } catch (const storage::StorageError& error) {
     commit_failed(error);
   }
 }
 
-void ArchiveWriter::take(Reload&) {
+void ArchiveWriter::take(const Reload& reload) {
   take_delivered();
+  if (!options_.archive) return handlers_.refill(reload.after, {}, true);
   if (!archive_ || !commit()) return;
   try {
-    handlers_.publish(archive_->outbox(most_reloaded));
+    auto rows = archive_->outbox(most_reloaded, reload.after);
+    const bool complete = rows.size() < most_reloaded;
+    handlers_.refill(reload.after, std::move(rows), complete);
   } catch (const storage::StorageError& error) {
     commit_failed(error);
   }

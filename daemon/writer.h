@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "core/channel.h"
+#include "daemon/home_assistant.h"
 #include "daemon/log.h"
 #include "daemon/shard.h"
 #include "storage/archive.h"
@@ -30,11 +31,14 @@ struct WriterOptions {
   std::optional<std::filesystem::path> archive;  // nothing: no archive is kept
   std::filesystem::path state_directory;         // for checkpoints: lane-<n>.state
   std::string site, topic_root;
+  HomeAssistantSettings home_assistant;
   std::uint32_t lanes = 1;
 };
 
 struct WriterHandlers {
   std::function<void(std::vector<storage::OutboxRow>)> publish;
+  // What `reload_outbox` asked for; `complete`: there is no more.
+  std::function<void(std::uint64_t after, std::vector<storage::OutboxRow>, bool complete)> refill;
   // A checkpoint is on disk, or (`ok` false) could not be written.
   std::function<void(std::uint32_t lane, Position position, bool ok)> checkpointed;
   std::function<void(const Alert&)> committed;  // for whoever watches alerts; may be empty
@@ -67,9 +71,11 @@ class ArchiveWriter {
   void checkpoint(std::uint32_t lane, storage::Checkpoint checkpoint);
   // Never waits: it is called on the MQTT thread.
   void delivered(std::uint64_t sequence);
+  // The answer to a command that no journal had room for; false: too many wait. Never waits.
+  bool shed(storage::Operation operation);
   // Any thread; each waits while the queue is full.
-  void publish_open_alerts();  // and healths: after every connect
-  void reload_outbox();
+  void publish_open_alerts();               // and healths: after every connect
+  void reload_outbox(std::uint64_t after);  // rows after that sequence
 
   WriterFigures figures() const;
   // Before start: no position of the archive can be ahead of `position` of the lane's journal, or
@@ -82,15 +88,19 @@ class ArchiveWriter {
     storage::Checkpoint checkpoint;
   };
   struct PublishOpen {};
-  struct Reload {};
+  struct Reload {
+    std::uint64_t after = 0;
+  };
   using Item = std::variant<LaneOutput, CheckpointOrder, PublishOpen, Reload>;
 
   void run();
   void take(LaneOutput& output);
   void take(CheckpointOrder& order);
   void take_delivered();
+  void take_shed();
+  void answer(std::uint32_t lane, storage::Operation operation);
   void take(PublishOpen&);
-  void take(Reload&);
+  void take(const Reload& reload);
   bool nothing_waits() const;
   bool commit_due() const;
   bool commit();
@@ -100,6 +110,7 @@ class ArchiveWriter {
   std::vector<storage::OutboxRow> rows_of(const Alert& alert, const std::string& document) const;
   storage::OutboxRow answer_row(std::uint32_t lane, const storage::Operation& operation) const;
   storage::OutboxRow health_row(std::string_view machine, std::string document) const;
+  void tell_home_assistant();
   void publish_health(const std::vector<storage::HealthRow>& rows) const;
   void publish_unsaved();
 
@@ -107,9 +118,12 @@ class ArchiveWriter {
   const WriterHandlers handlers_;
   Log& log_;
   std::unique_ptr<storage::Archive> archive_;
+  HomeAssistant home_assistant_;
   Channel<Item> channel_{4096};
   std::mutex taken_mutex_;
   std::vector<std::uint64_t> taken_;  // outbox rows that the broker has; bounded by the outbox
+  std::vector<storage::Operation> shed_;
+  Position shed_count_ = 0;
 
   // What waits for the next transaction. A deque: summaries are dropped at the front when there are
   // too many.
@@ -122,7 +136,7 @@ class ArchiveWriter {
   std::vector<storage::OutboxRow> outbox_;
   std::vector<std::uint64_t> delivered_;
   std::vector<Position> through_;  // per lane; 0: nothing new
-  std::chrono::steady_clock::time_point oldest_, next_try_;
+  std::chrono::steady_clock::time_point oldest_, next_try_, next_home_assistant_;
   bool published_unsaved_ = false;  // what waits has been published already
 
   std::atomic<std::uint64_t> alerts_written_{0}, summaries_written_{0}, transactions_{0},

@@ -532,6 +532,17 @@ bool Journal::append(const Record& record, std::chrono::milliseconds patience) n
   return true;
 }
 
+bool Journal::wait_for_room(const Record& record, std::chrono::milliseconds patience) noexcept {
+  Impl& m = *impl_;
+  const auto length = m.length_of(record);
+  if (!length) return false;
+  std::unique_lock guard{m.mutex};
+  ++m.writers_waiting;
+  const bool room = m.room.wait_for(guard, patience, [&] { return m.has_room(*length); });
+  --m.writers_waiting;
+  return room;
+}
+
 std::optional<Record> Journal::next() {
   Impl& m = *impl_;
   std::uint64_t offset = m.cursor.load(std::memory_order_relaxed);

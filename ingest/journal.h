@@ -72,6 +72,10 @@ class Journal {
   // As append, but waits for room up to `patience`; a record that can never fit is refused at once.
   bool append(const Record& record, std::chrono::milliseconds patience) noexcept;
 
+  // Waits until there is room for it, up to `patience`; false when there is none. Another thread
+  // may take the room before it is used.
+  bool wait_for_room(const Record& record, std::chrono::milliseconds patience) noexcept;
+
   // The next record at the cursor, borrowed until the tail passes it; nothing when the reader has
   // caught up.
   std::optional<Record> next();

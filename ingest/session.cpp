@@ -325,8 +325,9 @@ class Link {
   void drop_connection();
   void leave();
   void give_up_deliveries();
-  bool finish(std::size_t index, std::uint64_t generation, bool taken);
-  void tell_delivered(std::uint64_t tag, bool taken) noexcept;
+  enum class Answer : std::uint8_t { taken, refused, unknown };
+  bool finish(std::size_t index, std::uint64_t generation, Answer answer);
+  void tell_delivered(std::uint64_t tag, Answer answer) noexcept;
 
   const SessionOptions options_;
   const SessionHandlers handlers_;
@@ -581,10 +582,11 @@ void Link::on_delivery(const mqtt::token& token, bool good) {
   const int reason = token.get_reason_code();
   // Paho's own mark for "3.1.1, no reason code" is a refusal's number too.
   const bool five = options_.broker.mqtt_version == mqtt5;
-  const bool taken = good && !(five && reason >= refused);
+  const bool says_no = five && reason >= refused;
+  const auto answer = says_no ? Answer::refused : good ? Answer::taken : Answer::unknown;
   const Ticket ticket{token};
-  if (!finish(ticket.index(), ticket.generation(), taken) || taken) return;
-  if (five && reason >= refused) {
+  if (!finish(ticket.index(), ticket.generation(), answer)) return;
+  if (says_no) {
     const auto topics = token.get_topics();
     post(SessionEvent::publish_refused,
          fmt::format("{}: {}", topics && !topics->empty() ? (*topics)[0] : "a message",
@@ -614,7 +616,7 @@ void Link::post(SessionEvent kind, std::string text) {
 // ---------------------------------------------------------------- deliveries
 
 // False when the ticket is of an earlier use of the slot.
-bool Link::finish(std::size_t index, std::uint64_t generation, bool taken) {
+bool Link::finish(std::size_t index, std::uint64_t generation, Answer answer) {
   std::uint64_t tag = 0;
   bool internal = false;
   {
@@ -630,15 +632,16 @@ bool Link::finish(std::size_t index, std::uint64_t generation, bool taken) {
     internal = slot.internal;
     if (stopping_ || internal) changed_.notify_all();
   }
-  if (!internal) tell_delivered(tag, taken);
+  if (!internal) tell_delivered(tag, answer);
   return true;
 }
 
-void Link::tell_delivered(std::uint64_t tag, bool taken) noexcept {
+void Link::tell_delivered(std::uint64_t tag, Answer answer) noexcept {
   const std::shared_lock gate{gate_};
   if (gate_closed_ || !handlers_.delivered) return;
   try {
-    handlers_.delivered(tag, taken);
+    if (answer == Answer::refused && handlers_.refused) handlers_.refused(tag);
+    handlers_.delivered(tag, answer == Answer::taken);
   } catch (const std::exception& error) {
     post(SessionEvent::handler_failed,
          fmt::format("an acknowledgement was lost: {}", error.what()));
@@ -663,7 +666,7 @@ void Link::give_up_deliveries() {
       }
     }
   }
-  for (const std::uint64_t tag : tags) tell_delivered(tag, false);
+  for (const std::uint64_t tag : tags) tell_delivered(tag, Answer::unknown);
 }
 
 bool Link::publish(const Outgoing& message, std::uint64_t tag, bool internal) noexcept {
@@ -720,7 +723,7 @@ bool Link::publish(const Outgoing& message, std::uint64_t tag, bool internal) no
   if (!hopeless) return accepted;
   // Trying again would never help: it is taken off the caller's hands.
   post(SessionEvent::publish_refused, fmt::format("{}: {}", message.topic, error));
-  if (!internal) tell_delivered(tag, false);
+  if (!internal) tell_delivered(tag, Answer::refused);
   return true;
 }
 

@@ -57,6 +57,9 @@ struct SessionHandlers {
   // false when it refused or the connection was lost, so nobody knows. `tag` is what publish was
   // given. May come before publish returns.
   std::function<void(std::uint64_t tag, bool taken)> delivered;
+  // Just before `delivered(tag, false)`, when the broker has said no, or the message can never be
+  // sent: trying again at once would not help. May be empty.
+  std::function<void(std::uint64_t tag)> refused;
 };
 
 struct SessionOptions {

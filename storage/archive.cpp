@@ -165,11 +165,12 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING sequence
 
 constexpr const char* select_outbox = R"sql(
 SELECT sequence, topic, payload, retain, priority, alert_id, revision, expiry, correlation
-FROM outbox ORDER BY sequence LIMIT ?1
+FROM outbox WHERE sequence > ?2 ORDER BY sequence LIMIT ?1
 )sql";
 
 constexpr const char* select_open = R"sql(
-SELECT a.id, a.machine, a.sensor, a.kind, e.document, a.revision
+SELECT a.id, a.machine, a.sensor, a.kind, e.document, a.revision,
+       a.id IN (SELECT alert_id FROM outbox)
 FROM alert AS a JOIN alert_event AS e ON e.id = a.id AND e.revision = a.revision
 WHERE a.state <> 'cleared' ORDER BY a.priority DESC, a.onset, a.id
 )sql";
@@ -183,7 +184,7 @@ class Session {
   explicit Session(Database database) : database_(std::move(database)) {}
 
   Committed commit(const Batch& batch);
-  std::vector<OutboxRow> outbox(std::size_t limit);
+  std::vector<OutboxRow> outbox(std::size_t limit, std::uint64_t after);
   std::uint64_t outbox_size() {
     return static_cast<std::uint64_t>(database_.integer("SELECT count(*) FROM outbox"));
   }
@@ -349,10 +350,10 @@ std::vector<OutboxRow> Session::write_outbox(const std::vector<OutboxRow>& rows,
   return added;
 }
 
-std::vector<OutboxRow> Session::outbox(std::size_t limit) {
+std::vector<OutboxRow> Session::outbox(std::size_t limit, std::uint64_t after) {
   std::vector<OutboxRow> rows;
   auto& s = select_outbox_;
-  s.start(limit);
+  s.start(limit, after);
   while (s.next())
     rows.push_back({static_cast<std::uint64_t>(s.integer(0)), s.text(1), s.text(2),
                     s.integer(3) != 0, static_cast<int>(s.integer(4)), s.text(5),
@@ -366,7 +367,7 @@ std::vector<Archive::OpenAlert> Session::open_alerts() {
   s.start();
   while (s.next())
     alerts.push_back({s.text(0), s.text(1), s.text(2), s.text(3), s.text(4),
-                      static_cast<std::uint32_t>(s.integer(5))});
+                      static_cast<std::uint32_t>(s.integer(5)), s.integer(6) != 0});
   return alerts;
 }
 
@@ -444,8 +445,8 @@ Committed Archive::commit(const Batch& batch) {
   return impl_->with_session([&](Session& session) { return session.commit(batch); });
 }
 
-std::vector<OutboxRow> Archive::outbox(std::size_t limit) {
-  return impl_->with_session([&](Session& session) { return session.outbox(limit); });
+std::vector<OutboxRow> Archive::outbox(std::size_t limit, std::uint64_t after) {
+  return impl_->with_session([&](Session& session) { return session.outbox(limit, after); });
 }
 
 std::uint64_t Archive::outbox_size() {

@@ -120,13 +120,14 @@ class Archive {
 
   // Outbox rows still to be delivered, by sequence: the events of an alert keep their order, and a
   // retained state is never overwritten by an older one.
-  std::vector<OutboxRow> outbox(std::size_t limit);
+  std::vector<OutboxRow> outbox(std::size_t limit, std::uint64_t after = 0);
   std::uint64_t outbox_size();
-  // The current documents of alerts that are active: to be published again on every connect. (id,
-  // document, topic parts)
+  // The current documents of alerts that are active: to be published again on every connect, but
+  // for those that have rows in the outbox (`waits`). (id, document, topic parts)
   struct OpenAlert {
     std::string id, machine, sensor, kind, document;
     std::uint32_t revision = 0;
+    bool waits = false;
   };
   std::vector<OpenAlert> open_alerts();
   // The newest health of every machine: likewise.

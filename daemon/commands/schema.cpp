@@ -1,4 +1,4 @@
-// `millwright schema config|alert|health|command|answer`: prints a JSON Schema.
+// `millwright schema config|alert|health|status|command|answer`: prints a JSON Schema.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -18,15 +18,17 @@ std::function<int()> prepare(CLI::App& app) {
   const auto which = std::make_shared<std::string>();
   app.add_option("WHICH", *which,
                  "config: a configuration file; alert: an alert as it is published; "
-                 "health: how a machine is, likewise; command: what Millwright can be told; "
+                 "health: how a machine is, likewise; status: how the daemon is, likewise; "
+                 "command: what Millwright can be told; "
                  "answer: what it answers")
       ->required()
-      ->check(CLI::IsMember({"config", "alert", "health", "command", "answer"}))
-      ->option_text("config|alert|health|command|answer");
+      ->check(CLI::IsMember({"config", "alert", "health", "status", "command", "answer"}))
+      ->option_text("config|alert|health|status|command|answer");
   return [which] {
     fmt::print("{}\n", *which == "config"    ? config::schema()
                        : *which == "alert"   ? alert_schema()
                        : *which == "health"  ? health_schema()
+                       : *which == "status"  ? status_schema()
                        : *which == "command" ? command_schema()
                                              : answer_schema());
     return int{exit_ok};

@@ -1,11 +1,17 @@
 // The access list that is shipped, in a real mosquitto: planners give commands, nobody else does.
 #include <doctest/doctest.h>
 
-#include <algorithm>
-#include <string>
+#include <signal.h>
 
+#include <algorithm>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "daemon/documents.h"
 #include "tests/daemon/site.h"
 #include "tests/support/program.h"
+#include "tests/support/schema.h"
 
 using namespace millwright::test;
 using namespace std::chrono_literals;
@@ -100,4 +106,58 @@ TEST_CASE("with the shipped access list a planner's command is done, a gateway's
   CAPTURE(refused.err);
   CHECK(refused.code == 65);
   CHECK(refused.err.find("does not allow") != std::string::npos);
+}
+
+TEST_CASE("what the broker refuses is said, counted and kept, and comes when the right is given") {
+  // Anybody may listen, and Millwright say how it is: but it may not publish alerts, nor answer.
+  const std::string rights =
+      "topic readwrite factory/#\ntopic read millwright/#\ntopic write millwright/test/status\n"
+      "topic write millwright/test/cmd/comment\ntopic read answers/#\n";
+  Broker broker{{.acl = rights}};
+  Site site{broker};
+  site.start();
+  Client client{options_for(broker, "client", {{"millwright/test/#", 1}, {"answers/#", 1}})};
+  REQUIRE(client.up());
+  REQUIRE(wait_until([&] { return site.running_and_connected(); }));
+  REQUIRE(client.publish(telemetry("R1", "2025-03-10T06:00:00Z", "temp", 95)));
+  auto question = outgoing("millwright/test/cmd/comment", R"({"by":"anna","alert":"none"})");
+  question.response_topic = "answers/anna";
+  question.correlation = "17";
+  REQUIRE(client.publish(question));
+  const auto delivery = [&](const std::function<bool(const Json&)>& is) {
+    return wait_until(
+        [&] {
+          const auto all = client.messages();
+          const auto newest = std::find_if(all.rbegin(), all.rend(), [](const Received& message) {
+            return message.topic == "millwright/test/status";
+          });
+          if (newest == all.rend()) return false;
+          CHECK(schema_problem(millwright::daemon::status_schema(), newest->payload) == "");
+          return is(Json::parse(newest->payload)["delivery"]);
+        },
+        30s);
+  };
+  const auto refuses_all = [](const Json& it) {
+    const auto topics = it["refused_topics"].get<std::vector<std::string>>();
+    const auto names = [&](const char* topic) {
+      return std::find(topics.begin(), topics.end(), topic) != topics.end();
+    };
+    return names("answers/anna") && names("millwright/test/event/alert") && it["refused"] >= 3 &&
+           it["refusals"] >= 3;
+  };
+  CHECK(delivery(refuses_all));
+  CHECK(site.log().find("The broker refused a message") != std::string::npos);
+  CHECK(site.log().find("not authorized (0x87)") != std::string::npos);
+  CHECK_FALSE(heard(client, R"("event":"raised")"));
+  // It is still there after a crash.
+  site.kill();
+  site.start();
+  CHECK(delivery(refuses_all));
+
+  write_file(broker.directory() / "acl", rights + "topic write #\n");
+  ::kill(broker.pid(), SIGHUP);
+  CHECK(wait_until([&] { return heard(client, R"("event":"raised")"); }, 30s));
+  CHECK(wait_until([&] { return heard(client, R"("command":"comment")"); }, 30s));
+  CHECK(delivery([](const Json& it) { return it["refused"] == 0 && it["waiting"] == 0; }));
+  CHECK(site.stop().code == 0);
 }

@@ -170,6 +170,43 @@ TEST_CASE("whoever does not say where to is answered on cmd/reply, on MQTT 3.1.1
   }));
 }
 
+TEST_CASE("a command that no journal has room for is refused, with the reason") {
+  const Broker broker;
+  Site site{broker};
+  site.config["processing"]["lanes"] = 2;
+  site.config["processing"]["journal_bytes"] = 65536;
+  site.config["limits"] = {{"payload_bytes", 4096}};
+  site.start();
+  Planner planner{broker};
+  REQUIRE(wait_until([&] { return site.running_and_connected(); }));
+  // With all that belongs to it, it is larger than what a journal of this size can ever hold.
+  auto message = outgoing("millwright/test/cmd/serviced", R"({"by":"bo","machine":"R1"})");
+  message.response_topic = "answers/full";
+  message.correlation = std::string(40'000, 'c');
+  REQUIRE(planner.client().publish(message));
+  std::optional<Json> answer;
+  REQUIRE(wait_until(
+      [&] {
+        for (const auto& got : planner.client().messages()) {
+          if (got.topic == "answers/full" && got.correlation == message.correlation)
+            answer = Json::parse(got.payload);
+        }
+        return answer.has_value();
+      },
+      30s));
+  CHECK((*answer)["ok"] == false);
+  CHECK((*answer)["by"] == "bo");
+  CHECK((*answer)["text"].get<std::string>().find("no room") != std::string::npos);
+  CHECK(schema_problem(daemon::answer_schema(), answer->dump()) == "");
+  // Others are not affected.
+  planner.read("R1", 0, 20);
+  CHECK(planner.ask("maintenance_start", {{"by", "bo"}, {"machine", "R1"}, {"minutes", 1}})["ok"] ==
+        true);
+  REQUIRE(site.stop().code == 0);
+  CHECK(rows(site, "SELECT command, by, ok FROM operation ORDER BY ok") ==
+        "serviced|bo|0\nmaintenance_start|bo|1\n");
+}
+
 TEST_CASE("a command survives kill -9 of the daemon, and is answered and kept once") {
   const Broker broker{{.persistence = true}};
   Site site{broker};

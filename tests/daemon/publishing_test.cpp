@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/documents.h"
 #include "tests/daemon/site.h"
 #include "tests/support/program.h"
 #include "tests/support/schema.h"
@@ -30,6 +31,10 @@ std::string minute_second(int i) {
 std::vector<Received> on(const Client& client, const std::string& topic) {
   auto messages = client.messages();
   std::erase_if(messages, [&](const Received& message) { return message.topic != topic; });
+  if (topic == status_topic) {
+    static const auto schema = millwright::daemon::status_schema();
+    for (const auto& message : messages) CHECK(schema_problem(schema, message.payload) == "");
+  }
   return messages;
 }
 
@@ -106,6 +111,19 @@ TEST_CASE("alerts on MQTT 5 carry CloudEvents attributes") {
   CHECK(has("source", "/millwright/test"));
   CHECK(has("id", id + "#1"));
   CHECK(has("alert_id", id));
+  // The attribute datacontenttype is MQTT's own property; another client of MQTT sees all of it.
+  const auto seen =
+      run_program({.program = find_program("mosquitto_sub").string(),
+                   .arguments = {"-V", "5", "-h", "127.0.0.1", "-p", std::to_string(broker.port()),
+                                 "-t", state_of_limit, "-C", "1", "-W", "30", "-F", "%C|%P"},
+                   .input = {},
+                   .environment = {},
+                   .out_file = {}});
+  CAPTURE(seen.out);
+  CAPTURE(seen.err);
+  CHECK(seen.out.starts_with("application/json|"));
+  for (const auto* required : {"id:", "source:", "specversion:1.0", "type:"})
+    CHECK(seen.out.find(required) != std::string::npos);
   CHECK(site.stop().code == 0);
 }
 

@@ -8,6 +8,7 @@
 #include "daemon/explain.h"
 #include "daemon/printable.h"
 #include "daemon/version.h"
+#include "tests/support/schema.h"
 
 using namespace millwright;
 using namespace millwright::daemon;
@@ -94,7 +95,24 @@ TEST_CASE("the status document says how the daemon is and what it counted") {
   status.windows = {5, 2, 1};
   status.alarms.notified = 3;
   status.alarms.worst = {{"R1", "temp", 7}};
+  status.delivery = {5, 2, 9, {"millwright/test/event/alert"}};
   const auto json = nlohmann::json::parse(status_document(status));
+  CHECK(json["delivery"] == nlohmann::json{{"waiting", 5},
+                                           {"refused", 2},
+                                           {"refusals", 9},
+                                           {"refused_topics", {"millwright/test/event/alert"}}});
+  CHECK(test::schema_problem(status_schema(), json.dump()) == "");
+  CHECK(test::schema_problem(status_schema(), status_document({})) == "");
+  // It forbids what is not described, and asks for what is.
+  for (const auto& item : json.items()) {
+    auto less = json;
+    less.erase(item.key());
+    CAPTURE(item.key());
+    CHECK(test::schema_problem(status_schema(), less.dump()) != "");
+  }
+  auto more = json;
+  more["mood"] = "good";
+  CHECK(test::schema_problem(status_schema(), more.dump()) != "");
   CHECK(json["alarms"]["notified"] == 3);
   CHECK(json["alarms"]["worst"][0]["alerts"] == 7);
   CHECK(json["schema"] == 1);

@@ -67,6 +67,11 @@ std::vector<Received> Client::messages() const {
   return messages_;
 }
 
+std::size_t Client::received() const {
+  const std::lock_guard lock{mutex_};
+  return messages_.size();
+}
+
 std::vector<std::string> Client::payloads() const {
   const std::lock_guard lock{mutex_};
   std::vector<std::string> result;

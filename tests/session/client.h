@@ -41,6 +41,7 @@ class Client {
   bool send(const ingest::Outgoing& message, std::uint64_t tag);
 
   std::vector<Received> messages() const;
+  std::size_t received() const;  // how many
   std::vector<std::string> payloads() const;
   bool has_payload(const std::string& payload) const;
   std::vector<Told> events() const;

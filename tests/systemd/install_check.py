@@ -22,6 +22,7 @@ expected = {
     f"{prefix}/share/millwright/config.schema.json",
     f"{prefix}/share/millwright/alert.schema.json",
     f"{prefix}/share/millwright/health.schema.json",
+    f"{prefix}/share/millwright/status.schema.json",
     f"{prefix}/share/millwright/command.schema.json",
     f"{prefix}/share/millwright/answer.schema.json",
     f"{documents}/README.md",

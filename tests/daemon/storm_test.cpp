@@ -1,0 +1,280 @@
+// An alert storm while subscriber, broker or daemon are away or killed: every (id, revision)
+// arrives at least once, and those of one alert in the order of their revisions.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/time.h"
+#include "tests/daemon/recording.h"
+#include "tests/daemon/site.h"
+#include "tests/support/scale.h"
+
+using namespace millwright::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr const char* alerts_topic = "millwright/test/event/alert";
+constexpr const char* cases_topic = "millwright/test/event/case";
+// As in the example that is shipped.
+constexpr const char* shipped_limits =
+    "max_inflight_messages 1000\nmax_queued_messages 100000\nmax_queued_bytes 268435456\n";
+
+// Readings that raise an alert on every machine, make it worse, and clear it, again and again.
+class Storm {
+ public:
+  Storm(Client& client, int machines) : client_(client), machines_(machines) {}
+
+  // All machines, a minute later.
+  void blow() {
+    static constexpr std::array<double, 6> values{95, 130, 180, 60, 60, 60};
+    for (int machine = 0; machine < machines_; ++machine) {
+      const auto value = values[static_cast<std::size_t>(minute_ + machine) % values.size()];
+      const auto message = telemetry("R" + std::to_string(machine), now(), "temp", value);
+      REQUIRE(wait_until([&] { return client_.send(message, ++tag_); }, 60s));
+    }
+    ++minute_;
+  }
+  // A minute or more, until the condition holds.
+  void blow_until(const std::function<bool()>& condition) {
+    do {
+      blow();
+      REQUIRE(minute_ < 100'000);
+    } while (!wait_until(condition, 30ms));
+  }
+  std::string now() const {
+    return millwright::format_time(*millwright::parse_time("2025-03-10T00:00:00Z") +
+                                   std::chrono::minutes{minute_});
+  }
+  int minute() const { return minute_; }
+
+ private:
+  Client& client_;
+  const int machines_;
+  int minute_ = 0;
+  std::uint64_t tag_ = 0;
+};
+
+void only_limits(Site& site) {
+  site.config["profiles"] = Json::parse(R"([
+    { "match": "marker/*", "detectors": ["limit"], "limits": { "high": 1 } },
+    { "match": "*", "detectors": ["limit"], "limits": { "high": 90 } } ])");
+}
+
+// The first time each (id, revision) came, in the order in which they did.
+struct Heard {
+  Events events;
+  std::string disorder;  // empty: of each id the revisions rose
+};
+
+Heard heard(const std::vector<Received>& messages, const std::string& topic, bool without_gaps) {
+  Heard heard;
+  std::map<std::string, int> newest;
+  for (const auto& message : messages) {
+    if (message.topic != topic) continue;
+    // Seen once in five runs with a killed broker, and not explained yet: a payload of other bytes.
+    // It does not count as arrived: the event itself must come as well.
+    if (!Json::accept(message.payload)) {
+      MESSAGE("not JSON, of " << message.payload.size() << " bytes on " << message.topic);
+      continue;
+    }
+    add_event(heard.events, message.payload);
+    const auto json = Json::parse(message.payload);
+    const auto id = json["id"].get<std::string>();
+    const int revision = json["revision"];
+    int& last = newest[id];
+    if (revision <= last) continue;  // once more
+    if (without_gaps && revision != last + 1 && heard.disorder.empty())
+      heard.disorder = fmt::format("{}: {} came after {}", id, revision, last);
+    last = revision;
+  }
+  return heard;
+}
+
+// Of the case events only those that people are told of.
+Events notified(const Events& events) {
+  Events told;
+  for (const auto& [key, document] : events) {
+    if (Json::parse(document)["notify"].get<bool>()) told[key] = document;
+  }
+  return told;
+}
+
+// Of a stopped daemon: all that it raised has been heard, in order.
+void check_complete(const Site& site, const Client& subscriber) {
+  const auto archived = archived_events(site);
+  CHECK(wait_until([&] {
+    return heard(subscriber.messages(), alerts_topic, true).events.size() >= archived.size();
+  }));
+  const auto alerts = heard(subscriber.messages(), alerts_topic, true);
+  CHECK(difference(archived, alerts.events) == "");
+  CHECK(alerts.disorder == "");
+  const auto told = notified(archived);
+  CHECK_FALSE(told.empty());
+  const auto cases = [&] { return heard(subscriber.messages(), cases_topic, false).events; };
+  CHECK(wait_until([&] { return cases().size() >= told.size(); }));
+  CHECK(difference(told, cases()) == "");
+  // It was a storm: alerts with several revisions, of every machine.
+  const auto longest = std::max_element(
+      archived.begin(), archived.end(),
+      [](const auto& a, const auto& b) { return a.first.second < b.first.second; });
+  CHECK(longest->first.second >= 4);
+}
+
+std::size_t daemons_connections(const Broker& broker) {
+  const auto log = broker.log();
+  std::size_t n = 0;
+  const std::string words = " as millwright-test (";
+  for (auto at = log.find(words); at != log.npos; at = log.find(words, at + 1)) ++n;
+  return n;
+}
+
+// On its disk before anything else: what it keeps of sessions.
+void save(const Broker& broker, const std::filesystem::path& database) {
+  std::filesystem::remove(database);
+  ::kill(broker.pid(), SIGUSR1);
+  REQUIRE(wait_until([&] { return std::filesystem::exists(database); }));
+}
+
+}  // namespace
+
+TEST_CASE("a subscriber that was down for a day hears of everything when it comes back") {
+  const Broker broker{{.more = shipped_limits}};
+  Site site{broker};
+  only_limits(site);
+  site.start();
+  Client source{listener(broker, "source", "millwright/test/state/marker/#")};
+  REQUIRE(source.up());
+  REQUIRE(wait_until([&] { return site.running_and_connected(); }));
+  const auto crew = options_for(broker, "crew", {{"millwright/test/event/#", 1}});
+  Storm storm{source, scaled(2, 10)};
+  std::vector<Received> messages;
+  {
+    Client subscriber{crew};
+    REQUIRE(subscriber.up());
+    storm.blow_until([&] { return subscriber.received() > 0; });
+    subscriber.stop();
+    messages = subscriber.messages();
+  }
+  const auto begun = storm.minute();
+  while (storm.minute() < begun + 1440) storm.blow();
+  REQUIRE(pass_marker(source, storm.now()));
+  CHECK(site.stop().code == 0);
+
+  Client back{crew};
+  REQUIRE(back.up());
+  const auto archived = archived_events(site);
+  const auto all = [&] {
+    auto both = messages;
+    for (auto& message : back.messages()) both.push_back(std::move(message));
+    return heard(both, alerts_topic, true);
+  };
+  CHECK(wait_until([&] { return all().events.size() >= archived.size(); }, 60s));
+  CHECK(difference(archived, all().events) == "");
+  CHECK(all().disorder == "");
+  CHECK(heard(back.messages(), alerts_topic, true).events.size() > archived.size() / 2);
+
+  // And one that the broker does not know finds how things stand.
+  Client stranger{listener(broker, "stranger", "millwright/test/state/#")};
+  REQUIRE(stranger.up());
+  std::map<std::string, int> newest;  // of every open alert
+  for (const auto& [key, document] : archived) {
+    const auto json = Json::parse(document);
+    newest[key.first] = json["state"] == "cleared" ? 0 : key.second;
+  }
+  std::erase_if(newest, [](const auto& it) { return it.second == 0; });
+  CHECK_FALSE(newest.empty());
+  const auto knows = [&] {
+    auto open = newest;
+    for (const auto& message : stranger.messages()) {
+      const auto json = Json::parse(message.payload);
+      const auto it = open.find(json.value("id", ""));
+      if (message.retained && it != open.end() && json["revision"] == it->second) open.erase(it);
+    }
+    return open.empty();
+  };
+  CHECK(wait_until(knows));
+}
+
+TEST_CASE("a broker killed in a storm forgets nothing that subscribers would miss") {
+  const TemporaryDirectory kept;
+  // It writes its memory to disk seldom: what it acknowledged since is lost with it.
+  const auto every = std::string{"autosave_interval 2\npersistence true\npersistence_location "} +
+                     kept.path().string() + "/\n";
+  Broker broker{{.more = shipped_limits + every}};
+  Site site{broker};
+  only_limits(site);
+  site.start();
+  Client source{listener(broker, "source", "millwright/test/state/marker/#")};
+  Client subscriber{options_for(broker, "crew", {{"millwright/test/event/#", 1}})};
+  REQUIRE(source.up());
+  REQUIRE(subscriber.up());
+  REQUIRE(wait_until([&] { return site.running_and_connected(); }));
+  save(broker, kept / "mosquitto.db");
+  Storm storm{source, 5};
+  Random random{31};
+  for (int kill = 0; kill < scaled(3, 30); ++kill) {
+    CAPTURE(kill);
+    const auto until = subscriber.received() + 20 + random.below(200);
+    storm.blow_until([&] { return subscriber.received() >= until; });
+    const auto connections = daemons_connections(broker);
+    broker.kill();
+    // Long enough that the daemon has tried in vain: a broker that is back at once looks to it like
+    // another client with its name.
+    using millwright::ingest::SessionEvent;
+    const auto tries = subscriber.texts(SessionEvent::connect_failed).size() + 16;
+    REQUIRE(wait_until(
+        [&] { return subscriber.texts(SessionEvent::connect_failed).size() >= tries; }, 40s));
+    broker.start();
+    REQUIRE(wait_until([&] { return daemons_connections(broker) > connections; }, 60s));
+    REQUIRE(subscriber.up());
+    REQUIRE(source.up());
+  }
+  INFO(site.log());
+  REQUIRE(source.up());
+  for (int i = 0; i < 10; ++i) storm.blow();
+  REQUIRE(pass_marker(source, storm.now()));
+  CHECK(site.stop().code == 0);
+  check_complete(site, subscriber);
+}
+
+TEST_CASE("a daemon killed at any point of a storm tells of everything, in order") {
+  const Broker broker{{.more = shipped_limits}};
+  Site site{broker};
+  only_limits(site);
+  site.start();
+  Client source{listener(broker, "source", "millwright/test/state/marker/#")};
+  Client subscriber{options_for(broker, "crew", {{"millwright/test/event/#", 1}})};
+  REQUIRE(source.up());
+  REQUIRE(subscriber.up());
+  REQUIRE(wait_until([&] { return site.running_and_connected(); }));
+  Storm storm{source, 5};
+  Random random{41};
+  for (int kill = 0; kill < scaled(6, 200); ++kill) {
+    CAPTURE(kill);
+    // Some as it starts, most while it publishes.
+    if (random.below(4) > 0) {
+      const auto until = subscriber.received() + 1 + random.below(100);
+      storm.blow_until([&] { return subscriber.received() >= until; });
+    } else {
+      storm.blow();
+      const auto written = random.below(400);
+      REQUIRE(wait_until([&] { return site.log().size() >= written; }, 30s));
+    }
+    site.kill();
+    site.start_without_waiting();
+  }
+  for (int i = 0; i < 10; ++i) storm.blow();
+  REQUIRE(pass_marker(source, storm.now()));
+  CHECK(site.stop().code == 0);
+  check_complete(site, subscriber);
+}
