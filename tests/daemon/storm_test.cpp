@@ -81,10 +81,12 @@ Heard heard(const std::vector<Received>& messages, const std::string& topic, boo
   std::map<std::string, int> newest;
   for (const auto& message : messages) {
     if (message.topic != topic) continue;
-    // Seen once in five runs with a killed broker, and not explained yet: a payload of other bytes.
-    // It does not count as arrived: the event itself must come as well.
+    // Seen once with a killed broker, and not explained yet: a payload of other bytes. It does not
+    // count as arrived: the event itself must come as well.
     if (!Json::accept(message.payload)) {
-      MESSAGE("not JSON, of " << message.payload.size() << " bytes on " << message.topic);
+      MESSAGE("not JSON, of " << message.payload.size() << " bytes on " << message.topic << ": "
+                              << Json(message.payload.substr(0, 100))
+                                     .dump(-1, ' ', true, Json::error_handler_t::replace));
       continue;
     }
     add_event(heard.events, message.payload);
