@@ -33,7 +33,7 @@ namespace millwright::engine {
 
 class Desk {
  public:
-  static constexpr std::uint16_t format_version = 2;  // docs/formats/state.md
+  static constexpr std::uint16_t format_version = 3;  // docs/formats/state.md
   static constexpr std::size_t most_parts = 32;       // of a case that are listed
   static constexpr std::size_t most_windows = 1000;   // of maintenance
   // The machine of a case of many machines that fell silent at once; its sensor is the first of

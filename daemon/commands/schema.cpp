@@ -9,6 +9,7 @@
 #include "daemon/command.h"
 #include "daemon/command_document.h"
 #include "daemon/documents.h"
+#include "daemon/service_document.h"
 
 namespace millwright::daemon {
 namespace {
@@ -19,15 +20,16 @@ std::function<int()> prepare(CLI::App& app) {
   app.add_option("WHICH", *which,
                  "config: a configuration file; alert: an alert as it is published; "
                  "health: how a machine is, likewise; command: what Millwright can be told; "
-                 "answer: what it answers")
+                 "answer: what it answers; service: whether one helped")
       ->required()
-      ->check(CLI::IsMember({"config", "alert", "health", "command", "answer"}))
-      ->option_text("config|alert|health|command|answer");
+      ->check(CLI::IsMember({"config", "alert", "health", "command", "answer", "service"}))
+      ->option_text("config|alert|health|command|answer|service");
   return [which] {
     fmt::print("{}\n", *which == "config"    ? config::schema()
                        : *which == "alert"   ? alert_schema()
                        : *which == "health"  ? health_schema()
                        : *which == "command" ? command_schema()
+                       : *which == "service" ? service_schema()
                                              : answer_schema());
     return int{exit_ok};
   };
