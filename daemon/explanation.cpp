@@ -313,8 +313,8 @@ std::vector<std::string> services_of(const storage::AlertList& archive,
 
 std::vector<std::string> parts_of(const Story& story) {
   std::vector<std::string> out;
-  for (const auto& part : member(documents(story).back(), "parts"))
-    out.push_back(text_of(part, "id"));
+  const auto events = documents(story);
+  for (const auto& part : member(events.back(), "parts")) out.push_back(text_of(part, "id"));
   return out;
 }
 

@@ -149,14 +149,15 @@ std::string legend(const Plot& plot, const Canvas& canvas, std::size_t width) {
   add(Mark::reading, "reading");
   add(Mark::mean, "mean of a minute");
   add(Mark::spread, "its range");
-  if (plot.low && plot.high) {
+  if (plot.low && plot.high && *plot.low != *plot.high) {
     add(Mark::band,
         fmt::format("{} to {}", engine::format_value(*plot.low), with_unit(*plot.high)));
   } else if (plot.low || plot.high) {
     add(Mark::band, with_unit(plot.low ? *plot.low : *plot.high));
   }
   if (plot.expected) add(Mark::expected, "expected " + with_unit(*plot.expected));
-  add(Mark::onset, "onset");
+  // Also where all of it is covered by readings.
+  if (plot.onset) items.push_back(fmt::format("{} onset", glyph(Mark::onset, plot.utf8)));
   std::string out, line;
   // By characters: a glyph is one, however many bytes it has.
   std::size_t used = 0;

@@ -62,8 +62,8 @@ struct Limit {
     if (side_after(p, s, x) != Side::none) ratio = std::max(ratio, 1.0);
     // The expected value is the nearest permitted one; a side without a limit is open as far as the
     // value goes.
-    const double nearest =
-        std::clamp(x, p.low.value_or(x), std::max(p.high.value_or(x), p.low.value_or(x)));
+    const double below = p.high ? std::min(x, *p.high) : x;
+    const double nearest = p.low ? std::max(below, *p.low) : below;
     return Score{.ratio = std::min(ratio, largest_ratio),
                  .expected = nearest,
                  .low = p.low.value_or(std::min(x, nearest)),

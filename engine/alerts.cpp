@@ -103,9 +103,14 @@ Alert Engine::Impl::make_alert(const Sensor& sensor, const Watch& watch, AlertEv
     alert.numbers.push_back({std::string{number}, value});
   // What a person set as a limit is expected at any time; else what was learned says it.
   if (alert.kind == AlertKind::limit) {
+    double low = -std::numeric_limits<double>::infinity(), high = -low;
+    for (const auto& [number, value] : why.numbers) {
+      if (number == "low") low = value;
+      if (number == "high") high = value;
+    }
     auto& shown = alert.evidence;
     for (std::size_t i = 0; i < shown.values.size(); ++i)
-      shown.expected[i] = std::max(alert.low, std::min(shown.values[i], alert.high));
+      shown.expected[i] = std::max(low, std::min(shown.values[i], high));
   }
   alert.message = alert_message(alert, label_of(sensor));
   return alert;

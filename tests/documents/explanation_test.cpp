@@ -118,7 +118,7 @@ TEST_CASE("the score of a rate comes out again, under a moved limit and borne ou
       Random random{34};
       for (int i = 0; i < 1500; ++i) {
         for (int s = 0; s < sensors; ++s) {
-          const double ramp = i > 1000 && s == 0 ? (i - 1000.0) * (i - 1000.0) / 500 : 0;
+          const double ramp = i > 1000 && s == 0 ? (i - 1000.0) * (i - 1000.0) / 20 : 0;
           rig.reading("R1", "s" + std::to_string(s), 10.0 * i, random.normal() + ramp);
         }
       }
