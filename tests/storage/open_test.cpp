@@ -214,7 +214,7 @@ TEST_CASE("a newer archive is refused with both versions named, and not touched"
   const auto before = bytes_of(file);
   const auto sentence = refusal(file);
   CHECK(contains(sentence, "version 7"));
-  CHECK(contains(sentence, "up to 5"));
+  CHECK(contains(sentence, "up to 6"));
   CHECK(bytes_of(file) == before);
   CHECK_FALSE(fs::exists(directory / "archive.db.damaged-1"));
 }
