@@ -25,7 +25,7 @@ install(FILES ${PROJECT_BINARY_DIR}/systemd/millwright.service DESTINATION ${MIL
 
 # The schemas, as the program itself prints them.
 set(schemas)
-foreach(name config alert health status command answer)
+foreach(name config alert health status command answer service)
   set(schema ${PROJECT_BINARY_DIR}/schemas/${name}.schema.json)
   add_custom_command(OUTPUT ${schema} DEPENDS millwright VERBATIM
                      COMMAND ${CMAKE_COMMAND} -DMILLWRIGHT=$<TARGET_FILE:millwright> -DNAME=${name} -DOUTPUT=${schema}

@@ -53,8 +53,16 @@ struct Feature {
 
 struct Evidence {
   std::vector<Timestamp> times;
-  std::vector<double> values;  // in the sensor's unit
-  static void fields(auto& io, auto& e) { io(e.times, e.values); }
+  std::vector<double> values;    // in the sensor's unit
+  std::vector<double> expected;  // likewise, as many; NaN: nothing yet. Empty: not known
+  static void fields(auto& io, auto& e) { io(e.times, e.values, e.expected); }
+};
+
+// A figure that went into the score, by its detector's name for it.
+struct ScoreNumber {
+  std::string name;
+  double value = 0;
+  static void fields(auto& io, auto& n) { io(n.name, n.value); }
 };
 
 // What a person did last with an alert.
@@ -109,6 +117,7 @@ struct Alert {
   std::optional<double> confidence;    // 0..1, how much of what the baseline can hold it has
                                        // learned; nothing: it is gone
   std::vector<Feature> features;       // loudest first
+  std::vector<ScoreNumber> numbers;    // from which the score can be worked out again
   std::string regime;                  // what the machine was doing; empty: not told apart
   std::uint64_t regime_readings = 0;   // learned of this sensor in that regime
   Evidence evidence;
@@ -123,7 +132,8 @@ struct Alert {
        a.severity, a.priority, a.machine, a.sensor, a.unit, a.onset, a.time, a.cleared, a.value,
        a.expected, a.low, a.high, a.score, a.forecast, a.contributors, a.detector,
        a.detector_version, a.configuration, a.baseline, a.learned_readings, a.confidence,
-       a.features, a.regime, a.regime_readings, a.evidence, a.message, a.advice, a.position);
+       a.features, a.numbers, a.regime, a.regime_readings, a.evidence, a.message, a.advice,
+       a.position);
   }
 };
 

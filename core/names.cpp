@@ -6,6 +6,7 @@
 #include "core/baseline.h"
 #include "core/command.h"
 #include "core/score.h"
+#include "core/service.h"
 
 namespace millwright {
 namespace {
@@ -40,6 +41,11 @@ std::string_view name_of(AlertKind kind) {
       "pattern", "vibration", "rate",  "seasonal",  "model", "machine",
       "case",    "gap",       "stuck", "saturated", "clock", "sensor_case"};
   return look_up(names, kind);
+}
+
+std::string_view name_of(Helped helped) {
+  static constexpr std::array<std::string_view, 4> names{"yes", "in_part", "no", "unknown"};
+  return look_up(names, helped);
 }
 
 std::string_view name_of(AlertClass alert_class) {

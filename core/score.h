@@ -73,10 +73,16 @@ struct Forecast {
   std::optional<Timestamp> latest{};
   static void fields(auto& io, auto& f) { io(f.limit, f.reaches, f.earliest, f.latest); }
 };
+// A figure that went into a score; times in seconds, values in the sensor's unit.
+struct Number {
+  std::string_view name;
+  double value = 0;
+};
 struct Explanation {
   std::vector<Contribution> features;  // loudest first; empty where the detector is one statistic
   double confidence = 1;  // 0..1: how much of what its baseline can hold it has learned
   std::optional<Forecast> forecast{};
+  std::vector<Number> numbers{};  // from which the score can be worked out again; empty: it cannot
 };
 
 // May this reading teach the baseline? Suspicious ones do not; robust windows may still take them

@@ -36,6 +36,7 @@ struct Command {
 std::span<const Command* const> commands();
 
 extern const Command run_command, check_config_command, test_input_command, replay_command,
-    filter_command, simulate_command, alerts_command, quarantine_command, schema_command;
+    filter_command, simulate_command, alerts_command, explain_command, quarantine_command,
+    schema_command;
 
 }  // namespace millwright::daemon

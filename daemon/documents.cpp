@@ -45,6 +45,13 @@ Json features(const Alert& alert) {
   return out;
 }
 
+Json numbers(const Alert& alert) {
+  auto out = Json::array();
+  for (const auto& one : alert.numbers)
+    out.push_back({{"name", one.name}, {"value", number(one.value)}});
+  return out;
+}
+
 // Beyond the years that RFC 3339 can write, a forecast says nothing.
 bool sayable(Timestamp time) {
   using namespace std::chrono;
@@ -67,7 +74,12 @@ Json evidence(const Evidence& evidence) {
   auto values = Json::array();
   for (const auto time : evidence.times) times.push_back(format_time(time));
   for (const double value : evidence.values) values.push_back(number(value));
-  return {{"times", std::move(times)}, {"values", std::move(values)}};
+  Json out{{"times", std::move(times)}, {"values", std::move(values)}};
+  if (!evidence.expected.empty()) {
+    auto& expected = out["expected"] = Json::array();
+    for (const double value : evidence.expected) expected.push_back(number(value));
+  }
+  return out;
 }
 
 // Six digits tell the few configurations of a plant apart.
@@ -214,33 +226,42 @@ Json health_properties() {
 }
 
 Json detector_schema() {
-  return object({{"name", text("Name of the detector that led")},
-                 {"version", integer(0, "Version of its state and meaning")},
-                 {"config",
-                  {{"type", "string"},
-                   {"pattern", "^[0-9a-f]{6}$"},
-                   {"description", "Fingerprint of its parameters"}}},
-                 {"confidence", or_null(share("How much of what its baseline can hold it has "
-                                              "learned; null: not known any more"))},
-                 {"baseline", integer(1, "Version of its baseline: 1, 2, ...")},
-                 {"learned_readings", integer(0, "Readings that taught this baseline")},
-                 {"features",
-                  list(object({{"name", text("What of the readings deviates, e.g. level, spread")},
-                               {"share", share("Its share of the deviation")}},
-                              "A feature"),
-                       "For a detector that looks at several features: which ones spoke, loudest "
-                       "first")},
-                 {"regime", or_null(text("Operating regime, e.g. the program that runs; null: "
-                                         "regimes are not told apart"))},
-                 {"regime_readings", integer(0, "Readings learned in that regime")}},
-                "What raised the alert");
+  return object(
+      {{"name", text("Name of the detector that led")},
+       {"version", integer(0, "Version of its state and meaning")},
+       {"config",
+        {{"type", "string"},
+         {"pattern", "^[0-9a-f]{6}$"},
+         {"description", "Fingerprint of its parameters"}}},
+       {"confidence", or_null(share("How much of what its baseline can hold it has "
+                                    "learned; null: not known any more"))},
+       {"baseline", integer(1, "Version of its baseline: 1, 2, ...")},
+       {"learned_readings", integer(0, "Readings that taught this baseline")},
+       {"features",
+        list(object({{"name", text("What of the readings deviates, e.g. level, spread")},
+                     {"share", share("Its share of the deviation")}},
+                    "A feature"),
+             "For a detector that looks at several features: which ones spoke, loudest "
+             "first")},
+       {"numbers", list(object({{"name", text("What it is, e.g. run_limit, slope_per_s")},
+                                {"value", number_or_null("Its value")}},
+                               "A number"),
+                        "From which the score can be worked out again; empty: it cannot")},
+       {"regime", or_null(text("Operating regime, e.g. the program that runs; null: "
+                               "regimes are not told apart"))},
+       {"regime_readings", integer(0, "Readings learned in that regime")}},
+      "What raised the alert");
 }
 
 Json evidence_schema() {
-  return object({{"times", list(instant("Event time"), "Times of the readings, oldest first")},
-                 {"values", list(number_or_null("Value"), "Their values in `unit`")},
-                 {"expected", list(number_or_null("Value"), "What was expected, in `unit`")}},
-                "Readings around the event; empty lists: none kept", "expected");
+  return object(
+      {{"times", list(instant("Event time"), "Times of the readings, oldest first")},
+       {"values", list(number_or_null("Value"), "Their values in `unit`")},
+       {"expected", list(number_or_null("Value"),
+                         "What was expected then, in `unit`, of each; null: nothing yet")}},
+      "Readings from before the onset to the event, the sparser the longer ago; empty "
+      "lists: none kept",
+      "expected");
 }
 
 Json alert_properties() {
@@ -470,6 +491,7 @@ std::string alert_document(const Alert& alert, std::string_view site) {
                    {"baseline", alert.baseline},
                    {"learned_readings", alert.learned_readings},
                    {"features", features(alert)},
+                   {"numbers", numbers(alert)},
                    {"regime", regime},
                    {"regime_readings", alert.regime_readings}}},
                  {"evidence", evidence(alert.evidence)},

@@ -294,6 +294,7 @@ void Shard::step_into(LaneOutput& out) {
                            notice.what == engine::RegimeNotice::What::learned});
   }
   for (auto& health : effects_.health) out.health.push_back(std::move(health));
+  for (auto& service : effects_.services) out.services.push_back(std::move(service));
   for (const auto& summary : effects_.summaries) {
     const auto who = engine_->info(summary.sensor);
     out.summaries.push_back(

@@ -20,6 +20,7 @@
 #include "core/alert.h"
 #include "core/baseline.h"
 #include "core/health.h"
+#include "core/service.h"
 #include "core/summary.h"
 #include "daemon/quarantine.h"
 #include "engine/desk.h"
@@ -72,11 +73,12 @@ struct LaneOutput {
   std::vector<PastBaseline> baselines;
   std::vector<NamedRegime> regimes;
   std::vector<MachineHealth> health;
+  std::vector<ServiceOutcome> services;
   std::vector<storage::Operation> operations;  // commands that this lane answers
   Position through = 0;  // effects of every record up to here are in this output or an earlier one
   bool empty() const {
     return alerts.empty() && summaries.empty() && baselines.empty() && regimes.empty() &&
-           health.empty() && operations.empty();
+           health.empty() && services.empty() && operations.empty();
   }
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -9,6 +10,7 @@
 #include "daemon/documents.h"
 #include "daemon/lane_files.h"
 #include "daemon/printable.h"
+#include "daemon/service_document.h"
 #include "daemon/version.h"
 #include "engine/whole.h"
 
@@ -25,6 +27,7 @@ constexpr std::size_t most_baselines = 20'000;  // of a few kilobytes
 constexpr std::size_t most_health = 20'000;
 constexpr std::size_t most_operations = 2000;  // of a few kilobytes
 constexpr std::size_t most_shed = 1000;
+constexpr std::size_t most_services = 2000;
 constexpr auto retry = std::chrono::seconds{5};
 constexpr std::size_t most_reloaded = 5000;
 constexpr auto cleared_kept = std::chrono::hours{24 * 7};
@@ -157,6 +160,14 @@ void ArchiveWriter::take(LaneOutput& output) {
     if (published_unsaved_) handlers_.publish({health_row(health.machine, document)});
     health_.push_back({output.lane, std::move(health), std::move(document)});
   }
+  for (auto& outcome : output.services) {
+    log_.info("It is known whether a service helped", {{"text", outcome.message}});
+    auto document = service_document(outcome, options_.site);
+    services_.push_back({output.lane, std::move(outcome), std::move(document)});
+    auto row = service_row(services_.back());
+    if (published_unsaved_) handlers_.publish({row});
+    outbox_.push_back(std::move(row));
+  }
   for (auto& operation : output.operations) answer(output.lane, std::move(operation));
   through_[output.lane] = output.through;
 }
@@ -189,6 +200,14 @@ storage::OutboxRow ArchiveWriter::answer_row(std::uint32_t lane,
   row.payload = answer_document(operation);
   row.correlation = operation.correlation;
   row.answers = {lane, operation.position};
+  return row;
+}
+
+storage::OutboxRow ArchiveWriter::service_row(const storage::ServiceRow& service) const {
+  storage::OutboxRow row;
+  row.topic = options_.topic_root + "/event/service";
+  row.payload = service.document;
+  row.answers = {service.lane, service.outcome.position};
   return row;
 }
 
@@ -333,12 +352,12 @@ void ArchiveWriter::take(const Reload& reload) {
 
 bool ArchiveWriter::nothing_waits() const {
   return summaries_.empty() && alerts_.empty() && baselines_.empty() && health_.empty() &&
-         operations_.empty() && delivered_.empty();
+         operations_.empty() && services_.empty() && delivered_.empty();
 }
 
 bool ArchiveWriter::commit_due() const {
   if (published_unsaved_ || (options_.archive && !archive_)) return Clock::now() >= next_try_;
-  if (!alerts_.empty() || !baselines_.empty() || !operations_.empty() ||
+  if (!alerts_.empty() || !baselines_.empty() || !operations_.empty() || !services_.empty() ||
       summaries_.size() >= enough_rows || delivered_.size() >= enough_rows)
     return true;
   return (!summaries_.empty() || !health_.empty() || !delivered_.empty()) &&
@@ -356,6 +375,7 @@ bool ArchiveWriter::commit() {
     alerts_.clear();
     baselines_.clear();
     operations_.clear();
+    services_.clear();
     summaries_.clear();
     summary_lanes_.clear();
     delivered_.clear();
@@ -380,6 +400,7 @@ bool ArchiveWriter::commit() {
   batch.baselines = std::move(baselines_);
   batch.health = std::move(health_);
   batch.operations = std::move(operations_);
+  batch.services = std::move(services_);
   batch.outbox = std::move(outbox_);
   batch.delivered = std::move(delivered_);
   for (std::uint32_t lane = 0; lane < through_.size(); ++lane) {
@@ -389,6 +410,7 @@ bool ArchiveWriter::commit() {
   baselines_.clear();
   health_.clear();
   operations_.clear();
+  services_.clear();
   outbox_.clear();
   delivered_.clear();
   try {
@@ -412,6 +434,7 @@ bool ArchiveWriter::commit() {
     baselines_ = std::move(batch.baselines);
     health_ = std::move(batch.health);
     operations_ = std::move(batch.operations);
+    services_ = std::move(batch.services);
     outbox_ = std::move(batch.outbox);
     delivered_ = std::move(batch.delivered);
     publish_unsaved();
@@ -456,15 +479,17 @@ void ArchiveWriter::drop_surplus() {
     const auto surplus = operations_.size() - most_operations;
     operations_.erase(operations_.begin(),
                       operations_.begin() + static_cast<std::ptrdiff_t>(surplus));
-    const auto is_kept = [&](const storage::OutboxRow& row) {
-      return !row.answers ||
-             std::any_of(operations_.begin(), operations_.end(), [&](const auto& kept) {
-               return row.answers == std::pair{kept.lane, kept.operation.position};
-             });
-    };
-    std::erase_if(outbox_, [&](const auto& row) { return !is_kept(row); });
+    drop_rows_without_cause();
     log_.error("Commands were dropped from the history: the archive was away for too long",
                {{"commands", surplus}});
+  }
+  if (services_.size() > most_services) {
+    // They have been published.
+    const auto surplus = services_.size() - most_services;
+    services_.erase(services_.begin(), services_.begin() + static_cast<std::ptrdiff_t>(surplus));
+    drop_rows_without_cause();
+    log_.error("Outcomes of services were dropped: the archive was away for too long",
+               {{"outcomes", surplus}});
   }
   if (baselines_.size() > most_baselines) {
     const auto surplus = baselines_.size() - most_baselines;
@@ -472,6 +497,16 @@ void ArchiveWriter::drop_surplus() {
     log_.error("Old baselines were dropped: the archive was away for too long",
                {{"baselines", surplus}});
   }
+}
+
+// Answers and outcomes whose rows are no longer kept.
+void ArchiveWriter::drop_rows_without_cause() {
+  std::set<std::pair<std::uint32_t, Position>> kept;
+  for (const auto& one : operations_) kept.emplace(one.lane, one.operation.position);
+  for (const auto& one : services_) kept.emplace(one.lane, one.outcome.position);
+  std::erase_if(outbox_, [&](const storage::OutboxRow& row) {
+    return row.answers && !kept.contains(*row.answers);
+  });
 }
 
 WriterFigures ArchiveWriter::figures() const {

@@ -106,9 +106,11 @@ class ArchiveWriter {
   bool commit();
   void commit_failed(const storage::StorageError& error);
   void drop_surplus();
+  void drop_rows_without_cause();
   void open_archive();
   std::vector<storage::OutboxRow> rows_of(const Alert& alert, const std::string& document) const;
   storage::OutboxRow answer_row(std::uint32_t lane, const storage::Operation& operation) const;
+  storage::OutboxRow service_row(const storage::ServiceRow& service) const;
   storage::OutboxRow health_row(std::string_view machine, std::string document) const;
   void tell_home_assistant();
   void publish_health(const std::vector<storage::HealthRow>& rows) const;
@@ -133,6 +135,7 @@ class ArchiveWriter {
   std::vector<storage::BaselineRow> baselines_;
   std::vector<storage::HealthRow> health_;
   std::vector<storage::OperationRow> operations_;
+  std::vector<storage::ServiceRow> services_;
   std::vector<storage::OutboxRow> outbox_;
   std::vector<std::uint64_t> delivered_;
   std::vector<Position> through_;  // per lane; 0: nothing new

@@ -30,6 +30,10 @@
 //     static std::vector<Contribution> contributions(const Params&, const State&, Sample);
 //     // Optional: when the value will reach a limit.
 //     static std::optional<Forecast> forecast(const Params&, const State&, Sample);
+//     // Optional: the figures that went into the score, and how they make it up again: an alert
+//     // carries them.
+//     static std::vector<Number> numbers(const Params&, const State&, Sample);
+//     static std::optional<double> recompute(const Told&);
 //     // Optional: a new baseline (the machine was serviced); without it the state starts anew. May
 //     // keep what no service changes, such as the sensor's rate.
 //     static void renew(const Params&, State&);
@@ -108,10 +112,36 @@ concept LooksAhead = requires(const typename D::Params& params, const typename D
   { D::forecast(params, state, sample) } -> std::same_as<std::optional<Forecast>>;
 };
 
+// What an alert tells of a score: enough to work its ratio out again where the detector has
+// `recompute`.
+struct Told {
+  std::span<const Number> numbers;
+  std::span<const Sample> evidence;  // oldest first
+  Timestamp time;                    // of the event
+  std::optional<double> number(std::string_view name) const {
+    for (const auto& one : numbers) {
+      if (one.name == name) return one.value;
+    }
+    return std::nullopt;
+  }
+};
+
+template <class D>
+concept NamesNumbers = requires(const typename D::Params& params, const typename D::State& state,
+                                Sample sample, const Told& told) {
+  { D::numbers(params, state, sample) } -> std::same_as<std::vector<Number>>;
+  { D::recompute(told) } -> std::same_as<std::optional<double>>;
+};
+
 template <class D>
 concept RenewsItself = requires(const typename D::Params& params, typename D::State& state) {
   { D::renew(params, state) } -> std::same_as<void>;
 };
+
+// Figures that the engine adds where they are not 1 and not there: the score is the larger of the
+// detector's ratio over the first, and the second (of a reading that the next one bears out).
+inline constexpr std::string_view alarm_limit_number = "alarm_limit",
+                                  earlier_score_number = "earlier_score";
 
 // A sensor's place in a column.
 using Slot = std::uint32_t;
@@ -163,6 +193,7 @@ struct DetectorType {
   std::string_view alarm_parameter;        // see alarm_parameter_of
   std::vector<Parameter> (*parameters)();  // the descriptions
   std::unique_ptr<Column> (*make_column)();
+  std::optional<double> (*recompute)(const Told&) = nullptr;  // null: needs what was learned
 };
 
 // The parameter that says at which ratio an alarm is raised, of a detector that controls its alarms
@@ -267,6 +298,7 @@ class ColumnOf final : public Column {
     if constexpr (KnowsConfidence<D>) out.confidence = D::confidence(params, state);
     if constexpr (NamesFeatures<D>) out.features = D::contributions(params, state, item.sample);
     if constexpr (LooksAhead<D>) out.forecast = D::forecast(params, state, item.sample);
+    if constexpr (NamesNumbers<D>) out.numbers = D::numbers(params, state, item.sample);
     return out;
   }
 
@@ -366,6 +398,15 @@ constexpr bool is_absolute() {
   }
 }
 
+template <class D>
+constexpr auto recompute_of() -> std::optional<double> (*)(const Told&) {
+  if constexpr (NamesNumbers<D>) {
+    return &D::recompute;
+  } else {
+    return nullptr;
+  }
+}
+
 template <Detector D>
 constexpr DetectorType type_of() {
   return {D::name,
@@ -377,7 +418,8 @@ constexpr DetectorType type_of() {
           sizeof(typename D::State),
           alarm_parameter_of<D>(),
           &describe_parameters<typename D::Params>,
-          []() -> std::unique_ptr<Column> { return std::make_unique<ColumnOf<D>>(); }};
+          []() -> std::unique_ptr<Column> { return std::make_unique<ColumnOf<D>>(); },
+          recompute_of<D>()};
 }
 
 }  // namespace millwright::detectors

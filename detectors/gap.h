@@ -12,6 +12,7 @@
 
 #include <cmath>
 #include <optional>
+#include <vector>
 
 #include "core/codec.h"
 #include "core/parameters.h"
@@ -105,6 +106,17 @@ struct Gap {
   static double confidence(const Params& p, const State& s) {
     if (p.expected_interval_s) return 1;
     return std::min(s.longest.maturity(), static_cast<double>(s.count) / averaged);
+  }
+
+  static std::vector<Number> numbers(const Params& p, const State& s, Sample now) {
+    return {{"silence_s", to_seconds(elapsed_between(s.last, now.time))},
+            {"limit_s", limit_of(p, s)}};
+  }
+  static std::optional<double> recompute(const Told& told) {
+    const auto silence = told.number("silence_s"), limit = told.number("limit_s");
+    if (!silence || !limit) return std::nullopt;
+    const bool ended = !told.evidence.empty() && told.evidence.back().time == told.time;
+    return ended ? 0 : ratio_of(*silence, *limit);
   }
 
  private:

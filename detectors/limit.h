@@ -8,6 +8,7 @@
 
 #include <cmath>
 #include <optional>
+#include <vector>
 
 #include "core/codec.h"
 #include "core/parameters.h"
@@ -61,8 +62,8 @@ struct Limit {
     if (side_after(p, s, x) != Side::none) ratio = std::max(ratio, 1.0);
     // The expected value is the nearest permitted one; a side without a limit is open as far as the
     // value goes.
-    const double nearest =
-        std::clamp(x, p.low.value_or(x), std::max(p.high.value_or(x), p.low.value_or(x)));
+    const double below = p.high ? std::min(x, *p.high) : x;
+    const double nearest = p.low ? std::max(below, *p.low) : below;
     return Score{.ratio = std::min(ratio, largest_ratio),
                  .expected = nearest,
                  .low = p.low.value_or(std::min(x, nearest)),
@@ -71,6 +72,25 @@ struct Limit {
 
   static void learn(const Params& p, State& s, Sample sample, Trust) {
     s.beyond = side_after(p, s, sample.value);
+  }
+
+  static std::vector<Number> numbers(const Params& p, const State& s, Sample) {
+    std::vector<Number> out;
+    if (p.high) out.push_back({"high", *p.high});
+    if (p.low) out.push_back({"low", *p.low});
+    if (p.critical) out.push_back({"critical", *p.critical});
+    out.push_back({"hysteresis", p.hysteresis});
+    out.push_back({"beyond", static_cast<double>(s.beyond)});
+    return out;
+  }
+  static std::optional<double> recompute(const Told& told) {
+    if (told.evidence.empty()) return std::nullopt;
+    const double side = told.number("beyond").value_or(0);
+    const Params p{told.number("high"), told.number("low"), told.number("critical"),
+                   told.number("hysteresis").value_or(0)};
+    const State s{side > 0 ? Side::high : side < 0 ? Side::low : Side::none};
+    const auto again = score(p, s, told.evidence.back());
+    return again ? std::optional{again->ratio} : std::nullopt;
   }
 
  private:

@@ -13,6 +13,7 @@
 
 #include <cmath>
 #include <optional>
+#include <vector>
 
 #include "core/codec.h"
 #include "core/parameters.h"
@@ -109,6 +110,17 @@ struct Rate {
   static double confidence(const Params& p, const State& s) {
     if (p.limit_per_s) return 1;
     return std::min(s.habit.maturity(), static_cast<double>(s.count) / least_readings);
+  }
+
+  static std::vector<Number> numbers(const Params& p, const State& s, Sample sample) {
+    const auto slope = slope_of(p, advanced(p, s, sample));
+    if (!slope) return {};
+    return {{"slope_per_s", *slope}, {"limit_per_s", limit_of(p, s)}};
+  }
+  static std::optional<double> recompute(const Told& told) {
+    const auto slope = told.number("slope_per_s"), limit = told.number("limit_per_s");
+    if (!slope || !limit) return std::nullopt;
+    return ratio_of(std::abs(*slope), *limit);
   }
 
  private:

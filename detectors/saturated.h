@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <vector>
 
 #include "core/codec.h"
 #include "core/parameters.h"
@@ -91,11 +92,7 @@ struct Saturated {
 
   static std::optional<Score> score(const Params& p, const State& s, Sample sample) {
     if (s.count < p.warmup) return std::nullopt;
-    const auto elapsed = elapsed_between(s.last, sample.time);
-    const double kept = 1 - forgotten(elapsed, p.window, least);
-    const double weight = kept * s.weight + 1;
-    const End high = visited(p, s.high, p.high, sample.value, kept, sample.time);
-    const End low = visited(p, s.low, turned(p.low), -sample.value, kept, sample.time);
+    const auto [high, low, weight] = ends(p, s, sample);
     const double above = ratio_at(p, s, high, p.high, weight);
     const double below = ratio_at(p, s, low, turned(p.low), weight);
     Score score{.ratio = std::max(above, below),
@@ -132,7 +129,36 @@ struct Saturated {
     return std::min(s.high.habit.maturity(), static_cast<double>(s.count) / settled);
   }
 
+  static std::vector<Number> numbers(const Params& p, const State& s, Sample sample) {
+    const auto [high, low, weight] = ends(p, s, sample);
+    const bool above =
+        ratio_at(p, s, high, p.high, weight) >= ratio_at(p, s, low, turned(p.low), weight);
+    const End& end = above ? high : low;
+    const auto rail = above ? p.high : turned(p.low);
+    const bool counts = rail || s.ties < 0.5;
+    return {{"share", counts ? share_at(p, end, rail, weight) : 0},
+            {"share_limit", limit_at(p, s, end, rail.has_value())},
+            {"end", above ? end.peak : -end.peak}};
+  }
+  static std::optional<double> recompute(const Told& told) {
+    const auto share = told.number("share"), limit = told.number("share_limit");
+    if (!share || !limit) return std::nullopt;
+    return ratio_of(*share, *limit);
+  }
+
  private:
+  // Both ends with the sample, and the weight of all readings.
+  struct Ends {
+    End high, low;
+    double weight = 0;
+  };
+  static Ends ends(const Params& p, const State& s, Sample sample) {
+    const double kept = 1 - forgotten(elapsed_between(s.last, sample.time), p.window, least);
+    return {visited(p, s.high, p.high, sample.value, kept, sample.time),
+            visited(p, s.low, turned(p.low), -sample.value, kept, sample.time),
+            kept * s.weight + 1};
+  }
+
   static constexpr double least = 64;      // readings in the window
   static constexpr double enough = 8;      // visits that make a pile
   static constexpr double deserted = 0.3;  // visits: the peak was not seen for a window

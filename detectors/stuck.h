@@ -14,6 +14,7 @@
 
 #include <cmath>
 #include <optional>
+#include <vector>
 
 #include "core/codec.h"
 #include "core/parameters.h"
@@ -109,18 +110,45 @@ struct Stuck {
     return std::min(s.longest.maturity(), readings);
   }
 
+  static std::vector<Number> numbers(const Params& p, const State& s, Sample sample) {
+    const bool same = s.count > 0 && sample.value == s.value;
+    const auto lasted = same ? elapsed_between(s.since, sample.time) : Duration{0};
+    return {{"run", same ? static_cast<double>(s.run + 1) : 1},
+            {"run_limit", may_stick(s) ? run_limit(p, s) : 0},
+            {"lasted_s", to_seconds(lasted)},
+            {"least_s", to_seconds(p.min_duration)}};
+  }
+  // The run by its number; that it is one, the evidence has to bear out.
+  static std::optional<double> recompute(const Told& told) {
+    const auto run = told.number("run"), limit = told.number("run_limit");
+    const auto lasted = told.number("lasted_s"), least = told.number("least_s");
+    if (!run || !limit || !lasted || !least || told.evidence.empty()) return std::nullopt;
+    const auto newest = told.evidence.back();
+    for (const auto& [time, value] : told.evidence) {
+      const bool of_run = to_seconds(elapsed_between(time, newest.time)) <= *lasted;
+      if (of_run && value != newest.value) return std::nullopt;
+    }
+    if (*limit <= 0 || *run <= 1) return 0;
+    return ratio_of_run(ratio_of(*run, *limit), *lasted, *least);
+  }
+
  private:
   static constexpr double least_readings = 1000;  // that the baseline keeps
   static constexpr std::uint64_t rest_run = 3;    // readings
 
   static double ratio_for(const Params& p, const State& s, double run, Duration duration) {
-    if (s.changes == 0 || s.zeros >= 0.5) return 0;
+    if (!may_stick(s)) return 0;
+    return ratio_of_run(ratio_of(run, run_limit(p, s)), to_seconds(duration),
+                        to_seconds(p.min_duration));
+  }
+  // It is not normally flat.
+  static bool may_stick(const State& s) { return s.changes > 0 && s.zeros < 0.5; }
+  static double run_limit(const Params& p, const State& s) {
     const double at_rest = s.rests && s.value == s.rest ? p.rest_margin : 1;
-    const double limit =
-        at_rest * std::max(static_cast<double>(p.min_run), p.margin * s.longest.record);
-    const double by_count = ratio_of(run, limit);
-    if (p.min_duration <= Duration::zero()) return by_count;
-    return std::min(by_count, ratio_of(to_seconds(duration), to_seconds(p.min_duration)));
+    return at_rest * std::max(static_cast<double>(p.min_run), p.margin * s.longest.record);
+  }
+  static double ratio_of_run(double by_count, double lasted, double least) {
+    return least > 0 ? std::min(by_count, ratio_of(lasted, least)) : by_count;
   }
   static void finish_run(const Params& p, State& s, Timestamp now) {
     const double run = static_cast<double>(s.run);

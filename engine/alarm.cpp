@@ -126,10 +126,15 @@ std::vector<Contributor> largest_first(std::vector<Contributor> contributors) {
   return contributors;
 }
 
+std::string alert_id(std::string_view machine, std::string_view sensor, AlertKind kind,
+                     std::int64_t onset_ms) {
+  return fmt::format("{}/{}/{}/{}", machine, sensor, name_of(kind), onset_ms);
+}
+
 Alert alert_of(const Alarm& alarm, std::string_view machine, std::string_view sensor,
                AlertEvent event, Timestamp time, Position position) {
   Alert alert;
-  alert.id = fmt::format("{}/{}/{}/{}", machine, sensor, name_of(alarm.kind), alarm.onset_ms);
+  alert.id = alert_id(machine, sensor, alarm.kind, alarm.onset_ms);
   alert.revision = alarm.revision;
   alert.event = event;
   const bool over = event == AlertEvent::cleared || event == AlertEvent::closed;

@@ -78,6 +78,9 @@ void close(Alarm& alarm, Timestamp time);
 // As an alert lists them: the largest share first, at most eight.
 std::vector<Contributor> largest_first(std::vector<Contributor> contributors);
 
+std::string alert_id(std::string_view machine, std::string_view sensor, AlertKind kind,
+                     std::int64_t onset_ms);
+
 // What every event of an alarm has, whoever raised it.
 Alert alert_of(const Alarm& alarm, std::string_view machine, std::string_view sensor,
                AlertEvent event, Timestamp time, Position position);

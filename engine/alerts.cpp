@@ -46,23 +46,30 @@ void Engine::Impl::judge(SensorId id, std::size_t w, Timestamp time, std::option
   const bool active = alarm.phase == Phase::active;
   const bool waits = waits_for_proof(alarm, rule) && alone_for(sensor, alarm.kind) > 1;
   const auto kind = active || waits ? alarm.kind : kind_of(type, *score);
-  score->ratio /= limit_for(sensor, watch, kind);
+  const double limit = limit_for(sensor, watch, kind);
+  score->ratio /= limit;
   const bool pending = alarm.phase == Phase::pending;
   const bool may_raise = active || (score->ratio < 1 && !pending) || !is_open(sensor, kind);
   const auto event = advance(alarm, rule, kind, time, score, may_raise, alone_for(sensor, kind));
   if (!event) return;
+  auto why = explain(sensor, watch, sample, time);
+  if (!why.numbers.empty() && limit != 1)
+    why.numbers.push_back({detectors::alarm_limit_number, limit});
   if (*event == AlertEvent::raised) {
     alarm.onset_ms = sensor.issued.issue(kind, alarm.onset);
+    if (!why.numbers.empty() && alarm.told_ratio > score->ratio)
+      why.numbers.push_back({detectors::earlier_score_number, alarm.told_ratio});
     score->ratio = alarm.told_ratio;
   }
-  effects.alerts.push_back(
-      make_alert(sensor, watch, *event, time, *score, explain(sensor, watch, sample), position));
+  effects.alerts.push_back(make_alert(sensor, watch, *event, time, *score, why, position));
 }
 
 Explanation Engine::Impl::explain(const Sensor& sensor, const Watch& watch,
-                                  const std::optional<Sample>& sample) const {
+                                  const std::optional<Sample>& sample,
+                                  std::optional<Timestamp> now) const {
   const bool arrival = hears_arrivals(types[watch.type]);
-  const Sample newest{arrival ? sensor.last_arrival : sensor.newest, sensor.last_value};
+  const auto silent = now.value_or(sensor.newest) - sensor.newest;
+  const Sample newest{arrival ? sensor.last_arrival + silent : sensor.newest, sensor.last_value};
   auto why = columns[watch.type]->explain({watch.slot, sample.value_or(newest)});
   const auto& machine = machines[index(sensor.machine)];
   if (machine.in_regimes() && goes_by_regime(types[watch.type])) {
@@ -92,6 +99,19 @@ Alert Engine::Impl::make_alert(const Sensor& sensor, const Watch& watch, AlertEv
   alert.forecast = why.forecast;
   for (const auto& [feature, share] : why.features)
     alert.features.push_back({std::string{feature}, share});
+  for (const auto& [number, value] : why.numbers)
+    alert.numbers.push_back({std::string{number}, value});
+  // What a person set as a limit is expected at any time; else what was learned says it.
+  if (alert.kind == AlertKind::limit) {
+    double low = -std::numeric_limits<double>::infinity(), high = -low;
+    for (const auto& [number, value] : why.numbers) {
+      if (number == "low") low = value;
+      if (number == "high") high = value;
+    }
+    auto& shown = alert.evidence;
+    for (std::size_t i = 0; i < shown.values.size(); ++i)
+      shown.expected[i] = std::max(low, std::min(shown.values[i], high));
+  }
   alert.message = alert_message(alert, label_of(sensor));
   return alert;
 }
@@ -134,7 +154,7 @@ Alert Engine::Impl::alert_frame(const Sensor& sensor, std::string_view detector,
   alert.learned_readings = baseline.learned;
   alert.regime = machine.regimes.name(machine.rule(), sensor.regime);
   alert.regime_readings = sensor.usual.learned(sensor.regime);
-  alert.evidence = sensor.recent.evidence();
+  alert.evidence = sensor.history.around(alarm.onset);
   return alert;
 }
 

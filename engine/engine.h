@@ -21,6 +21,7 @@
 #include "core/health.h"
 #include "core/reading.h"
 #include "core/score.h"
+#include "core/service.h"
 #include "core/summary.h"
 #include "detectors/detector.h"
 #include "engine/plan.h"
@@ -110,6 +111,7 @@ struct Effects {
   std::vector<Renewal> renewals;
   std::vector<RegimeNotice> regimes;
   std::vector<MachineHealth> health;
+  std::vector<ServiceOutcome> services;
   bool want_verdicts = false;
   std::vector<Verdict> verdicts;  // in the order in which readings were scored, if wanted
   std::vector<MachineVerdict> machine_verdicts;  // likewise
@@ -121,6 +123,7 @@ struct Effects {
     renewals.clear();
     regimes.clear();
     health.clear();
+    services.clear();
     verdicts.clear();
     machine_verdicts.clear();
   }

@@ -78,6 +78,8 @@ struct Opinion {
   bool suspicious = false;        // some ratio is at the limit
   bool warming = false;           // there are learners, and none of them gives a score yet
   double of_machine = std::numeric_limits<double>::quiet_NaN();  // highest of class machine
+  // By the loudest of those that learned what is normal of the machine.
+  double expected = std::numeric_limits<double>::quiet_NaN();
 };
 
 inline bool learns(const detectors::DetectorType& type) { return type.kind != AlertKind::limit; }
@@ -117,6 +119,7 @@ struct Machine {
   bool split = false;   // not state: it has found some, and all that came before is judged
   detectors::Health::Params health;
   Condition condition;
+  std::optional<ServiceWait> service;  // sensors are looked at since
 
   const RegimeRule& rule() const { return profile->regime; }
   // Values are held against regimes: they are named, or have been found.
@@ -334,6 +337,10 @@ struct Engine::Impl {
   // Whether the sensor can be believed comes first: of the machine, a faulty one says nothing,
   // neither that it is bad nor that it is well again. True when it is faulty.
   bool judge_all(std::size_t i, Effects& effects);
+  // A sensor that would count as stuck, while its machine rests, is not told of: it teaches
+  // nothing, and that is all.
+  void excuse_stillness(std::size_t i);
+  bool machine_rests(const Sensor& sensor) const;
   void count_lesson(Sensor& sensor, const Entry& entry) const;
   // What the detectors took as normal: the alert about it is closed, and a new baseline begins. In
   // the order of the readings, each after the alerts of its own reading, however the input was cut
@@ -381,9 +388,9 @@ struct Engine::Impl {
   // `sample` is what the detector scored; nothing when it is silence that is judged.
   void judge(SensorId id, std::size_t w, Timestamp time, std::optional<Score> score,
              const std::optional<Sample>& sample, Position position, Effects& effects);
-  // Without a sample, only what does not rest on one.
-  Explanation explain(const Sensor& sensor, const Watch& watch,
-                      const std::optional<Sample>& sample) const;
+  // Without a sample, only what does not rest on one; `now`: event time at which it is silent.
+  Explanation explain(const Sensor& sensor, const Watch& watch, const std::optional<Sample>& sample,
+                      std::optional<Timestamp> now = {}) const;
   Alert make_alert(const Sensor& sensor, const Watch& watch, AlertEvent event, Timestamp time,
                    const Score& score, const Explanation& why, Position position) const;
   void name_detector(Alert& alert, const Watch& watch) const;
@@ -426,6 +433,16 @@ struct Engine::Impl {
              Effects& effects);
   // The machine turns out to have regimes.
   void renew_for_regimes(Machine& machine, Position position, Effects& effects);
+
+  // --- did a service help? (engine/service.cpp) ---
+
+  // Keeps what a sensor with an alert says.
+  void follow_trouble(std::size_t i);
+  void follow_service(const Entry& entry, Effects& effects);
+  void begin_service(Sensor& sensor, const Event& event);
+  // What is known by now has to do.
+  void end_long_service(Machine& machine, const Event& event, Effects& effects);
+  void tell_service(Machine& machine, Timestamp time, Position position, Effects& effects);
 
   // --- state (engine/saved.cpp) ---
 

@@ -218,6 +218,29 @@ std::string crowd_message(std::span<const std::string> machines, Timestamp onset
       machines.size(), clock_time(onset, now), listed(machines), worst);
 }
 
+std::string service_message(const ServiceOutcome& outcome, std::string_view machine) {
+  constexpr std::size_t most_named = 4;
+  const auto verdict = outcome.helped == Helped::yes       ? "helped"
+                       : outcome.helped == Helped::in_part ? "helped in part"
+                       : outcome.helped == Helped::no      ? "did not help"
+                                                           : "cannot be judged";
+  std::string text;
+  for (std::size_t i = 0; i < std::min(outcome.sensors.size(), most_named); ++i) {
+    const auto& one = outcome.sensors[i];
+    text += fmt::format("{} {}{}{} before", i == 0 ? "" : ";", one.label,
+                        one.scatter ? " scattered by " : " ", with_unit(one.before, one.unit));
+    text += one.after ? fmt::format(", {} after", with_unit(*one.after, one.unit))
+                      : std::string{", too few readings since"};
+    if (one.usual)
+      text += fmt::format(", {} before the trouble began", with_unit(*one.usual, one.unit));
+  }
+  if (outcome.sensors.size() > most_named)
+    text += fmt::format("; and {} more", outcome.sensors.size() - most_named);
+  if (text.starts_with(' ')) text.erase(0, 1);
+  return fmt::format("{}: the service of {} {}: {}", machine,
+                     format_time(outcome.serviced).substr(0, 10), verdict, text);
+}
+
 std::string closing_message(const Alert& alert, std::string_view label,
                             std::optional<BaselineEnd> why) {
   if (!why) {

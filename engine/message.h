@@ -9,6 +9,7 @@
 
 #include "core/alert.h"
 #include "core/baseline.h"
+#include "core/service.h"
 
 namespace millwright::engine {
 
@@ -34,6 +35,10 @@ std::string outage_message(std::span<const std::string> machines, Timestamp onse
 // `Plant: 24 machines are not as usual at about the same time, ...`, with what the worst one says.
 std::string crowd_message(std::span<const std::string> machines, Timestamp onset, Timestamp now,
                           std::string_view worst);
+
+// `Press 7: the service of 2026-01-05 helped: vibration 7.1 mm/s before, 2.3 mm/s after, 2.2 mm/s
+// before the trouble began`.
+std::string service_message(const ServiceOutcome& outcome, std::string_view machine);
 
 // 71.4, 0.0312, 12340: four significant digits, no exponent between 1e-4 and 1e7.
 std::string format_value(double value);

@@ -79,6 +79,7 @@ bool Engine::Impl::tells_of(SensorId id, SensorId waveform) const {
 
 void Engine::Impl::renew(Sensor& sensor, const Event& event, Effects& effects) {
   if (!sensor.seen) return;  // there is nothing to forget
+  begin_service(sensor, event);
   const auto now = event_time(sensor, event);
   const auto why = end_of(event.kind);
   for (auto& watch : sensor.watches) {

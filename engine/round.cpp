@@ -154,25 +154,29 @@ Worth Engine::Impl::conclude(std::size_t i, Effects& effects) {
                                  machine.regimes.name(machine.rule(), *entry.new_regime),
                                  RegimeNotice::What::learning, entry.sample.time});
     }
-    sensor.recent.add(entry.sample);
     sensor.last_value = entry.sample.value;
+    sensor.stillness.take(entry.sample);
   }
   auto opinion = opinion_of(i);
+  if (is_scored(entry)) sensor.history.add(entry.sample, opinion.expected);
   // What is too high clipped is too high indeed; what is normal clipped may not be.
   const bool clipped = (entry.quality & quality_clipped) != 0;
   opinion.suspicious |= clipped;
+  if (is_scored(entry)) excuse_stillness(i);
   const bool faulty = judge_all(i, effects);
   const auto worth_now = faulty               ? Worth::faulty
                          : opinion.suspicious ? Worth::suspicious
                                               : Worth::normal;
   Outcome outcome = entry.outcome;
   if (is_scored(entry)) {
+    if (!faulty && !clipped) follow_trouble(i);
     if (faulty || clipped) {
       leave_frame(sensor);
     } else if (!sensor.names_regime && entry.regime != regime_transition) {
       add_to_frame(entry, opinion.of_machine);
     }
     sensor.warming = opinion.warming;
+    if (!faulty && !clipped) follow_service(entry, effects);
     outcome = faulty               ? Outcome::faulty
               : opinion.suspicious ? Outcome::held
               : sensor.warming     ? Outcome::warming
@@ -218,6 +222,7 @@ Opinion Engine::Impl::opinion_of(std::size_t i) const {
   const auto& sensor = sensors[index(round[i].sensor)];
   Opinion opinion;
   bool learning = false, scored_by_learner = false;
+  double loudest = 0;  // ratio of those that learned what is normal
   for (std::size_t w = 0; w < sensor.watches.size(); ++w) {
     const auto& type = types[sensor.watches[w].type];
     if (hears_arrivals(type) || (sensor.names_regime && goes_by_regime(type))) continue;
@@ -225,6 +230,10 @@ Opinion Engine::Impl::opinion_of(std::size_t i) const {
     learning |= learns(type);
     if (!score) continue;
     scored_by_learner |= learns(type);
+    if (learns(type) && watches_machine(type) && !(score->ratio < loudest)) {
+      loudest = score->ratio;
+      opinion.expected = score->expected;
+    }
     // How near a value is to a limit that a person set is no wear.
     const double limit = limit_for(sensor, sensor.watches[w], kind_of(type, *score));
     const bool tells = watches_machine(type) && (learns(type) || score->ratio >= limit);
@@ -269,6 +278,29 @@ bool Engine::Impl::judge_all(std::size_t i, Effects& effects) {
     }
   }
   return faulty;
+}
+
+void Engine::Impl::excuse_stillness(std::size_t i) {
+  const auto& sensor = sensors[index(round[i].sensor)];
+  for (std::size_t w = 0; w < sensor.watches.size(); ++w) {
+    const auto& watch = sensor.watches[w];
+    auto& score = scores[i][w];
+    const bool asks = types[watch.type].kind == AlertKind::stuck && score && score->ratio >= 1 &&
+                      watch.alarm.phase != Phase::active;
+    if (asks && machine_rests(sensor)) score->ratio = just_below_limit;
+  }
+}
+
+// By what was concluded so far, in the order of the input. What windows of a waveform say stands
+// still with the waveform, and tells nothing of the machine.
+bool Engine::Impl::machine_rests(const Sensor& sensor) const {
+  Siblings siblings;
+  for (const auto id : machines[index(sensor.machine)].sensors) {
+    const auto& other = sensors[index(id)];
+    if (&other == &sensor || other.names_regime || !other.kin.parent.empty()) continue;
+    siblings.ask(sensor.stillness, other.stillness);
+  }
+  return siblings.machine_rests();
 }
 
 void Engine::Impl::count_lesson(Sensor& sensor, const Entry& entry) const {

@@ -74,9 +74,10 @@ struct SavedMachine {
   RegimeFinder finder;
   std::uint64_t rule = 0;             // fingerprint of what tells them
   std::vector<std::uint32_t> placed;  // by place: which of its sensors
+  std::optional<ServiceWait> service;
   static void fields(auto& io, auto& m) {
     io(m.name, m.sensors, m.whole, m.condition, m.version, m.fingerprint, m.state, m.regimes,
-       m.finder, m.rule, m.placed);
+       m.finder, m.rule, m.placed, m.service);
   }
   bool sound() const {
     std::vector<bool> has(sensors.size());
@@ -121,6 +122,7 @@ std::string Engine::Impl::save(const Machine& machine) const {
   saved.regimes = machine.regimes;
   saved.finder = machine.finder;
   saved.rule = rule_fingerprint(machine.rule());
+  saved.service = machine.service;
   for (const auto id : machine.placed) {
     const auto at = std::find(machine.sensors.begin(), machine.sensors.end(), id);
     saved.placed.push_back(static_cast<std::uint32_t>(at - machine.sensors.begin()));
@@ -161,6 +163,7 @@ RestoreResult Engine::Impl::restore(std::string_view bytes) {
 void Engine::Impl::adopt(Machine& machine, SavedMachine& saved) {
   machine.whole = std::move(saved.whole);
   machine.condition = std::move(saved.condition);
+  machine.service = saved.service;
   for (const auto sensor : saved.placed) {
     const auto id = machine.sensors[sensor];
     sensors[index(id)].place = machine.placed.size();
@@ -207,6 +210,9 @@ void Engine::Impl::adopt(const std::string& machine, SavedSensor& saved, bool sa
   saved.sensor.names_regime = sensor.names_regime;
   if (!same_regimes || !same) {
     saved.sensor.usual = {};
+    // Its readings cannot be compared any more; without sensors to compare nothing is told.
+    saved.sensor.trouble.reset();
+    saved.sensor.after_service.reset();
     saved.sensor.of_usual = saved.sensor.of_usual.next();
   }
   saved.sensor.profile = sensor.profile;

@@ -1,7 +1,6 @@
 // All that the engine keeps of one sensor beside its detectors' states.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -12,37 +11,14 @@
 #include "core/summary.h"
 #include "detectors/detector.h"
 #include "engine/alarm.h"
+#include "engine/history.h"
 #include "engine/plan.h"
 #include "engine/regime.h"
+#include "engine/service.h"
+#include "engine/stillness.h"
 #include "engine/wave.h"
 
 namespace millwright::engine {
-
-// The last few readings, for the evidence of an alert.
-class Recent {
- public:
-  void add(const Sample& sample) {
-    samples_[next_ % samples_.size()] = sample;
-    ++next_;
-  }
-  Evidence evidence() const {
-    Evidence out;
-    const std::uint64_t size = samples_.size(), count = next_ < size ? next_ : size;
-    for (std::uint64_t i = next_ - count; i < next_; ++i) {
-      out.times.push_back(samples_[i % size].time);
-      out.values.push_back(samples_[i % size].value);
-    }
-    return out;
-  }
-  static void fields(auto& io, auto& r) {
-    io(r.next_);
-    for (auto& sample : r.samples_) io(sample.time, sample.value);
-  }
-
- private:
-  std::array<Sample, 16> samples_{};
-  std::uint64_t next_ = 0;
-};
 
 // Which baseline the detector works with: a new version when the old one no longer counts.
 struct Baseline {
@@ -102,11 +78,14 @@ struct Sensor {
   Timestamp last_arrival;    // processing time of the newest reading of any kind
   double last_value = 0;
   Summary open;  // the minute being filled; count 0: none
-  Recent recent;
-  std::vector<Waiting> waiting;        // sorted by event time
-  UsualValues usual;                   // by regime, where the machine has regimes
-  Baseline of_usual;                   // its version; its count is the values' own
-  RegimeId regime = no_regime;         // of the newest reading
+  History history;
+  Stillness stillness;
+  std::vector<Waiting> waiting;    // sorted by event time
+  UsualValues usual;               // by regime, where the machine has regimes
+  Baseline of_usual;               // its version; its count is the values' own
+  RegimeId regime = no_regime;     // of the newest reading
+  std::optional<Trouble> trouble;  // what a service may be for
+  std::optional<AfterService> after_service;
   std::optional<std::size_t> place{};  // not state: its machine's (Machine::placed)
   bool names_regime = false;           // not state: its values tell what the machine does
   Kinship kin;                         // not state
@@ -122,8 +101,8 @@ struct Sensor {
   }
 
   static void fields(auto& io, auto& s) {
-    io(s.seen, s.warming, s.taught, s.newest, s.last_arrival, s.last_value, s.open, s.recent,
-       s.waiting, s.leftovers, s.issued, s.usual, s.of_usual, s.regime);
+    io(s.seen, s.warming, s.taught, s.newest, s.last_arrival, s.last_value, s.open, s.history, s.stillness,
+       s.waiting, s.leftovers, s.issued, s.usual, s.of_usual, s.regime, s.trouble, s.after_service);
     detectors::refuse_unless(io, s.regime < Regimes::most + first_regime);
   }
 };

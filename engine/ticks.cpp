@@ -31,6 +31,7 @@ void Engine::Impl::tick(const Event& event, Effects& effects) {
     close_leftovers(sensor, event.position, effects);
   });
   for (auto& machine : machines) {
+    end_long_service(machine, event, effects);
     const auto time = machine.whole.frames.newest();
     const bool watched = machine.profile->watched;
     if (!watched) end_whole(machine, time, event.position, std::nullopt, effects);

@@ -1,6 +1,8 @@
 // The alerts and what people did with them, read from an archive that a daemon may be writing.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -21,6 +23,13 @@ struct AlertStep {
   std::string command, by, text;  // of such a command
 };
 
+// A minute of a sensor.
+struct Minute {
+  Timestamp time;
+  std::uint64_t count = 0;
+  double mean = 0, low = 0, high = 0;
+};
+
 // Thread rule: one thread. Nothing is written. Every function throws StorageError with a sentence.
 class AlertList {
  public:
@@ -30,6 +39,14 @@ class AlertList {
   std::vector<ListedAlert> alerts(bool all, std::string_view machine) const;
   // All events, in their order, and the commands that were refused. Empty: no such alert.
   std::vector<AlertStep> history(std::string_view id) const;
+  // Documents that say whether the machine's services helped, oldest first; those told after
+  // `from`.
+  std::vector<std::string> services(std::string_view machine, Timestamp from) const;
+  // Ids that look most like it, at most so many; the newest first where they are alike.
+  std::vector<std::string> like(std::string_view id, std::size_t most) const;
+  // Of a span of time, in its order; of a long one evenly spread samples, at most `most`.
+  std::vector<Minute> minutes(std::string_view machine, std::string_view sensor, Timestamp from,
+                              Timestamp to, std::size_t most) const;
 
  private:
   std::filesystem::path archive_;

@@ -158,6 +158,12 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
 ON CONFLICT (time, lane, position) DO NOTHING
 )sql";
 
+constexpr const char* insert_service = R"sql(
+INSERT INTO service (machine, serviced, time, helped, message, lane, position, document)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+ON CONFLICT (machine, serviced) DO NOTHING
+)sql";
+
 constexpr const char* insert_outbox = R"sql(
 INSERT INTO outbox (topic, payload, retain, priority, alert_id, revision, expiry, correlation)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING sequence
@@ -200,6 +206,7 @@ class Session {
   void write_baselines(const std::vector<BaselineRow>& rows);
   void write_health(const std::vector<HealthRow>& rows);
   std::set<RecordKey> write_operations(const std::vector<OperationRow>& rows);
+  void write_services(const std::vector<ServiceRow>& rows, std::set<RecordKey>& repeated);
   std::vector<OutboxRow> write_outbox(const std::vector<OutboxRow>& rows,
                                       const std::set<EventKey>& fresh,
                                       const std::set<RecordKey>& repeated);
@@ -214,6 +221,7 @@ class Session {
       database_.prepare("SELECT 1 FROM alert_event WHERE id = ?1 AND revision = ?2");
   Statement insert_baseline_ = database_.prepare(insert_baseline);
   Statement insert_operation_ = database_.prepare(insert_operation);
+  Statement insert_service_ = database_.prepare(insert_service);
   Statement upsert_health_ = database_.prepare(upsert_health);
   Statement select_health_ = database_.prepare(select_health);
   Statement insert_outbox_ = database_.prepare(insert_outbox);
@@ -236,14 +244,15 @@ void Session::set_synchronous(bool full) {
 
 Committed Session::commit(const Batch& batch) {
   set_synchronous(!batch.alerts.empty() || !batch.baselines.empty() || !batch.operations.empty() ||
-                  !batch.outbox.empty());
+                  !batch.services.empty() || !batch.outbox.empty());
   try {
     Transaction transaction{database_};
     Committed committed;
     write_summaries(batch.summaries);
     write_baselines(batch.baselines);
     write_health(batch.health);
-    const auto repeated = write_operations(batch.operations);
+    auto repeated = write_operations(batch.operations);
+    write_services(batch.services, repeated);
     committed.outbox = write_outbox(batch.outbox, write_alerts(batch.alerts), repeated);
     for (const auto sequence : batch.delivered) delete_outbox_.run(sequence);
     for (const auto& through : batch.through) set_position_.run(through.first, through.second);
@@ -331,6 +340,15 @@ std::set<RecordKey> Session::write_operations(const std::vector<OperationRow>& r
     if (database_.changes() == 0) repeated.emplace(row.lane, o.position);
   }
   return repeated;
+}
+
+void Session::write_services(const std::vector<ServiceRow>& rows, std::set<RecordKey>& repeated) {
+  for (const auto& row : rows) {
+    const auto& o = row.outcome;
+    insert_service_.run(o.machine, o.serviced, o.time, name_of(o.helped), o.message, row.lane,
+                        o.position, row.document);
+    if (database_.changes() == 0) repeated.emplace(row.lane, o.position);
+  }
 }
 
 std::vector<OutboxRow> Session::write_outbox(const std::vector<OutboxRow>& rows,

@@ -15,6 +15,7 @@
 #include "core/alert.h"
 #include "core/baseline.h"
 #include "core/health.h"
+#include "core/service.h"
 #include "core/summary.h"
 #include "storage/operation.h"
 
@@ -57,6 +58,13 @@ struct OperationRow {
   Operation operation;
 };
 
+// Whether a service helped, with its document as it will be published.
+struct ServiceRow {
+  std::uint32_t lane = 0;
+  ServiceOutcome outcome;
+  std::string document;  // JSON
+};
+
 // A message that waits for the broker's acknowledgement.
 struct OutboxRow {
   std::uint64_t sequence = 0;  // rises; assigned by the archive
@@ -67,7 +75,8 @@ struct OutboxRow {
   std::uint32_t revision = 0;
   Duration expiry{0};
   std::string correlation;  // of an answer: MQTT 5 correlation data
-  // Of an answer: the journal record of the command.
+  // Of an answer: the journal record of the command; of a service's outcome: the one that
+  // completed it.
   std::optional<std::pair<std::uint32_t, Position>> answers{};
 };
 
@@ -80,6 +89,7 @@ struct Batch {
   std::vector<BaselineRow> baselines;
   std::vector<HealthRow> health;
   std::vector<OperationRow> operations;
+  std::vector<ServiceRow> services;
   std::vector<OutboxRow> outbox;
   std::vector<std::uint64_t> delivered;                     // outbox rows to remove
   std::vector<std::pair<std::uint32_t, Position>> through;  // lane, position
@@ -114,8 +124,8 @@ class Archive {
   // archive.
   const std::optional<std::string>& set_aside() const;
 
-  // One transaction; synchronous=FULL when it holds alerts, baselines, commands or outbox rows,
-  // else NORMAL. Throws StorageError and leaves the file as it was.
+  // One transaction; synchronous=FULL when it holds alerts, baselines, commands, services or outbox
+  // rows, else NORMAL. Throws StorageError and leaves the file as it was.
   Committed commit(const Batch& batch);
 
   // Outbox rows still to be delivered, by sequence: the events of an alert keep their order, and a

@@ -158,6 +158,20 @@ CREATE TABLE operation (
 ALTER TABLE outbox ADD COLUMN correlation BLOB NOT NULL DEFAULT x'';
 )sql";
 
+constexpr const char* version_6 = R"sql(
+CREATE TABLE service (
+  machine TEXT NOT NULL,
+  serviced INTEGER NOT NULL,
+  time INTEGER NOT NULL,
+  helped TEXT NOT NULL,
+  message TEXT NOT NULL,
+  lane INTEGER NOT NULL,
+  position INTEGER NOT NULL,
+  document TEXT NOT NULL,
+  PRIMARY KEY (machine, serviced)
+) STRICT;
+)sql";
+
 // The copy gets its name only when it is whole and synced.
 void copy_before(Database& database, const fs::path& file, int version) {
   auto copy = file, part = file;
@@ -187,9 +201,13 @@ void drop_views(Database& database) {
 }  // namespace
 
 const Schema& archive_schema() {
-  static const Schema schema{
-      {{1, version_1}, {2, version_2}, {3, version_3}, {4, version_4}, {5, version_5}},
-      archive_views()};
+  static const Schema schema{{{1, version_1},
+                              {2, version_2},
+                              {3, version_3},
+                              {4, version_4},
+                              {5, version_5},
+                              {6, version_6}},
+                             archive_views()};
   return schema;
 }
 

@@ -81,6 +81,14 @@ SELECT o.time / 1e6 AS time,
        strftime('%Y-%m-%dT%H:%M:%fZ', o."to" / 1e6, 'unixepoch') AS to_text,
        o.ok, o.text
 FROM operation AS o;
+
+CREATE VIEW service_history AS
+SELECT s.time / 1e6 AS time,
+       strftime('%Y-%m-%dT%H:%M:%fZ', s.time / 1e6, 'unixepoch') AS time_text,
+       s.machine,
+       strftime('%Y-%m-%dT%H:%M:%fZ', s.serviced / 1e6, 'unixepoch') AS serviced_text,
+       s.helped, s.message
+FROM service AS s;
 )sql";
 }
 

@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -12,7 +11,6 @@
 #include <set>
 #include <stdexcept>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "daemon/ask.h"
@@ -20,6 +18,7 @@
 #include "daemon/command.h"
 #include "daemon/command_document.h"
 #include "daemon/commands/common.h"
+#include "daemon/explanation.h"
 #include "daemon/paths.h"
 #include "daemon/printable.h"
 #include "storage/alert_list.h"
@@ -38,16 +37,6 @@ struct Options {
   std::int64_t minutes = 0;
   double timeout = 10;
 };
-
-std::filesystem::path archive_of(const config::Configuration& configuration) {
-  if (!configuration.archive.enabled)
-    throw std::invalid_argument{
-        "no archive is kept (archive.enabled is false), so none can be read"};
-  auto file = archive_file(configuration);
-  if (!std::filesystem::exists(file))
-    throw std::system_error{ENOENT, std::generic_category(), "cannot read " + file.string()};
-  return file;
-}
 
 std::string text_of(const Json& json, const char* key) {
   const auto it = json.find(key);
@@ -69,12 +58,6 @@ std::string marks(const Json& alert) {
   if (flag_of(alert, "chattering")) add("comes and goes");
   if (flag_of(alert, "held_back")) add("held back by the budget: nobody was told");
   return out;
-}
-
-// `anna said: on my way`; `by anna` when there is no comment.
-std::string said(const Json& note) {
-  const auto by = printable(text_of(note, "by")), comment = printable(text_of(note, "comment"));
-  return comment.empty() ? "by " + by : by + " said: " + comment;
 }
 
 void print_alert(const Json& alert, std::string_view indent) {
@@ -127,6 +110,15 @@ int list(const Options& options, const config::Configuration& configuration) {
   return exit_ok;
 }
 
+void print_service(const Json& service, bool as_json) {
+  if (as_json) {
+    fmt::print("{}\n", service.dump());
+  } else {
+    fmt::print("{}  service\n    {}\n", text_of(service, "time"),
+               printable(text_of(service, "message")));
+  }
+}
+
 int history(const Options& options, const config::Configuration& configuration) {
   if (options.words.size() != 2) throw std::invalid_argument{"which alert? alerts history ID"};
   const storage::AlertList archive{archive_of(configuration)};
@@ -155,6 +147,10 @@ int history(const Options& options, const config::Configuration& configuration) 
     }
     fmt::print("    {}\n", printable(text_of(event, "message")));
   }
+  const auto first = std::find_if(steps.begin(), steps.end(),
+                                  [](const auto& step) { return !step.document.empty(); });
+  if (const auto service = service_after(Json::parse(first->document), services_of(archive, steps)))
+    print_service(*service, options.json);
   return exit_ok;
 }
 

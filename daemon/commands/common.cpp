@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <memory>
+#include <stdexcept>
 #include <system_error>
 
 #include "daemon/paths.h"
@@ -24,6 +25,16 @@ std::optional<config::Configuration> load_configuration(const std::filesystem::p
   auto loaded = config::load(file);
   for (const auto& problem : loaded.problems) fmt::print(stderr, "{}\n", to_string(problem));
   return std::move(loaded.configuration);
+}
+
+std::filesystem::path archive_of(const config::Configuration& configuration) {
+  if (!configuration.archive.enabled)
+    throw std::invalid_argument{
+        "no archive is kept (archive.enabled is false), so none can be read"};
+  auto file = archive_file(configuration);
+  if (!std::filesystem::exists(file))
+    throw std::system_error{ENOENT, std::generic_category(), "cannot read " + file.string()};
+  return file;
 }
 
 std::string read_input(const std::string& file, std::size_t most) {

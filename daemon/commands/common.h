@@ -22,6 +22,10 @@ void add_config_option(CLI::App& app, std::string& file);
 // error: exit_config.
 std::optional<config::Configuration> load_configuration(const std::filesystem::path& file);
 
+// Its archive's file. Throws std::invalid_argument when none is kept, std::system_error when it is
+// not there.
+std::filesystem::path archive_of(const config::Configuration& configuration);
+
 // The whole of a file, or of standard input for `-`, but at most one byte more than `most`. Throws
 // std::system_error.
 std::string read_input(const std::string& file, std::size_t most);

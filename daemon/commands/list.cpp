@@ -6,10 +6,10 @@
 namespace millwright::daemon {
 
 std::span<const Command* const> commands() {
-  static constexpr std::array<const Command*, 9> all{
-      &run_command,    &check_config_command, &test_input_command,
-      &replay_command, &filter_command,       &simulate_command,
-      &alerts_command, &quarantine_command,   &schema_command};
+  static constexpr std::array<const Command*, 10> all{
+      &run_command,        &check_config_command, &test_input_command, &replay_command,
+      &filter_command,     &simulate_command,     &alerts_command,     &explain_command,
+      &quarantine_command, &schema_command};
   return all;
 }
 

@@ -9,6 +9,7 @@
 #include "daemon/command.h"
 #include "daemon/command_document.h"
 #include "daemon/documents.h"
+#include "daemon/service_document.h"
 
 namespace millwright::daemon {
 namespace {
@@ -19,17 +20,19 @@ std::function<int()> prepare(CLI::App& app) {
   app.add_option("WHICH", *which,
                  "config: a configuration file; alert: an alert as it is published; "
                  "health: how a machine is, likewise; status: how the daemon is, likewise; "
-                 "command: what Millwright can be told; "
-                 "answer: what it answers")
+                 "command: what Millwright can be told; answer: what it answers; "
+                 "service: whether one helped")
       ->required()
-      ->check(CLI::IsMember({"config", "alert", "health", "status", "command", "answer"}))
-      ->option_text("config|alert|health|status|command|answer");
+      ->check(
+          CLI::IsMember({"config", "alert", "health", "status", "command", "answer", "service"}))
+      ->option_text("config|alert|health|status|command|answer|service");
   return [which] {
     fmt::print("{}\n", *which == "config"    ? config::schema()
                        : *which == "alert"   ? alert_schema()
                        : *which == "health"  ? health_schema()
                        : *which == "status"  ? status_schema()
                        : *which == "command" ? command_schema()
+                       : *which == "service" ? service_schema()
                                              : answer_schema());
     return int{exit_ok};
   };

@@ -80,6 +80,9 @@ TEST_CASE("the expected value is the nearest permitted one and the band is the l
   CHECK(open->expected == 12);
   CHECK(open->low == 12);
   CHECK(open->high == 20);
+  // Told of an alert: with one limit the expected value was once the reading itself.
+  CHECK(Limit::score({.high = 20}, {}, {from_microseconds(0), 26})->expected == 20);
+  CHECK(Limit::score({.low = 10}, {}, {from_microseconds(0), 4})->expected == 10);
 }
 
 TEST_CASE("limits in the wrong order alarm on every value instead of breaking") {

@@ -35,6 +35,7 @@ TEST_CASE("the example on the page of alerts has the fields of a document in the
   Alert alert;
   alert.contributors = {{"x", 0.5}};
   alert.features = {{"level", 0.5}};
+  alert.evidence = {{Timestamp{}}, {1}, {1}};
   const auto document = Json::parse(daemon::alert_document(alert, "s"));
   const auto example = Json::parse(block(page(), "json"));
   const auto keys = [](const Json& json) {

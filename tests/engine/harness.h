@@ -22,10 +22,12 @@ inline std::string describe(const Alert& a) {
   std::string evidence;
   for (std::size_t i = 0; i < a.evidence.times.size(); ++i) {
     evidence += fmt::format("{}:{:a} ", to_microseconds(a.evidence.times[i]), a.evidence.values[i]);
+    if (!a.evidence.expected.empty()) evidence += fmt::format("{:a} ", a.evidence.expected[i]);
   }
   std::string features;
   for (const auto& feature : a.features)
     features += fmt::format("{} {:a} ", feature.name, feature.share);
+  for (const auto& one : a.numbers) features += fmt::format("{} {:a} ", one.name, one.value);
   for (const auto& one : a.contributors) features += fmt::format("{} {:a} ", one.sensor, one.share);
   const auto reaches = a.forecast ? to_microseconds(a.forecast->reaches) : 0;
   return fmt::format(
@@ -59,6 +61,18 @@ inline std::string describe(const MachineHealth& h) {
                      parts);
 }
 
+inline std::string describe(const ServiceOutcome& s) {
+  std::string sensors;
+  for (const auto& one : s.sensors) {
+    sensors +=
+        fmt::format("{} {} {} {:a} {:a} {:a} n{} n{} {} {}; ", one.sensor, one.alert,
+                    name_of(one.kind), one.before, one.after.value_or(-1), one.usual.value_or(-1),
+                    one.readings_before, one.readings_after, one.regime, name_of(one.helped));
+  }
+  return fmt::format("service {} {} {} {} pos {} | {} | {}", s.machine, to_microseconds(s.serviced),
+                     to_microseconds(s.time), name_of(s.helped), s.position, s.message, sensors);
+}
+
 inline std::string describe(const Engine& engine, const Summary& s) {
   const auto who = engine.info(s.sensor);
   return fmt::format("{}/{} {} n{} mean {:a} m2 {:a} [{:a},{:a}] {:a}..{:a} q{} pos {}",
@@ -76,6 +90,7 @@ inline std::vector<std::string> describe(const Engine& engine, const Effects& ef
                               to_microseconds(r.time), learned ? "learned" : "learning"));
   }
   for (const auto& health : effects.health) out.push_back(describe(health));
+  for (const auto& service : effects.services) out.push_back(describe(service));
   for (const auto& summary : effects.summaries) out.push_back(describe(engine, summary));
   return out;
 }

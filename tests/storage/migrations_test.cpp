@@ -96,7 +96,7 @@ TEST_CASE("an archive of version 1 is taken over with all that it holds") {
   CHECK(rows_of(file, "SELECT machine, health FROM health_history") == "R017|82.5\n");
   CHECK(rows_of(file, "SELECT machine, n, mean FROM minute") == "R1|2|3.0\n");
   CHECK(rows_of(file, "SELECT version FROM baseline_history") == "1\n");
-  CHECK(fs::exists(directory / "archive.db.before-v5"));
+  CHECK(fs::exists(directory / "archive.db.before-v6"));
 }
 
 TEST_CASE("the archive's own versions rise by one from the first") {

@@ -42,7 +42,7 @@ TEST_CASE("a new archive says what it is") {
   CHECK_FALSE(archive.set_aside());
   Database database{file};
   CHECK(database.integer("PRAGMA application_id") == 0x4d4c5752);
-  CHECK(database.integer("PRAGMA user_version") == 5);
+  CHECK(database.integer("PRAGMA user_version") == 6);
   CHECK(database.text("PRAGMA journal_mode") == "wal");
   CHECK(rows_of(database,
                 "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = "
@@ -214,7 +214,7 @@ TEST_CASE("a newer archive is refused with both versions named, and not touched"
   const auto before = bytes_of(file);
   const auto sentence = refusal(file);
   CHECK(contains(sentence, "version 7"));
-  CHECK(contains(sentence, "up to 5"));
+  CHECK(contains(sentence, "up to 6"));
   CHECK(bytes_of(file) == before);
   CHECK_FALSE(fs::exists(directory / "archive.db.damaged-1"));
 }

@@ -131,7 +131,7 @@ TEST_CASE("the page names every column of every table and view") {
     CAPTURE(column);
     const bool view = table == "minute" || table == "hour" || table == "alert_history" ||
                       table == "baseline_history" || table == "health_history" ||
-                      table == "operation_history";
+                      table == "operation_history" || table == "service_history";
     auto begin = view ? page.find("## Views") : page.find("### " + table + "\n");
     REQUIRE(begin != std::string::npos);
     const auto end = view ? page.find("## Queries") : page.find("\n##", begin + 4);

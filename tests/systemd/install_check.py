@@ -25,6 +25,7 @@ expected = {
     f"{prefix}/share/millwright/status.schema.json",
     f"{prefix}/share/millwright/command.schema.json",
     f"{prefix}/share/millwright/answer.schema.json",
+    f"{prefix}/share/millwright/service.schema.json",
     f"{documents}/README.md",
     f"{documents}/CHANGELOG.md",
     f"{documents}/LICENSE",

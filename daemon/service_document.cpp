@@ -1,0 +1,112 @@
+#include "daemon/service_document.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+namespace millwright::daemon {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string dumped(const Json& json, int indent = -1) {
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+Json number(const std::optional<double>& value) {
+  if (!value || !std::isfinite(*value)) return nullptr;
+  return *value == 0 ? 0.0 : *value;  // no -0
+}
+
+Json text(std::string_view description) {
+  return {{"type", "string"}, {"description", description}};
+}
+Json instant(std::string_view description) {
+  return {{"type", "string"}, {"format", "date-time"}, {"description", description}};
+}
+Json number_or_null(std::string_view description) {
+  return {{"type", {"number", "null"}}, {"description", description}};
+}
+Json count(std::string_view description) {
+  return {{"type", "integer"}, {"minimum", 0}, {"description", description}};
+}
+Json verdict(std::string_view description) {
+  return {{"enum", {"yes", "in_part", "no", "unknown"}}, {"description", description}};
+}
+Json object(Json properties, std::string_view description) {
+  auto required = Json::array();
+  for (const auto& item : properties.items()) required.push_back(item.key());
+  return {{"type", "object"},
+          {"description", description},
+          {"properties", std::move(properties)},
+          {"required", std::move(required)},
+          {"additionalProperties", false}};
+}
+
+Json sensor_schema() {
+  return object({{"sensor", text("The sensor")},
+                 {"unit", text("Of the figures; empty: not known")},
+                 {"alert", text("Id of the alert that it had")},
+                 {"kind", text("Kind of that alert")},
+                 {"regime",
+                  {{"type", {"string", "null"}},
+                   {"description", "Only readings in it were compared; null: in all"}}},
+                 {"figure",
+                  {{"enum", {"mean", "scatter"}},
+                   {"description", "What the figures are: means, or standard deviations"}}},
+                 {"before", number_or_null("While the alert was active")},
+                 {"after", number_or_null("Once it was learned anew; null: too few readings")},
+                 {"usual", number_or_null("Before the alert's onset; null: not known")},
+                 {"readings_before", count("That `before` rests on")},
+                 {"readings_after", count("That `after` rests on")},
+                 {"helped", verdict("Of this sensor")}},
+                "A sensor that had an alert");
+}
+
+}  // namespace
+
+std::string service_document(const ServiceOutcome& outcome, std::string_view site) {
+  auto sensors = Json::array();
+  for (const auto& one : outcome.sensors) {
+    sensors.push_back({{"sensor", one.sensor},
+                       {"unit", one.unit},
+                       {"alert", one.alert},
+                       {"kind", name_of(one.kind)},
+                       {"regime", one.regime.empty() ? Json(nullptr) : Json(one.regime)},
+                       {"figure", one.scatter ? "scatter" : "mean"},
+                       {"before", number(one.before)},
+                       {"after", number(one.after)},
+                       {"usual", number(one.usual)},
+                       {"readings_before", one.readings_before},
+                       {"readings_after", one.readings_after},
+                       {"helped", name_of(one.helped)}});
+  }
+  return dumped({{"schema", 1},
+                 {"site", site},
+                 {"machine", outcome.machine},
+                 {"serviced", format_time(outcome.serviced)},
+                 {"time", format_time(outcome.time)},
+                 {"helped", name_of(outcome.helped)},
+                 {"message", outcome.message},
+                 {"sensors", std::move(sensors)}});
+}
+
+std::string service_schema() {
+  Json schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+                 {"title", "Millwright, whether a service helped, version 1"}};
+  schema.update(
+      object({{"schema", {{"const", 1}, {"description", "Version of this document"}}},
+              {"site", text("The site of the daemon that says so")},
+              {"machine", text("The machine that was serviced")},
+              {"serviced", instant("When, by the readings' clock")},
+              {"time", instant("When that was known")},
+              {"helped", verdict("Of all sensors together; unknown: nothing could be compared")},
+              {"message", text("One sentence for the crew")},
+              {"sensors",
+               {{"type", "array"},
+                {"items", sensor_schema()},
+                {"description", "Those that had an alert of class machine before the service"}}}},
+             "Whether a service helped"));
+  return dumped(schema, 2);
+}
+
+}  // namespace millwright::daemon
