@@ -139,7 +139,8 @@ void Desk::gather_crowd(Case& crowd) {
 
 // People are told of its machines when they are told of it, and of what joins later not at all.
 void Desk::tell_members(std::vector<Alert>& told) {
-  for (auto& [key, crowd] : cases_) {
+  for (auto& entry : cases_) {
+    const auto& crowd = entry.second;
     if (!crowd.is_crowd() || !crowd.heard) continue;
     each_member(crowd, [&](Case& member) {
       const auto severity = member.alert.severity;

@@ -206,9 +206,9 @@ void Engine::Impl::begin_service(Sensor& sensor, const Event& event) {
   auto earlier = std::exchange(sensor.after_service, std::nullopt);
   if (event.kind != Event::Kind::serviced) return;
   // Serviced again before it was known whether the last time had helped: of the same trouble.
-  if (!trouble && earlier) trouble = std::move(earlier->before);
+  if (!trouble && earlier) trouble = earlier->before;
   if (!trouble || !counts(*trouble, now)) return;
-  sensor.after_service = AfterService{std::move(*trouble)};
+  sensor.after_service = AfterService{*trouble};
   machines[index(sensor.machine)].service = ServiceWait{now, event.arrival};
 }
 
