@@ -544,14 +544,16 @@ struct Composite {
     const auto w = neighbours.weights();
     const auto at = [&](std::size_t back) { return back == 0 ? x : ring[back - 1]; };
     std::array<double, burst_width> residual{};
-    double sum = 0;
+    double sum = 0, largest = 0;
     for (std::size_t i = 0; i < burst_width; ++i) {
       residual[i] = Neighbours::residual(w, level, i + 2, at);
       sum += residual[i];
+      largest = std::max(largest, std::abs(residual[i]));
     }
     const double spike = std::abs(residual[0]), burst = std::abs(sum) / burst_width;
+    const bool by_one = largest > most_of_burst * std::abs(sum);  // a spike
     return {back_of_spike * spike <= bump(x, ring, 1).size ? spike : -1,
-            burst <= bump(x, ring, burst_width).size ? burst : -1};
+            !by_one && burst <= bump(x, ring, burst_width).size ? burst : -1};
   }
   static std::size_t width_of(bool is_burst) { return is_burst ? burst_width : 1; }
 
@@ -717,7 +719,7 @@ struct Composite {
       }
       if (alone[i].over) {
         const bool tiny = f.far[i] < least_bump * s.shape.spread;
-        const bool visit = !alone[i].fit && visits(s, f.value, is_burst);
+        const bool visit = visits(s, f.value, is_burst, alone[i].fit);
         if (ratio <= f.over || tiny || visit) continue;
         f.over = ratio;
         f.over_leader = i;
@@ -750,12 +752,21 @@ struct Composite {
     return sum / rough_window / usual;
   }
   // Is the bump a short visit to where the sensor is often? A machine that idles for a moment.
-  static bool visits(const State& s, double x, bool is_burst) {
+  // A fit is stopped only by a place of its own, with a valley between: a sensor that wanders is
+  // often everywhere.
+  static bool visits(const State& s, double x, bool is_burst, bool is_fit) {
     if (s.shape.spread <= 0) return false;
     const auto it = bump(x, s.ring, width_of(is_burst));
     const int there = bin_of(s, it.mean);
-    return there != bin_of(s, it.beside) &&
-           s.values.share_of(there) > (is_burst ? often_in_bursts : often);
+    const int beside = bin_of(s, it.beside);
+    const double share = s.values.share_of(there);
+    if (there == beside || share <= (is_burst ? often_in_bursts : often)) return false;
+    if (!is_fit) return true;
+    const int step = there < beside ? 1 : -1;
+    for (int bin = there + step; bin != beside; bin += step) {
+      if (s.values.share_of(bin) < share / 2) return true;
+    }
+    return false;
   }
   static int bin_of(const State& s, double x) {
     return Distribution<30>::bin(s.shape.spread > 0 ? (x - s.shape.mean) / s.shape.spread : 0);
@@ -1146,7 +1157,7 @@ struct Composite {
   static constexpr double least_wait = 40, most_wait = 300;           // * frames
   static constexpr double escalation = 8;                             // *
   static constexpr double dynamics_clip = 5;                          // spreads
-  static constexpr double back_of_spike = 0.5;                        // of the residual
+  static constexpr double back_of_spike = 0.5, most_of_burst = 0.8;   // of the residual
   static constexpr double light = 1.4;        // a normal residual's tail shows 1.4 to 2 (simulated)
   static constexpr float least_fitted = 500;  // values
   static constexpr Duration chance_time_fit = std::chrono::hours{24 * 300};  // ten months
