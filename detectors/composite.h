@@ -22,6 +22,7 @@
 #include "core/score.h"
 #include "detectors/calendar.h"
 #include "detectors/detector.h"
+#include "detectors/neighbours.h"
 #include "detectors/numbers.h"
 #include "detectors/record.h"
 #include "detectors/shapes.h"
@@ -51,6 +52,7 @@ struct Recorded {
   double margin = 1;      // so many times further than ever
   bool windowed = false;  // over many frames: what is on its way up must not teach its own record
   bool over = false;      // speaks when the value has come back; else it is not known yet
+  bool fit = false;       // against an interpolation, of which only a light tail may be trusted
 };
 
 // Exponentially weighted mean and mean absolute deviation, outliers clipped; plain averages while
@@ -126,14 +128,14 @@ struct More<true> {
 // `precise`: more windows; twice the size and cost of `auto`.
 template <bool precise>
 struct Composite {
-  static constexpr double usual_margin = 1.25, rough_margin = 1.75,
-                          smooth_margin = 4;  // of records
+  static constexpr double usual_margin = 1.25, rough_margin = 1.75, smooth_margin = 4,
+                          fit_margin = 1.15;  // of records
   static constexpr std::size_t ring_size = precise ? 144 : 72, rough_window = 16,
                                smooth_window = 48;  // frames
   static constexpr std::size_t burst_width = 5;     // readings or frames
 
   static constexpr AlertKind kind = AlertKind::shift;  // where no feature says better
-  static constexpr std::uint16_t state_version = 2;
+  static constexpr std::uint16_t state_version = 3;
   static constexpr Timeline timeline = Timeline::event;
   static constexpr std::string_view alarm_parameter = "alarm_at";
 
@@ -204,6 +206,8 @@ struct Composite {
     smoother,
     spike_over,
     burst_over,
+    spike_fit,
+    burst_fit,
     alone_count
   };
   static constexpr std::array<Recorded, alone_count> alone{
@@ -214,16 +218,30 @@ struct Composite {
        {"rougher", AlertKind::spread, rough_margin, true},
        {"smoother", AlertKind::spread, smooth_margin, true},
        {"spike", AlertKind::spike, usual_margin, false, true},
-       {"burst", AlertKind::spike, usual_margin, false, true}}};
+       {"burst", AlertKind::spike, usual_margin, false, true},
+       {"spike", AlertKind::spike, fit_margin, false, true, true},
+       {"burst", AlertKind::spike, fit_margin, false, true, true}}};
   static constexpr std::size_t is_drift = alone_count;  // in place of one of them
 
   // Of the single readings of a fast sensor.
-  static constexpr std::array<Recorded, 5> reading_alone{
+  enum ReadingAlone : std::size_t {
+    reading_far,
+    reading_spike,
+    reading_burst,
+    reading_spike_over,
+    reading_burst_over,
+    reading_spike_fit,
+    reading_burst_fit,
+    reading_alone_count
+  };
+  static constexpr std::array<Recorded, reading_alone_count> reading_alone{
       {{"level", AlertKind::spike, usual_margin},
        {"spike", AlertKind::spike, usual_margin},
        {"burst", AlertKind::spike, usual_margin},
        {"spike", AlertKind::spike, usual_margin, false, true},
-       {"burst", AlertKind::spike, usual_margin, false, true}}};
+       {"burst", AlertKind::spike, usual_margin, false, true},
+       {"spike", AlertKind::spike, fit_margin, false, true, true},
+       {"burst", AlertKind::spike, fit_margin, false, true, true}}};
 
   struct State {
     std::uint64_t readings = 0;
@@ -239,11 +257,13 @@ struct Composite {
     double frame_mean = 0, frame_square = 0;
     Level near;
     std::uint64_t near_count = 0;  // readings since the last silence
-    Ring<double, burst_width + 3> newest;
+    Ring<double, burst_width + 2 * Neighbours::reach> newest;
+    Neighbours near_neighbours;
     std::array<Record, reading_alone.size()> reading_records{};
 
     Level slow, fast, window, shape;
     Ring<double, ring_size> ring;
+    Neighbours neighbours;
     Ring<float, smooth_window> roughness;
     Profile<24, 24> by_hour;
     Profile<48, 24> by_half_hour;
@@ -270,11 +290,12 @@ struct Composite {
 
     static void fields(auto& io, auto& s) {
       io(s.readings, s.frames, s.last, s.closed, s.age, s.votes, s.origin, s.opened, s.in_frame,
-         s.frame_mean, s.frame_square, s.near, s.near_count, s.newest, s.reading_records, s.slow,
-         s.fast, s.window, s.shape, s.ring, s.roughness, s.by_hour, s.by_half_hour, s.by_week,
-         s.day_error, s.week_error, s.compared, s.residual, s.values, s.more, s.tails, s.records,
-         s.day_mean, s.reference, s.drift_record, s.adrift, s.drift_peak, s.habit, s.hour_peak,
-         s.hour, s.control, s.alarmed, s.spiked, s.score_before, s.held);
+         s.frame_mean, s.frame_square, s.near, s.near_count, s.newest, s.near_neighbours,
+         s.reading_records, s.slow, s.fast, s.window, s.shape, s.ring, s.neighbours, s.roughness,
+         s.by_hour, s.by_half_hour, s.by_week, s.day_error, s.week_error, s.compared, s.residual,
+         s.values, s.more, s.tails, s.records, s.day_mean, s.reference, s.drift_record, s.adrift,
+         s.drift_peak, s.habit, s.hour_peak, s.hour, s.control, s.alarmed, s.spiked, s.score_before,
+         s.held);
       bool sound = in_bounds(s.origin, s.frame_mean, s.residual, s.day_mean, s.reference) &&
                    positive_in_bounds(s.drift_record) && s.frame_square >= 0 &&
                    s.frame_square <= largest_square && s.age >= Duration{0} &&
@@ -370,6 +391,9 @@ struct Composite {
     } else {
       s.in_frame = 0;
     }
+    if (!silent && is_fast(s) && s.near_count >= 24) {
+      s.near_neighbours.learn(sample.value, s.near.mean, dynamics_clip * s.near.spread, s.newest);
+    }
     if (silent) {
       s.newest.clear();
       s.near_count = 0;
@@ -463,10 +487,17 @@ struct Composite {
   static void judge_reading(const Params& p, const State& s, double x, Memo& seen) {
     if (s.near_count < 24) return;
     const double last3 = s.newest[0] + s.newest[1] + s.newest[2];
-    seen.reading = {std::abs(x - s.near.mean), std::abs(x - median_of_5(s.newest)),
-                    std::abs((x + last3) / 4 - s.near.mean), bump(x, s.newest, 1).size,
-                    bump(x, s.newest, burst_width).size};
-    for (auto& u : seen.reading) u = u < rounding * std::abs(x) ? 0 : u;
+    seen.reading = {std::abs(x - s.near.mean),
+                    std::abs(x - median_of_5(s.newest)),
+                    std::abs((x + last3) / 4 - s.near.mean),
+                    bump(x, s.newest, 1).size,
+                    bump(x, s.newest, burst_width).size,
+                    0,
+                    0};
+    const auto fit = fitted(x, s.near.mean, s.near_neighbours, s.newest);
+    seen.reading[reading_spike_fit] = fit.spike;
+    seen.reading[reading_burst_fit] = fit.burst;
+    for (auto& u : seen.reading) u = u > 0 && u < rounding * std::abs(x) ? 0 : u;
     double most = 0;
     for (std::size_t i = 0; i < reading_alone.size(); ++i) {
       const auto& record = s.reading_records[i];
@@ -480,8 +511,8 @@ struct Composite {
     }
     if (most < 1 || most <= seen.verdict.ratio) return;
     const bool over = reading_alone[seen.reading_leader].over;
-    seen.verdict = controlled(p, s, over ? s.spiked : s.alarmed, most);
-    seen.verdict.over = over;
+    seen.verdict = over ? controlled_past(p, s, most, reading_alone[seen.reading_leader])
+                        : controlled(p, s, s.alarmed, most);
     seen.by_reading = true;
     seen.kind = AlertKind::spike;
   }
@@ -502,6 +533,27 @@ struct Composite {
     if ((mean > after) != (mean > before)) return {mean, mean, 0};
     const double beside = std::abs(mean - after) < std::abs(mean - before) ? after : before;
     return {mean, beside, std::abs(mean - beside)};
+  }
+  // A value, or five, against their interpolation from both sides, two values later; unknown
+  // (< 0) where they hardly stand out from both neighbourhoods: what has not come back is a step.
+  struct Fitted {
+    double spike = -1, burst = -1;
+  };
+  static Fitted fitted(double x, double level, const Neighbours& neighbours, const auto& ring) {
+    if (!neighbours.known()) return {};
+    const auto w = neighbours.weights();
+    const auto at = [&](std::size_t back) { return back == 0 ? x : ring[back - 1]; };
+    std::array<double, burst_width> residual{};
+    double sum = 0, largest = 0;
+    for (std::size_t i = 0; i < burst_width; ++i) {
+      residual[i] = Neighbours::residual(w, level, i + 2, at);
+      sum += residual[i];
+      largest = std::max(largest, std::abs(residual[i]));
+    }
+    const double spike = std::abs(residual[0]), burst = std::abs(sum) / burst_width;
+    const bool by_one = largest > most_of_burst * std::abs(sum);  // a spike
+    return {back_of_spike * spike <= bump(x, ring, 1).size ? spike : -1,
+            !by_one && burst <= bump(x, ring, burst_width).size ? burst : -1};
   }
   static std::size_t width_of(bool is_burst) { return is_burst ? burst_width : 1; }
 
@@ -574,6 +626,9 @@ struct Composite {
     if (known >= burst_width + 4) {
       f.far[spike_over] = bump(x, s.ring, 1).size;
       f.far[burst_over] = bump(x, s.ring, burst_width).size;
+      const auto fit = fitted(x, s.fast.mean, s.neighbours, s.ring);
+      f.far[spike_fit] = fit.spike;
+      f.far[burst_fit] = fit.burst;
     }
     // What is within the rounding of sums is no deviation.
     const double no_more = rounding * std::abs(x);
@@ -656,12 +711,16 @@ struct Composite {
       if (f.far[i] < 0) continue;
       // A frame of a fast sensor measures its scatter better than single readings do.
       const double margin = i == rougher && is_fast(s) ? usual_margin : alone[i].margin;
-      const double ratio =
+      double ratio =
           beyond_record(s, s.records[i], alone[i], f.far[i], margin, spacing(s), record_for(s, i));
+      const bool is_burst = i == burst_over || i == burst_fit;
+      if (alone[i].fit && ratio >= 1) {
+        ratio /= std::max(1.0, restlessness(s, width_of(is_burst)));
+      }
       if (alone[i].over) {
-        const bool is_burst = i == burst_over;
         const bool tiny = f.far[i] < least_bump * s.shape.spread;
-        if (ratio <= f.over || tiny || visits(s, f.value, is_burst)) continue;
+        const bool visit = visits(s, f.value, is_burst, alone[i].fit);
+        if (ratio <= f.over || tiny || visit) continue;
         f.over = ratio;
         f.over_leader = i;
         continue;
@@ -681,13 +740,33 @@ struct Composite {
       f.leader = is_drift;
     }
   }
+  // How much more the frames before a bump change from one to the next than they usually do: a
+  // sensor that is restless just now goes further without being faulty.
+  static double restlessness(const State& s, std::size_t width) {
+    const double usual = s.neighbours.usual_step();
+    // The roughness of a frame of many readings is their scatter, not a step.
+    const bool known = !is_fast(s) && s.roughness.count() >= width + 1 + rough_window;
+    if (usual <= 0 || !known) return 1;
+    double sum = 0;
+    for (std::size_t i = 0; i < rough_window; ++i) sum += s.roughness[width + 1 + i];
+    return sum / rough_window / usual;
+  }
   // Is the bump a short visit to where the sensor is often? A machine that idles for a moment.
-  static bool visits(const State& s, double x, bool is_burst) {
+  // A fit is stopped only by a place of its own, with a valley between: a sensor that wanders is
+  // often everywhere.
+  static bool visits(const State& s, double x, bool is_burst, bool is_fit) {
     if (s.shape.spread <= 0) return false;
     const auto it = bump(x, s.ring, width_of(is_burst));
     const int there = bin_of(s, it.mean);
-    return there != bin_of(s, it.beside) &&
-           s.values.share_of(there) > (is_burst ? often_in_bursts : often);
+    const int beside = bin_of(s, it.beside);
+    const double share = s.values.share_of(there);
+    if (there == beside || share <= (is_burst ? often_in_bursts : often)) return false;
+    if (!is_fit) return true;
+    const int step = there < beside ? 1 : -1;
+    for (int bin = there + step; bin != beside; bin += step) {
+      if (s.values.share_of(bin) < share / 2) return true;
+    }
+    return false;
   }
   static int bin_of(const State& s, double x) {
     return Distribution<30>::bin(s.shape.spread > 0 ? (x - s.shape.mean) / s.shape.spread : 0);
@@ -700,9 +779,11 @@ struct Composite {
     const double fast = decades(s);
     const double wider =
         1 + (what.over ? 0 : margin_per_decade * fast) + margin_of_youth * inexperience(s);
-    const double values = what.over
-                              ? std::max(chance_values, to_seconds(chance_time_over) / spacing)
-                              : to_seconds(chance_time) * (1 + 5 * fast) / spacing;
+    // Where jumps or loud hours are part of the residual, its tail is heavy: then it says nothing.
+    if (what.fit && (record.count() < least_fitted || record.exponent(reached) < light)) return 0;
+    double values = to_seconds(chance_time) * (1 + 5 * fast) / spacing;
+    if (what.over) values = std::max(chance_values, to_seconds(chance_time_over) / spacing);
+    if (what.fit) values = to_seconds(chance_time_fit) / spacing;
     const double limit = record.limit(values, margin * wider, reached);
     return limit > 0 ? ratio_of(u, limit) : 0;
   }
@@ -766,8 +847,7 @@ struct Composite {
       verdict = controlled(p, s, s.alarmed, std::max(ratio_of(score, limit_of(s)), beyond));
     }
     if (f.over < 1) return verdict;
-    auto past = controlled(p, s, s.spiked, f.over);
-    past.over = true;
+    const auto past = controlled_past(p, s, f.over, alone[f.over_leader]);
     return past.ratio > verdict.ratio ? past : verdict;
   }
   // A ratio becomes an alarm when the newest alarm is long enough ago, or when it exceeds that one
@@ -782,6 +862,18 @@ struct Composite {
     v.alarm = last.peak <= 0 || waited > 1;
     v.escalates = !v.alarm && ratio > std::pow(escalation, 1 - waited) * last.peak;
     if (!v.alarm && !v.escalates) v.ratio = std::min(v.ratio, just_below_limit * p.alarm_at);
+    return v;
+  }
+  // Of what is over. A fit is the finer statistic: while anything else was told lately, it is
+  // quiet.
+  static Verdict controlled_past(const Params& p, const State& s, double ratio,
+                                 const Recorded& what) {
+    auto v = controlled(p, s, s.spiked, ratio);
+    if (what.fit && (v.alarm || v.escalates)) {
+      const auto other = controlled(p, s, s.alarmed, ratio);
+      if (!other.alarm && !other.escalates) v = other;
+    }
+    v.over = true;
     return v;
   }
   static void raise(State& s, const Verdict& v) {
@@ -822,6 +914,9 @@ struct Composite {
 
     const double n = ++s.frames;
     const double open = doubtful ? doubtful_rate : 1;
+    if (s.ring.count() >= least_ring) {
+      s.neighbours.learn(f.value, s.fast.mean, dynamics_clip * s.fast.spread, s.ring);
+    }
     s.slow.learn(f.value, open * slow_rate, n);
     s.fast.learn(f.value, open * fast_rate, n);
     s.window.learn(f.value, window_rate, n);
@@ -858,7 +953,9 @@ struct Composite {
     for (std::size_t i = 0; i < alone_count; ++i) {
       auto& record = s.records[i];
       if (!alone[i].windowed) {
-        if (f.far[i] >= 0) learn_record(record, f.far[i], doubtful, growth, share, doubt_share);
+        // A record that fades while its count does not would draw the tail too steep.
+        const double forgets = alone[i].fit ? share / 10 : share;
+        if (f.far[i] >= 0) learn_record(record, f.far[i], doubtful, growth, forgets, doubt_share);
         continue;
       }
       if (f.far[i] >= 0) {
@@ -948,6 +1045,7 @@ struct Composite {
     const bool doubtful = settled && seen.verdict.open >= p.alarm_at;
     const double growth = settled ? record_growth : 1e30;
     for (std::size_t i = 0; i < reading_alone.size(); ++i) {
+      if (seen.reading[i] < 0) continue;
       learn_record(s.reading_records[i], seen.reading[i], doubtful, growth, 1e-7, doubt_share);
     }
   }
@@ -982,7 +1080,9 @@ struct Composite {
   // A spike that is over: when it was, and what was around it.
   static void tell_bump(const State& s, Sample sample, const Memo& seen, Score& out) {
     const std::size_t leader = seen.by_reading ? seen.reading_leader : seen.frame.over_leader;
-    const bool is_burst = leader == (seen.by_reading ? reading_alone.size() - 1 : burst_over);
+    const bool is_burst = seen.by_reading
+                              ? leader == reading_burst_over || leader == reading_burst_fit
+                              : leader == burst_over || leader == burst_fit;
     const auto width = width_of(is_burst);
     const auto it = seen.by_reading ? bump(sample.value, s.newest, width)
                                     : bump(seen.frame.value, s.ring, width);
@@ -1056,6 +1156,11 @@ struct Composite {
   static constexpr double wait_share = 0.03;                          // * of the age
   static constexpr double least_wait = 40, most_wait = 300;           // * frames
   static constexpr double escalation = 8;                             // *
+  static constexpr double dynamics_clip = 5;                          // spreads
+  static constexpr double back_of_spike = 0.5, most_of_burst = 0.8;   // of the residual
+  static constexpr double light = 1.4;        // a normal residual's tail shows 1.4 to 2 (simulated)
+  static constexpr float least_fitted = 500;  // values
+  static constexpr Duration chance_time_fit = std::chrono::hours{24 * 300};  // ten months
   static constexpr Duration doubt_memory = std::chrono::hours{24 * 28};
   static constexpr std::uint32_t record_block = 16;  // values
   static constexpr Duration chance_time = std::chrono::hours{24 * 10},

@@ -23,12 +23,21 @@ class Record {
   // nothing is known. At least `margin` times the record, at most 4 times.
   double limit(double values, double margin, double record) const {
     if (record <= 0 || upper_.count() < least) return 0;
-    const double seen = std::log(std::max(upper_.count(), 100.0F));
     const double spread = std::log2(record) - upper_.begins();  // octaves
     if (spread <= 0) return margin * record;
-    const double tau = std::log2(seen / std::log(1 / UpperShare::share)) / spread;
-    const double ratio = std::pow(std::log(values) / seen, 1 / std::max(tau, 0.2));
+    const double tau = exponent_over(spread);
+    const double ratio = std::pow(std::log(values) / seen(), 1 / std::max(tau, 0.2));
     return std::clamp(ratio, margin, std::max(margin, most_reach)) * record;
+  }
+
+  // Values known.
+  float count() const { return upper_.count(); }
+  // The exponent tau of the tail between its upper twentieth and `record`; 2 far out on a normal
+  // distribution, less the heavier it is; 0 when nothing is known.
+  double exponent(double record) const {
+    if (record <= 0 || upper_.count() < least) return 0;
+    const double spread = std::log2(record) - upper_.begins();  // octaves
+    return spread > 0 ? exponent_over(spread) : steepest;
   }
 
   // How often it goes how far.
@@ -66,7 +75,13 @@ class Record {
 
  private:
   static constexpr float least = 30, largest_record = 1e37F;
-  static constexpr double most_reach = 4;
+  static constexpr double most_reach = 4, steepest = 100;
+
+  // -ln of the share of values beyond the record.
+  double seen() const { return std::log(std::max(upper_.count(), 100.0F)); }
+  double exponent_over(double octaves) const {
+    return std::log2(seen() / std::log(1 / UpperShare::share)) / octaves;
+  }
 
   UpperShare upper_;
   float record_ = 0, waiting_ = 0, newest_ = 0;
