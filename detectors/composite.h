@@ -13,7 +13,9 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <numeric>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -24,6 +26,7 @@
 #include "detectors/detector.h"
 #include "detectors/neighbours.h"
 #include "detectors/numbers.h"
+#include "detectors/peaks.h"
 #include "detectors/record.h"
 #include "detectors/shapes.h"
 #include "detectors/tail.h"
@@ -49,10 +52,11 @@ inline constexpr std::array<GroupSays, group_count> group_says{
 struct Recorded {
   std::string_view name;  // as an explanation says it
   AlertKind kind{};
-  double margin = 1;      // so many times further than ever
-  bool windowed = false;  // over many frames: what is on its way up must not teach its own record
-  bool over = false;      // speaks when the value has come back; else it is not known yet
-  bool fit = false;       // against an interpolation, of which only a light tail may be trusted
+  double margin = 1;  // so many times further than ever
+  // Over so many frames: what is on its way up must not teach its own record.
+  std::uint32_t window = 0;
+  bool over = false;  // speaks when the value has come back; else it is not known yet
+  bool fit = false;   // against an interpolation, of which only a light tail may be trusted
 };
 
 // Exponentially weighted mean and mean absolute deviation, outliers clipped; plain averages while
@@ -109,6 +113,20 @@ struct LastAlarm {
   static constexpr Duration most_age = std::chrono::hours{24 * 36500};
 };
 
+// Which share of the values a spike's and a burst's fit can judge: the others have not come back.
+struct Judged {
+  float spike = 1, burst = 1;
+  static void fields(auto& io, auto& self) {
+    io(self.spike, self.burst);
+    refuse_unless(io, self.spike >= 0 && self.spike <= 1 && self.burst >= 0 && self.burst <= 1);
+  }
+  void learn(bool is_spike, bool is_burst) {
+    spike += rate * ((is_spike ? 1.0F : 0.0F) - spike);
+    burst += rate * ((is_burst ? 1.0F : 0.0F) - burst);
+  }
+  static constexpr float rate = 0.002F;
+};
+
 // What only `precise` keeps.
 template <bool precise>
 struct More {
@@ -130,9 +148,13 @@ template <bool precise>
 struct Composite {
   static constexpr double usual_margin = 1.25, rough_margin = 1.75, smooth_margin = 4,
                           fit_margin = 1.15;  // of records
+  // Likewise, of the roughness of the calmer half of a window.
+  static constexpr double calmer_margin = 2.5, calmly_rough_margin = 1.35;
   static constexpr std::size_t ring_size = precise ? 144 : 72, rough_window = 16,
-                               smooth_window = 48;  // frames
-  static constexpr std::size_t burst_width = 5;     // readings or frames
+                               smooth_window = 48;   // frames
+  static constexpr std::size_t burst_width = 5;      // readings or frames
+  static constexpr std::uint32_t record_block = 16;  // frames
+  static constexpr std::uint32_t calmer_every = 8;   // likewise; windows hardly change between
 
   static constexpr AlertKind kind = AlertKind::shift;  // where no feature says better
   static constexpr std::uint16_t state_version = 3;
@@ -208,6 +230,10 @@ struct Composite {
     burst_over,
     spike_fit,
     burst_fit,
+    lasting,
+    creeping,
+    by_clock,
+    usually_rougher,
     alone_count
   };
   static constexpr std::array<Recorded, alone_count> alone{
@@ -215,12 +241,16 @@ struct Composite {
        {"level", AlertKind::shift, usual_margin},
        {"spike", AlertKind::spike, usual_margin},
        {"burst", AlertKind::spike, usual_margin},
-       {"rougher", AlertKind::spread, rough_margin, true},
-       {"smoother", AlertKind::spread, smooth_margin, true},
-       {"spike", AlertKind::spike, usual_margin, false, true},
-       {"burst", AlertKind::spike, usual_margin, false, true},
-       {"spike", AlertKind::spike, fit_margin, false, true, true},
-       {"burst", AlertKind::spike, fit_margin, false, true, true}}};
+       {"rougher", AlertKind::spread, rough_margin, record_block},
+       {"smoother", AlertKind::spread, smooth_margin, record_block},
+       {"spike", AlertKind::spike, usual_margin, 0, true},
+       {"burst", AlertKind::spike, usual_margin, 0, true},
+       {"spike", AlertKind::spike, fit_margin, 0, true, true},
+       {"burst", AlertKind::spike, usual_margin, 0, true, true},
+       {"lasting level", AlertKind::shift, usual_margin, 64},
+       {"lasting level", AlertKind::shift, usual_margin, 256},
+       {"time of day", AlertKind::seasonal, usual_margin, 24},
+       {"rougher", AlertKind::spread, calmly_rough_margin, record_block}}};
   static constexpr std::size_t is_drift = alone_count;  // in place of one of them
 
   // Of the single readings of a fast sensor.
@@ -238,10 +268,10 @@ struct Composite {
       {{"level", AlertKind::spike, usual_margin},
        {"spike", AlertKind::spike, usual_margin},
        {"burst", AlertKind::spike, usual_margin},
-       {"spike", AlertKind::spike, usual_margin, false, true},
-       {"burst", AlertKind::spike, usual_margin, false, true},
-       {"spike", AlertKind::spike, fit_margin, false, true, true},
-       {"burst", AlertKind::spike, fit_margin, false, true, true}}};
+       {"spike", AlertKind::spike, usual_margin, 0, true},
+       {"burst", AlertKind::spike, usual_margin, 0, true},
+       {"spike", AlertKind::spike, fit_margin, 0, true, true},
+       {"burst", AlertKind::spike, fit_margin, 0, true, true}}};
 
   struct State {
     std::uint64_t readings = 0;
@@ -260,6 +290,7 @@ struct Composite {
     Ring<double, burst_width + 2 * Neighbours::reach> newest;
     Neighbours near_neighbours;
     std::array<Record, reading_alone.size()> reading_records{};
+    Judged reading_judged;
 
     Level slow, fast, window, shape;
     Ring<double, ring_size> ring;
@@ -275,7 +306,9 @@ struct Composite {
     More<precise> more;
     std::array<Tail, feature_count> tails{};
     std::array<Record, alone_count> records{};
+    Judged judged;
 
+    double middle = 0;  // level of 200 frames
     double day_mean = 0, reference = 0, drift_record = 0;
     Duration adrift{0};
     float drift_peak = 0;
@@ -283,6 +316,7 @@ struct Composite {
     std::array<float, 24> habit{};  // of the evidence, by hour
     float hour_peak = 0;
     std::int16_t hour = -1;
+    Peaks scores;               // how far the evidence goes by itself
     float control = 0;          // what alarms have added to the limit
     LastAlarm alarmed, spiked;  // spikes that are over have a wait of their own
     float score_before = 0;     // of the frame before: evidence less habituation
@@ -291,17 +325,17 @@ struct Composite {
     static void fields(auto& io, auto& s) {
       io(s.readings, s.frames, s.last, s.closed, s.age, s.votes, s.origin, s.opened, s.in_frame,
          s.frame_mean, s.frame_square, s.near, s.near_count, s.newest, s.near_neighbours,
-         s.reading_records, s.slow, s.fast, s.window, s.shape, s.ring, s.neighbours, s.roughness,
-         s.by_hour, s.by_half_hour, s.by_week, s.day_error, s.week_error, s.compared, s.residual,
-         s.values, s.more, s.tails, s.records, s.day_mean, s.reference, s.drift_record, s.adrift,
-         s.drift_peak, s.habit, s.hour_peak, s.hour, s.control, s.alarmed, s.spiked, s.score_before,
-         s.held);
-      bool sound = in_bounds(s.origin, s.frame_mean, s.residual, s.day_mean, s.reference) &&
-                   positive_in_bounds(s.drift_record) && s.frame_square >= 0 &&
-                   s.frame_square <= largest_square && s.age >= Duration{0} &&
-                   s.adrift >= Duration{0} && s.age <= most_age && s.adrift <= most_age &&
-                   s.hour >= -1 && s.hour < 24 && std::abs(s.votes) <= most_votes &&
-                   s.frames <= s.readings + 1;
+         s.reading_records, s.reading_judged, s.slow, s.fast, s.window, s.shape, s.ring,
+         s.neighbours, s.roughness, s.by_hour, s.by_half_hour, s.by_week, s.day_error, s.week_error,
+         s.compared, s.residual, s.values, s.more, s.tails, s.records, s.judged, s.middle,
+         s.day_mean, s.reference, s.drift_record, s.adrift, s.drift_peak, s.habit, s.hour_peak,
+         s.hour, s.scores, s.control, s.alarmed, s.spiked, s.score_before, s.held);
+      bool sound =
+          in_bounds(s.origin, s.frame_mean, s.middle, s.residual, s.day_mean, s.reference) &&
+          positive_in_bounds(s.drift_record) && s.frame_square >= 0 &&
+          s.frame_square <= largest_square && s.age >= Duration{0} && s.adrift >= Duration{0} &&
+          s.age <= most_age && s.adrift <= most_age && s.hour >= -1 && s.hour < 24 &&
+          std::abs(s.votes) <= most_votes && s.frames <= s.readings + 1;
       for (const float v :
            {s.day_error, s.week_error, s.drift_peak, s.hour_peak, s.score_before, s.held}) {
         sound = sound && positive_in_bounds(v);
@@ -362,7 +396,13 @@ struct Composite {
         return out;
       }
     }
-    tell_band(s, sample, out);
+    const auto& f = seen.frame;
+    const bool lasts = f.leader == lasting || f.leader == creeping;
+    if (out.ratio >= doubt && seen.has_frame && !seen.by_reading && f.beyond >= 1 && lasts) {
+      tell_lasting(s, f, out);
+    } else {
+      tell_band(s, sample, out);
+    }
     return out;
   }
 
@@ -503,7 +543,8 @@ struct Composite {
       const auto& record = s.reading_records[i];
       const double ratio =
           beyond_record(s, record, reading_alone[i], seen.reading[i], reading_alone[i].margin,
-                        reading_spacing(s), record.record_of_late());
+                        reading_spacing(s), record.record_of_late(),
+                        i == reading_burst_fit ? s.reading_judged.burst : s.reading_judged.spike);
       if (ratio > most) {
         most = ratio;
         seen.reading_leader = i;
@@ -630,6 +671,14 @@ struct Composite {
       f.far[spike_fit] = fit.spike;
       f.far[burst_fit] = fit.burst;
     }
+    // Where frames come fast the windows above are short: faults that last are looked for in
+    // longer ones.
+    if (decades(s) > 0.5 && known >= 72) {
+      f.far[lasting] = std::abs(x + sum[72] / 72 - s.shape.mean);
+      // Less than a day known: its cycle is yet to come.
+      if (youth(s) <= 0) f.far[creeping] = std::abs(s.middle - s.shape.mean);
+      if (s.age >= calendar_taken) f.far[by_clock] = f.u[at_half_hour];
+    }
     // What is within the rounding of sums is no deviation.
     const double no_more = rounding * std::abs(x);
     for (std::size_t i = 0; i < feature_count; ++i) {
@@ -649,6 +698,12 @@ struct Composite {
     weigh(s, f);
   }
 
+  // The mean of the smaller half.
+  static double smaller_half(std::span<float> values) {
+    const auto half = values.first(values.size() / 2);
+    std::nth_element(values.begin(), values.begin() + std::ssize(half), values.end());
+    return std::accumulate(half.begin(), half.end(), 0.0) / static_cast<double>(half.size());
+  }
   // A frame of many readings measures its scatter well: fewer of them tell that the noise is gone.
   static void judge_roughness(const State& s, Frame& f) {
     const bool well = s.readings > enough_in_frame * s.frames;
@@ -658,7 +713,16 @@ struct Composite {
     for (std::size_t i = 0; i < rough_window - 1; ++i) newest += s.roughness[i];
     for (std::size_t i = rough_window - 1; i < window - 1; ++i) older += s.roughness[i];
     f.far[rougher] = newest / rough_window;
-    if (newest + older > 0) f.far[smoother] = static_cast<double>(window) / (newest + older);
+    if (decades(s) <= 0.5) {
+      if (newest + older > 0) f.far[smoother] = static_cast<double>(window) / (newest + older);
+    } else if (s.frames % calmer_every == 0) {
+      // Where programs change within the window, its calmer half tells more than its mean.
+      std::array<float, smooth_window> values{as_float(f.roughness)};
+      for (std::size_t i = 0; i < window - 1; ++i) values[i + 1] = s.roughness[i];
+      const double usual = smaller_half(std::span{values}.first(window));
+      f.far[usually_rougher] = usual;
+      if (usual > 0) f.far[smoother] = 1 / usual;
+    }
   }
 
   // Does the part of the week explain the sensor better than the hour of the day?
@@ -710,9 +774,11 @@ struct Composite {
     for (std::size_t i = 0; i < alone_count; ++i) {
       if (f.far[i] < 0) continue;
       // A frame of a fast sensor measures its scatter better than single readings do.
-      const double margin = i == rougher && is_fast(s) ? usual_margin : alone[i].margin;
+      double margin = i == rougher && is_fast(s) ? usual_margin : alone[i].margin;
+      if (i == smoother && decades(s) > 0.5) margin = calmer_margin;
       double ratio =
-          beyond_record(s, s.records[i], alone[i], f.far[i], margin, spacing(s), record_for(s, i));
+          beyond_record(s, s.records[i], alone[i], f.far[i], margin, spacing(s), record_for(s, i),
+                        i == burst_fit ? s.judged.burst : s.judged.spike);
       const bool is_burst = i == burst_over || i == burst_fit;
       if (alone[i].fit && ratio >= 1) {
         ratio /= std::max(1.0, restlessness(s, width_of(is_burst)));
@@ -774,23 +840,28 @@ struct Composite {
   // As a ratio to the limit beyond the record; 0 within it. In `chance_time` a statistic may pass
   // that limit once by chance, in more time where values come fast.
   static double beyond_record(const State& s, const Record& record, const Recorded& what, double u,
-                              double margin, double spacing, double reached) {
+                              double margin, double spacing, double reached, double judged) {
     if (u <= margin * reached) return 0;
     const double fast = decades(s);
     const double wider =
         1 + (what.over ? 0 : margin_per_decade * fast) + margin_of_youth * inexperience(s);
     // Where jumps or loud hours are part of the residual, its tail is heavy: then it says nothing.
     if (what.fit && (record.count() < least_fitted || record.exponent(reached) < light)) return 0;
-    double values = to_seconds(chance_time) * (1 + 5 * fast) / spacing;
+    double values = to_seconds(chance_time) * (1 + 20 * fast) / spacing;
     if (what.over) values = std::max(chance_values, to_seconds(chance_time_over) / spacing);
+    if (what.window > record_block) values = to_seconds(chance_time_window) / spacing;
     if (what.fit) values = to_seconds(chance_time_fit) / spacing;
-    const double limit = record.limit(values, margin * wider, reached);
+    const double least = margin * wider;
+    const double limit = what.window > record_block
+                             ? record.limit_of_mean(values, least, reached, what.window)
+                         : what.fit ? record.limit_of_normal(values, least, reached, judged)
+                                    : record.limit(values, least, reached);
     return limit > 0 ? ratio_of(u, limit) : 0;
   }
   // A sensor that only rose so far knows little of falling: half of the other side's record counts.
   static double record_for(const State& s, std::size_t i) {
     const auto& record = s.records[i];
-    if (alone[i].windowed) return record.record();
+    if (alone[i].window > 0) return record.record();
     const double own = record.record_of_late();
     if ((i != far_above && i != far_below) || decades(s) < 0.5) return own;
     const auto other = i == far_above ? far_below : far_above;
@@ -835,12 +906,18 @@ struct Composite {
   // What an alarm adds to the limit: where many frames come in a month, more, and it stays longer.
   static double step_of(const State& s) { return control_step * (1 + 3 * decades(s)); }
   static double limit_of(const State& s) {
-    return std::max(least_limit, usual_limit + s.control + per_decade * decades(s) + youth(s));
+    const double usual = usual_limit + per_decade * decades(s) + youth(s);
+    // Groups that rise together, as on a sensor that wanders, go further than that by themselves.
+    const double trust = std::min(1.0, decades(s) / decades_known);
+    const double own = s.scores.limit(to_seconds(chance_time_sum) / spacing(s));
+    return std::max(least_limit, usual + trust * std::max(0.0, own - usual) + s.control);
+  }
+  // Where frames come fast, one of them is no evidence; what a single one can say, records say.
+  static double sustained(const State& s, const Frame& f) {
+    return decades(s) > 0.5 ? std::min<double>(f.score, s.score_before) : f.score;
   }
   static Verdict control(const Params& p, const State& s, const Frame& f) {
-    double score = f.score;
-    // Where frames come fast, one of them is no evidence; what a single one can say, records say.
-    if (decades(s) > 0.5) score = std::min<double>(score, s.score_before);
+    const double score = sustained(s, f);
     const double beyond = f.beyond >= 1 ? f.beyond : 0;
     auto verdict = Verdict{};
     if (score > 0 || beyond > 0) {
@@ -903,6 +980,8 @@ struct Composite {
         forgotten(elapsed, control_time, 3000) / (1 + 2 * std::min(1.0, decades(s)));
     s.control = static_cast<float>(std::max(lowest_control, s.control - step_of(s) * share));
     if (ready) raise(s, v);
+    // What is beyond its limit counts as the limit: a fault does not make itself usual.
+    if (ready) s.scores.learn(std::clamp(sustained(s, f), 0.0, limit_of(s)));
     s.held = as_float(v.ratio);
     s.score_before = as_float(std::max(0.0, f.score));
     learn_habit(s, f);
@@ -910,6 +989,7 @@ struct Composite {
       if (f.u[i] >= 0) s.tails[i].learn(f.logarithm[i]);
     }
     learn_records(s, f, v, doubtful, elapsed);
+    if (s.neighbours.known()) s.judged.learn(f.far[spike_fit] >= 0, f.far[burst_fit] >= 0);
     const auto learned = learn_reference(p, s, f, v, elapsed, known);
 
     const double n = ++s.frames;
@@ -920,6 +1000,7 @@ struct Composite {
     s.slow.learn(f.value, open * slow_rate, n);
     s.fast.learn(f.value, open * fast_rate, n);
     s.window.learn(f.value, window_rate, n);
+    s.middle += std::max(middle_rate, 1 / n) * (f.value - s.middle);
     learn_clock(s, f);
     if (s.frames > 1) s.values.learn(f.bin);
     if constexpr (precise) {
@@ -948,11 +1029,10 @@ struct Composite {
                             Duration elapsed) {
     const double share = forgotten(elapsed, std::chrono::hours{24 * 49}, 14000);
     const double doubt_share = forgotten(elapsed, doubt_memory, 14000);
-    const bool settles = s.frames % record_block == record_block - 1;
     const double growth = s.frames > settled_frames ? record_growth : 1e30;
     for (std::size_t i = 0; i < alone_count; ++i) {
       auto& record = s.records[i];
-      if (!alone[i].windowed) {
+      if (alone[i].window == 0) {
         // A record that fades while its count does not would draw the tail too steep.
         const double forgets = alone[i].fit ? share / 10 : share;
         if (f.far[i] >= 0) learn_record(record, f.far[i], doubtful, growth, forgets, doubt_share);
@@ -962,7 +1042,9 @@ struct Composite {
         record.learn(f.far[i]);
         record.reach(f.far[i]);
       }
-      if (settles) record.settle(growth, share * record_block);
+      if (s.frames % alone[i].window == alone[i].window - 1) {
+        record.settle(growth, share * alone[i].window);
+      }
       // What was told is known.
       if (f.beyond >= 1 && f.leader == i && (v.alarm || v.escalates)) {
         record.raise(f.far[i], growth * growth, 0);
@@ -1040,6 +1122,10 @@ struct Composite {
     s.frame_square =
         std::min(largest_square, s.frame_square + difference * (sample.value - s.frame_mean));
     if (s.near_count < 24 || s.readings < p.warmup / 2) return;
+    if (s.near_neighbours.known()) {
+      s.reading_judged.learn(seen.reading[reading_spike_fit] >= 0,
+                             seen.reading[reading_burst_fit] >= 0);
+    }
     const double doubt_share = reading_spacing(s) / to_seconds(doubt_memory);
     const bool settled = s.readings > p.warmup;
     const bool doubtful = settled && seen.verdict.open >= p.alarm_at;
@@ -1076,6 +1162,16 @@ struct Composite {
     }
     out.low = out.expected - below;
     out.high = out.expected + above;
+  }
+  // A level that lasts: against that of the newest thousands of frames.
+  static void tell_lasting(const State& s, const Frame& f, Score& out) {
+    double sum = f.value;
+    for (std::size_t i = 0; i < 71; ++i) sum += s.ring[i];
+    out.value = f.leader == creeping ? s.middle : sum / 72;
+    out.expected = s.shape.mean;
+    const double usual = usual_margin * s.records[f.leader].record();
+    out.low = out.expected - usual;
+    out.high = out.expected + usual;
   }
   // A spike that is over: when it was, and what was around it.
   static void tell_bump(const State& s, Sample sample, const Memo& seen, Score& out) {
@@ -1140,29 +1236,32 @@ struct Composite {
   static constexpr int most_votes = 32;
   static constexpr double fast_share = 0.35;  // of a frame: no usual period is near it
   static constexpr double slow_rate = 0.002, fast_rate = 0.02, window_rate = 0.001,
+                          middle_rate = 0.005,
                           shape_rate = 0.0005;  // *
   static constexpr double doubtful_rate = 0.3;  // of levels, in alarm
   static constexpr double record_growth = 1.5;  // *
   static constexpr double usual_limit = precise ? 1.2 : 1.65,
                           least_limit = 0.3;    // * digits of evidence
   static constexpr double per_decade = 1;       // digits, of frames faster
+  static constexpr double decades_known = 0.7;  // from a minute on
+  static constexpr Duration chance_time_sum = std::chrono::hours{24 * 200};
   static constexpr double margin_of_youth = 2;  // per power of ten
   static constexpr double many_readings = 20000;
   static constexpr double least_bump = 0.02;  // of the spread: the top of a smooth curve is none
   static constexpr double often = 0.1, often_in_bursts = 0.01;        // of the values
-  static constexpr double margin_per_decade = 0.06;                   // likewise
+  static constexpr double margin_per_decade = 0.08;                   // likewise
   static constexpr double habituation = 0.75, habit_rate = 0.3;       // *
   static constexpr double control_step = 0.1, lowest_control = -0.5;  // * digits
   static constexpr double wait_share = 0.03;                          // * of the age
   static constexpr double least_wait = 40, most_wait = 300;           // * frames
   static constexpr double escalation = 8;                             // *
   static constexpr double dynamics_clip = 5;                          // spreads
-  static constexpr double back_of_spike = 0.5, most_of_burst = 0.8;   // of the residual
+  static constexpr double back_of_spike = 0.5, most_of_burst = 1;     // of the residual
   static constexpr double light = 1.4;        // a normal residual's tail shows 1.4 to 2 (simulated)
   static constexpr float least_fitted = 500;  // values
-  static constexpr Duration chance_time_fit = std::chrono::hours{24 * 300};  // ten months
+  static constexpr Duration chance_time_window = std::chrono::hours{24 * 150};
+  static constexpr Duration chance_time_fit = std::chrono::hours{24 * 400};
   static constexpr Duration doubt_memory = std::chrono::hours{24 * 28};
-  static constexpr std::uint32_t record_block = 16;  // values
   static constexpr Duration chance_time = std::chrono::hours{24 * 10},
                             chance_time_over = std::chrono::hours{24 * 30};
   static constexpr double chance_values = 5e6;  // *
@@ -1174,6 +1273,7 @@ struct Composite {
   static constexpr Duration control_time = 3000 * usual_spacing;  // *
   static constexpr Duration longest_step = std::chrono::hours{1};
   static constexpr Duration most_age = LastAlarm::most_age;
+  static constexpr Duration calendar_taken = std::chrono::hours{24 * 2};
   static constexpr Duration reference_taken = std::chrono::hours{24 * 3};
   static constexpr Duration reference_complete = std::chrono::hours{24 * 8};
   static constexpr double least_reference_frames = 1200;

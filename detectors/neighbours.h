@@ -33,7 +33,7 @@ class Neighbours {
   bool known() const { return count_ >= least && covariance_[0] > 0; }
   // The mean size of a change between neighbours, were the process normal.
   double usual_step() const {
-    return known() ? mean_of_normal * std::sqrt(2 * std::max(0.0, covariance_[0] - covariance_[1]))
+    return known() ? mean_of_normal * std::sqrt(2 * std::max(0.0F, covariance_[0] - covariance_[1]))
                    : 0;
   }
   // None as long as little is known: then the level is the best guess.
@@ -61,15 +61,15 @@ class Neighbours {
     const double rate = std::max(slowest, 1.0 / count_), newest = centred(x);
     for (std::size_t lag = 0; lag < lags; ++lag) {
       const double product = newest * (lag == 0 ? newest : centred(ring[lag - 1]));
-      covariance_[lag] = std::clamp(covariance_[lag] + rate * (product - covariance_[lag]),
-                                    -largest_square, largest_square);
+      const double moved = covariance_[lag] + rate * (product - covariance_[lag]);
+      covariance_[lag] = static_cast<float>(std::clamp(moved, -largest, largest));
     }
   }
 
   static void fields(auto& io, auto& self) {
     io(self.covariance_, self.count_);
     bool sound = self.count_ <= most && self.covariance_[0] >= 0;
-    for (const double c : self.covariance_) sound = sound && std::abs(c) <= largest_square;
+    for (const double c : self.covariance_) sound = sound && std::abs(c) <= largest;
     refuse_unless(io, sound);
   }
 
@@ -78,9 +78,10 @@ class Neighbours {
   static constexpr double slowest = 0.001;  // two weights from a thousand values: 0.1 % worse
   static constexpr double mean_of_normal = 0.7978845608;  // size of a standard normal value
   static constexpr double ridge = 1e-4;                   // of the variance
+  static constexpr double largest = 1e30;                 // of a square, kept as float
   static constexpr std::uint32_t least = 60, most = 100000;
 
-  std::array<double, lags> covariance_{};
+  std::array<float, lags> covariance_{};
   std::uint32_t count_ = 0;
 };
 
