@@ -149,7 +149,7 @@ struct Composite {
   static constexpr double usual_margin = 1.25, rough_margin = 1.75, smooth_margin = 4,
                           fit_margin = 1.15;  // of records
   // Likewise, of the roughness of the calmer half of a window.
-  static constexpr double calmer_margin = 2.5, calmly_rough_margin = 1.35;
+  static constexpr double calmer_margin = 2.5, calmly_rough_margin = 1.35, calmly_wide_margin = 1.5;
   static constexpr std::size_t ring_size = precise ? 144 : 72, rough_window = 16,
                                smooth_window = 48;   // frames
   static constexpr std::size_t burst_width = 5;      // readings or frames
@@ -234,6 +234,7 @@ struct Composite {
     creeping,
     by_clock,
     usually_rougher,
+    usually_wider,
     alone_count
   };
   static constexpr std::array<Recorded, alone_count> alone{
@@ -250,7 +251,8 @@ struct Composite {
        {"lasting level", AlertKind::shift, usual_margin, 64},
        {"lasting level", AlertKind::shift, usual_margin, 256},
        {"time of day", AlertKind::seasonal, usual_margin, 24},
-       {"rougher", AlertKind::spread, calmly_rough_margin, record_block}}};
+       {"rougher", AlertKind::spread, calmly_rough_margin, record_block},
+       {"wider", AlertKind::spread, calmly_wide_margin, record_block}}};
   static constexpr std::size_t is_drift = alone_count;  // in place of one of them
 
   // Of the single readings of a fast sensor.
@@ -722,7 +724,20 @@ struct Composite {
       const double usual = smaller_half(std::span{values}.first(window));
       f.far[usually_rougher] = usual;
       if (usual > 0) f.far[smoother] = 1 / usual;
+      judge_width(s, f);
     }
+  }
+
+  // Likewise, how far values lie from their mean: what swings is no rougher.
+  static void judge_width(const State& s, Frame& f) {
+    if (s.ring.count() < smooth_window) return;
+    std::array<float, smooth_window> values{};
+    double sum = 0;
+    for (std::size_t i = 0; i < smooth_window; ++i) sum += s.ring[i] - f.value;
+    const double mean = f.value + sum / static_cast<double>(smooth_window);
+    for (std::size_t i = 0; i < smooth_window; ++i)
+      values[i] = as_float(std::abs(s.ring[i] - mean));
+    f.far[usually_wider] = smaller_half(values);
   }
 
   // Does the part of the week explain the sensor better than the hour of the day?
@@ -1244,7 +1259,7 @@ struct Composite {
                           least_limit = 0.3;    // * digits of evidence
   static constexpr double per_decade = 1;       // digits, of frames faster
   static constexpr double decades_known = 0.7;  // from a minute on
-  static constexpr Duration chance_time_sum = std::chrono::hours{24 * 200};
+  static constexpr Duration chance_time_sum = std::chrono::hours{24 * 150};
   static constexpr double margin_of_youth = 2;  // per power of ten
   static constexpr double many_readings = 20000;
   static constexpr double least_bump = 0.02;  // of the spread: the top of a smooth curve is none

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <complex>
 #include <numbers>
+#include <optional>
 #include <string_view>
+#include <vector>
 
 namespace millwright::bench {
 namespace {
@@ -30,27 +31,36 @@ double quantile(double (*above)(double), double tail) {
 }
 
 // An autoregressive process of order one with deviation `deviation`, and white noise on it.
-struct Spectrum {
+struct Process {
   double keep = 0, deviation = 0, noise = 1;
-  double density(double omega) const {
-    const double moved = std::norm(1.0 - std::polar(keep, -omega));
-    return deviation * deviation * (1 - keep * keep) / moved + noise * noise;
-  }
 };
 
-// The signal-to-noise ratio of the matched filter for `width` equal readings, per unit of their
-// height: the mean over all frequencies of |S|^2 / f (both sides of the fault are known).
-double visibility(const Spectrum& spectrum, std::size_t width) {
-  constexpr int steps = 1 << 16;
-  double sum = 0;
-  for (int k = 0; k < steps; ++k) {
-    const double omega = std::numbers::pi * (k + 0.5) / steps;
-    std::complex<double> shape = 0;
-    for (std::size_t i = 0; i < width; ++i)
-      shape += std::polar(1.0, -omega * static_cast<double>(i));
-    sum += std::norm(shape) / spectrum.density(omega);
+// What a background of nothing but the fault reads, per unit of its size.
+std::vector<std::optional<double>> shape_of(const Rate& rate, Fault fault) {
+  Background nothing{.name = {}, .rate = rate};
+  nothing.signal.assign(1 + duration_of(fault, rate) + tolerance_of(fault), 0.0);
+  nothing.times.resize(nothing.signal.size());
+  return injected(nothing, {.fault = fault, .start = 1, .sigma = 1, .size = 1});
+}
+
+// The signal-to-noise ratio of the matched filter, per unit of the fault's size: what the shape
+// leaves of itself in the innovations of the Kalman filter of the process, over their deviation
+// (Kay 1998, Fundamentals of Statistical Signal Processing II, 4.4 and 13).
+double visibility(const Process& process, const std::vector<std::optional<double>>& shape) {
+  const double keep = process.keep, noise = process.noise * process.noise,
+               moves = process.deviation * process.deviation * (1 - keep * keep);
+  double variance = process.deviation * process.deviation;  // of the state, before a reading
+  for (int i = 0; i < 100000; ++i) {
+    variance = keep * keep * variance * noise / (variance + noise) + moves;
   }
-  return std::sqrt(sum / steps);
+  const double gain = variance / (variance + noise);
+  double state = 0, sum = 0;
+  for (const auto& value : shape) {
+    const double innovation = value.value_or(0) - state;
+    state = keep * (state + gain * innovation);
+    sum += innovation * innovation;
+  }
+  return std::sqrt(sum / (variance + noise));
 }
 
 double found(double (*above)(double), double distance, double limit) {
@@ -60,9 +70,22 @@ double found(double (*above)(double), double distance, double limit) {
 }  // namespace
 
 std::optional<double> bound(const Rate& rate, std::size_t family, Fault fault, double size) {
-  if (fault != Fault::spike && fault != Fault::dip && fault != Fault::burst) return std::nullopt;
+  switch (fault) {
+    case Fault::spike:
+    case Fault::dip:
+    case Fault::burst:
+    case Fault::step:
+    case Fault::drift:
+    case Fault::oscillation:
+      break;
+    default:
+      return std::nullopt;
+  }
   const std::size_t width = duration_of(fault, rate);
-  const double readings = month_seconds / to_seconds(rate.interval), tail = allowed / readings / 2;
+  // A fault that lasts can begin anywhere, but neighbouring places say the same.
+  const double chances = month_seconds / to_seconds(rate.interval) /
+                         (width > 5 ? static_cast<double>(width) : 1),
+               tail = std::min(0.5, allowed / chances / 2);
   const std::string_view name = families()[family];
   if (name == "tails") {
     // Five of them in a row: no closed form, and hardly any background is easier.
@@ -73,15 +96,15 @@ std::optional<double> bound(const Rate& rate, std::size_t family, Fault fault, d
   // The load itself goes up at random, for one reading or for five: only what goes down is news,
   // and only while it does not burst.
   if (name == "bursts" && fault != Fault::dip) return std::nullopt;
-  Spectrum spectrum;
-  if (name == "ar1") spectrum = {.keep = 0.9, .deviation = 1, .noise = 0};
+  Process process;
+  if (name == "ar1") process = {.keep = 0.9, .deviation = 1, .noise = 0};
   if (name == "quantised") {
     const double step = 0.5, rounding = step * step / 12;
-    spectrum = {.keep = std::exp(-1 / std::max(200.0, 7200 / to_seconds(rate.interval))),
-                .deviation = 2,
-                .noise = std::sqrt(0.4 * 0.4 + rounding)};
+    process = {.keep = std::exp(-1 / std::max(200.0, 7200 / to_seconds(rate.interval))),
+               .deviation = 2,
+               .noise = std::sqrt(0.4 * 0.4 + rounding)};
   }
-  return found(beyond, size * visibility(spectrum, width), quantile(beyond, tail));
+  return found(beyond, size * visibility(process, shape_of(rate, fault)), quantile(beyond, tail));
 }
 
 }  // namespace millwright::bench

@@ -9,9 +9,10 @@
 
 namespace millwright::bench {
 
-// The recall of the best linear two-sided test for a fault of known shape (spike, dip, burst; none
-// for others) on a synthetic family, at one false alert a sensor-month. It knows the process and
-// its parameters, and where cycles and programs stand; not where heavy tails or bursts strike.
+// The recall of the best linear two-sided test for a fault of known shape (spike, dip, burst, step,
+// drift, oscillation; none for others) on a synthetic family, at one false alert a sensor-month. It
+// knows the process and its parameters, and where cycles and programs stand; not where heavy tails
+// or bursts strike. A fault that lasts has as many chances in a month as it fits into it.
 // `size`: of the fault, in units of the background.
 std::optional<double> bound(const Rate& rate, std::size_t family, Fault fault, double size);
 
