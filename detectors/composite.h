@@ -421,7 +421,9 @@ struct Composite {
       const int vote =
           to_seconds(elapsed_between(s.last, sample.time)) < fast_share * to_seconds(p.frame) ? 1
                                                                                               : -1;
+      const bool was_fast = is_fast(s);
       s.votes = static_cast<std::int8_t>(std::clamp(s.votes + vote, -most_votes, most_votes));
+      if (is_fast(s) != was_fast) forget_windows(s);
     }
     ++s.readings;
     s.last = sample.time;
@@ -700,6 +702,13 @@ struct Composite {
     weigh(s, f);
   }
 
+  // A mean of many readings is not what a single one is: how far windows of frames go is learned
+  // anew when they change from one to the other.
+  static void forget_windows(State& s) {
+    for (const auto i : {lasting, creeping, by_clock, smoother, usually_rougher, usually_wider}) {
+      s.records[i] = {};
+    }
+  }
   // The mean of the smaller half.
   static double smaller_half(std::span<float> values) {
     const auto half = values.first(values.size() / 2);
@@ -1259,7 +1268,7 @@ struct Composite {
                           least_limit = 0.3;    // * digits of evidence
   static constexpr double per_decade = 1;       // digits, of frames faster
   static constexpr double decades_known = 0.7;  // from a minute on
-  static constexpr Duration chance_time_sum = std::chrono::hours{24 * 150};
+  static constexpr Duration chance_time_sum = std::chrono::hours{24 * 100};
   static constexpr double margin_of_youth = 2;  // per power of ten
   static constexpr double many_readings = 20000;
   static constexpr double least_bump = 0.02;  // of the spread: the top of a smooth curve is none

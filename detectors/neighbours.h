@@ -62,14 +62,15 @@ class Neighbours {
     for (std::size_t lag = 0; lag < lags; ++lag) {
       const double product = newest * (lag == 0 ? newest : centred(ring[lag - 1]));
       const double moved = covariance_[lag] + rate * (product - covariance_[lag]);
-      covariance_[lag] = static_cast<float>(std::clamp(moved, -largest, largest));
+      covariance_[lag] =
+          std::clamp(static_cast<float>(std::clamp(moved, -1e35, 1e35)), -largest, largest);
     }
   }
 
   static void fields(auto& io, auto& self) {
     io(self.covariance_, self.count_);
     bool sound = self.count_ <= most && self.covariance_[0] >= 0;
-    for (const double c : self.covariance_) sound = sound && std::abs(c) <= largest;
+    for (const float c : self.covariance_) sound = sound && std::abs(c) <= largest;
     refuse_unless(io, sound);
   }
 
@@ -78,7 +79,7 @@ class Neighbours {
   static constexpr double slowest = 0.001;  // two weights from a thousand values: 0.1 % worse
   static constexpr double mean_of_normal = 0.7978845608;  // size of a standard normal value
   static constexpr double ridge = 1e-4;                   // of the variance
-  static constexpr double largest = 1e30;                 // of a square, kept as float
+  static constexpr float largest = 1e30F;                 // of a square, kept as float
   static constexpr std::uint32_t least = 60, most = 100000;
 
   std::array<float, lags> covariance_{};

@@ -18,7 +18,7 @@ class Peaks {
   }
   void learn(double u) {
     count_ = std::min(count_ + 1, most);
-    const double step = std::max(1.0 / count_, slowest);
+    const double step = std::max(1 / (count_ + 10 / share), slowest);
     // In proportion to the excess; up by one value in a hundred as far as down by all others.
     const double scale = std::max<double>(excess_, 1e-3);
     const double peaks = 1 + share * count_;
