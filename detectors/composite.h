@@ -677,10 +677,10 @@ struct Composite {
     }
     // Where frames come fast the windows above are short: faults that last are looked for in
     // longer ones.
-    if (decades(s) > 0.5 && known >= 72) {
+    if (is_quick(s) && known >= 72) {
       f.far[lasting] = std::abs(x + sum[72] / 72 - s.shape.mean);
       // Less than a day known: its cycle is yet to come.
-      if (youth(s) <= 0) f.far[creeping] = std::abs(s.middle - s.shape.mean);
+      if (s.age >= std::chrono::hours{24}) f.far[creeping] = std::abs(s.middle - s.shape.mean);
       if (s.age >= calendar_taken) f.far[by_clock] = f.u[at_half_hour];
     }
     // What is within the rounding of sums is no deviation.
@@ -724,7 +724,7 @@ struct Composite {
     for (std::size_t i = 0; i < rough_window - 1; ++i) newest += s.roughness[i];
     for (std::size_t i = rough_window - 1; i < window - 1; ++i) older += s.roughness[i];
     f.far[rougher] = newest / rough_window;
-    if (decades(s) <= 0.5) {
+    if (!is_quick(s)) {
       if (newest + older > 0) f.far[smoother] = static_cast<double>(window) / (newest + older);
     } else if (s.frames % calmer_every == 0) {
       // Where programs change within the window, its calmer half tells more than its mean.
@@ -799,7 +799,7 @@ struct Composite {
       if (f.far[i] < 0) continue;
       // A frame of a fast sensor measures its scatter better than single readings do.
       double margin = i == rougher && is_fast(s) ? usual_margin : alone[i].margin;
-      if (i == smoother && decades(s) > 0.5) margin = calmer_margin;
+      if (i == smoother && is_quick(s)) margin = calmer_margin;
       double ratio =
           beyond_record(s, s.records[i], alone[i], f.far[i], margin, spacing(s), record_for(s, i),
                         i == burst_fit ? s.judged.burst : s.judged.spike);
@@ -887,7 +887,7 @@ struct Composite {
     const auto& record = s.records[i];
     if (alone[i].window > 0) return record.record();
     const double own = record.record_of_late();
-    if ((i != far_above && i != far_below) || decades(s) < 0.5) return own;
+    if ((i != far_above && i != far_below) || !is_quick(s)) return own;
     const auto other = i == far_above ? far_below : far_above;
     return std::max(own, s.records[other].record_of_late() / 2);
   }
@@ -917,6 +917,8 @@ struct Composite {
   static double decades(const State& s) {
     return std::max(0.0, std::log10(to_seconds(usual_spacing) / spacing(s)));
   }
+  // By half a power of ten: every 95 s or faster.
+  static bool is_quick(const State& s) { return spacing(s) < quick_spacing; }
   // What was seen for a tenth of a day is a tenth of what there is to see: powers of ten, 0 from a
   // day on.
   static double youth(const State& s) {
@@ -930,15 +932,16 @@ struct Composite {
   // What an alarm adds to the limit: where many frames come in a month, more, and it stays longer.
   static double step_of(const State& s) { return control_step * (1 + 3 * decades(s)); }
   static double limit_of(const State& s) {
-    const double usual = usual_limit + per_decade * decades(s) + youth(s);
+    const double fast = decades(s), usual = usual_limit + per_decade * fast + youth(s);
+    if (fast <= 0) return std::max(least_limit, usual + s.control);
     // Groups that rise together, as on a sensor that wanders, go further than that by themselves.
-    const double trust = std::min(1.0, decades(s) / decades_known);
     const double own = s.scores.limit(to_seconds(chance_time_sum) / spacing(s));
+    const double trust = std::min(1.0, fast / decades_known);
     return std::max(least_limit, usual + trust * std::max(0.0, own - usual) + s.control);
   }
   // Where frames come fast, one of them is no evidence; what a single one can say, records say.
   static double sustained(const State& s, const Frame& f) {
-    return decades(s) > 0.5 ? std::min<double>(f.score, s.score_before) : f.score;
+    return is_quick(s) ? std::min<double>(f.score, s.score_before) : f.score;
   }
   static Verdict control(const Params& p, const State& s, const Frame& f) {
     const double score = sustained(s, f);
@@ -1004,8 +1007,12 @@ struct Composite {
         forgotten(elapsed, control_time, 3000) / (1 + 2 * std::min(1.0, decades(s)));
     s.control = static_cast<float>(std::max(lowest_control, s.control - step_of(s) * share));
     if (ready) raise(s, v);
-    // What is beyond its limit counts as the limit: a fault does not make itself usual.
-    if (ready) s.scores.learn(std::clamp(sustained(s, f), 0.0, limit_of(s)));
+    // What is beyond its limit (never below 1 where this counts) counts as the limit: a fault does
+    // not make itself usual.
+    if (ready) {
+      const double sum = sustained(s, f);
+      s.scores.learn(sum > 1 ? std::min(sum, limit_of(s)) : std::max(0.0, sum));
+    }
     s.held = as_float(v.ratio);
     s.score_before = as_float(std::max(0.0, f.score));
     learn_habit(s, f);
@@ -1294,6 +1301,7 @@ struct Composite {
   static constexpr double rounding = 1e-12;             // of the value
   static constexpr double doubt = 0.8;
   static constexpr Duration usual_spacing = std::chrono::minutes{5};
+  static constexpr double quick_spacing = 94.86832980505137;      // s; 300 / sqrt(10)
   static constexpr Duration control_time = 3000 * usual_spacing;  // *
   static constexpr Duration longest_step = std::chrono::hours{1};
   static constexpr Duration most_age = LastAlarm::most_age;
