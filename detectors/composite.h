@@ -809,8 +809,8 @@ struct Composite {
       }
       if (alone[i].over) {
         const bool tiny = f.far[i] < least_bump * s.shape.spread;
-        const bool visit = visits(s, f.value, is_burst, alone[i].fit);
-        if (ratio <= f.over || tiny || visit) continue;
+        // The last is the dearest question.
+        if (ratio <= f.over || tiny || visits(s, f.value, is_burst, alone[i].fit)) continue;
         f.over = ratio;
         f.over_leader = i;
         continue;
