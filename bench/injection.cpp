@@ -128,7 +128,7 @@ void add_synthetic(const Options& options, std::uint64_t seeds, Run& run,
       if (!is_wanted(options.families, families()[family])) continue;
       for (std::uint64_t n = 0; n < seeds; ++n)
         tasks.push_back({t, rows.size(), n, options.seed + n, family, nullptr});
-      rows.push_back({std::string{families()[family]}, std::vector<Outcomes>(seeds)});
+      rows.push_back({std::string{families()[family]}, std::vector<Outcomes>(seeds), family});
     }
   }
 }
@@ -140,7 +140,7 @@ void add_recorded(const Options& options, const std::vector<Background>& series,
     if (!is_wanted(options.intervals, rates()[t].name)) continue;
     auto& rows = run.tables[t].rows;
     tasks.push_back({t, rows.size(), 0, options.seed, std::nullopt, &one});
-    rows.push_back({one.name, std::vector<Outcomes>(1)});
+    rows.push_back({one.name, std::vector<Outcomes>(1), std::nullopt});
   }
 }
 

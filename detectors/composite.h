@@ -13,7 +13,9 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <numeric>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -22,7 +24,9 @@
 #include "core/score.h"
 #include "detectors/calendar.h"
 #include "detectors/detector.h"
+#include "detectors/neighbours.h"
 #include "detectors/numbers.h"
+#include "detectors/peaks.h"
 #include "detectors/record.h"
 #include "detectors/shapes.h"
 #include "detectors/tail.h"
@@ -48,9 +52,11 @@ inline constexpr std::array<GroupSays, group_count> group_says{
 struct Recorded {
   std::string_view name;  // as an explanation says it
   AlertKind kind{};
-  double margin = 1;      // so many times further than ever
-  bool windowed = false;  // over many frames: what is on its way up must not teach its own record
-  bool over = false;      // speaks when the value has come back; else it is not known yet
+  double margin = 1;  // so many times further than ever
+  // Over so many frames: what is on its way up must not teach its own record.
+  std::uint32_t window = 0;
+  bool over = false;  // speaks when the value has come back; else it is not known yet
+  bool fit = false;   // against an interpolation, of which only a light tail may be trusted
 };
 
 // Exponentially weighted mean and mean absolute deviation, outliers clipped; plain averages while
@@ -107,6 +113,20 @@ struct LastAlarm {
   static constexpr Duration most_age = std::chrono::hours{24 * 36500};
 };
 
+// Which share of the values a spike's and a burst's fit can judge: the others have not come back.
+struct Judged {
+  float spike = 1, burst = 1;
+  static void fields(auto& io, auto& self) {
+    io(self.spike, self.burst);
+    refuse_unless(io, self.spike >= 0 && self.spike <= 1 && self.burst >= 0 && self.burst <= 1);
+  }
+  void learn(bool is_spike, bool is_burst) {
+    spike += rate * ((is_spike ? 1.0F : 0.0F) - spike);
+    burst += rate * ((is_burst ? 1.0F : 0.0F) - burst);
+  }
+  static constexpr float rate = 0.002F;
+};
+
 // What only `precise` keeps.
 template <bool precise>
 struct More {
@@ -126,14 +146,18 @@ struct More<true> {
 // `precise`: more windows; twice the size and cost of `auto`.
 template <bool precise>
 struct Composite {
-  static constexpr double usual_margin = 1.25, rough_margin = 1.75,
-                          smooth_margin = 4;  // of records
+  static constexpr double usual_margin = 1.25, rough_margin = 1.75, smooth_margin = 4,
+                          fit_margin = 1.15;  // of records
+  // Likewise, of the roughness of the calmer half of a window.
+  static constexpr double calmer_margin = 2.5, calmly_rough_margin = 1.35, calmly_wide_margin = 1.5;
   static constexpr std::size_t ring_size = precise ? 144 : 72, rough_window = 16,
-                               smooth_window = 48;  // frames
-  static constexpr std::size_t burst_width = 5;     // readings or frames
+                               smooth_window = 48;   // frames
+  static constexpr std::size_t burst_width = 5;      // readings or frames
+  static constexpr std::uint32_t record_block = 16;  // frames
+  static constexpr std::uint32_t calmer_every = 8;   // likewise; windows hardly change between
 
   static constexpr AlertKind kind = AlertKind::shift;  // where no feature says better
-  static constexpr std::uint16_t state_version = 2;
+  static constexpr std::uint16_t state_version = 3;
   static constexpr Timeline timeline = Timeline::event;
   static constexpr std::string_view alarm_parameter = "alarm_at";
 
@@ -204,6 +228,13 @@ struct Composite {
     smoother,
     spike_over,
     burst_over,
+    spike_fit,
+    burst_fit,
+    lasting,
+    creeping,
+    by_clock,
+    usually_rougher,
+    usually_wider,
     alone_count
   };
   static constexpr std::array<Recorded, alone_count> alone{
@@ -211,19 +242,38 @@ struct Composite {
        {"level", AlertKind::shift, usual_margin},
        {"spike", AlertKind::spike, usual_margin},
        {"burst", AlertKind::spike, usual_margin},
-       {"rougher", AlertKind::spread, rough_margin, true},
-       {"smoother", AlertKind::spread, smooth_margin, true},
-       {"spike", AlertKind::spike, usual_margin, false, true},
-       {"burst", AlertKind::spike, usual_margin, false, true}}};
+       {"rougher", AlertKind::spread, rough_margin, record_block},
+       {"smoother", AlertKind::spread, smooth_margin, record_block},
+       {"spike", AlertKind::spike, usual_margin, 0, true},
+       {"burst", AlertKind::spike, usual_margin, 0, true},
+       {"spike", AlertKind::spike, fit_margin, 0, true, true},
+       {"burst", AlertKind::spike, usual_margin, 0, true, true},
+       {"lasting level", AlertKind::shift, usual_margin, 64},
+       {"lasting level", AlertKind::shift, usual_margin, 256},
+       {"time of day", AlertKind::seasonal, usual_margin, 24},
+       {"rougher", AlertKind::spread, calmly_rough_margin, record_block},
+       {"wider", AlertKind::spread, calmly_wide_margin, record_block}}};
   static constexpr std::size_t is_drift = alone_count;  // in place of one of them
 
   // Of the single readings of a fast sensor.
-  static constexpr std::array<Recorded, 5> reading_alone{
+  enum ReadingAlone : std::size_t {
+    reading_far,
+    reading_spike,
+    reading_burst,
+    reading_spike_over,
+    reading_burst_over,
+    reading_spike_fit,
+    reading_burst_fit,
+    reading_alone_count
+  };
+  static constexpr std::array<Recorded, reading_alone_count> reading_alone{
       {{"level", AlertKind::spike, usual_margin},
        {"spike", AlertKind::spike, usual_margin},
        {"burst", AlertKind::spike, usual_margin},
-       {"spike", AlertKind::spike, usual_margin, false, true},
-       {"burst", AlertKind::spike, usual_margin, false, true}}};
+       {"spike", AlertKind::spike, usual_margin, 0, true},
+       {"burst", AlertKind::spike, usual_margin, 0, true},
+       {"spike", AlertKind::spike, fit_margin, 0, true, true},
+       {"burst", AlertKind::spike, fit_margin, 0, true, true}}};
 
   struct State {
     std::uint64_t readings = 0;
@@ -239,11 +289,14 @@ struct Composite {
     double frame_mean = 0, frame_square = 0;
     Level near;
     std::uint64_t near_count = 0;  // readings since the last silence
-    Ring<double, burst_width + 3> newest;
+    Ring<double, burst_width + 2 * Neighbours::reach> newest;
+    Neighbours near_neighbours;
     std::array<Record, reading_alone.size()> reading_records{};
+    Judged reading_judged;
 
     Level slow, fast, window, shape;
     Ring<double, ring_size> ring;
+    Neighbours neighbours;
     Ring<float, smooth_window> roughness;
     Profile<24, 24> by_hour;
     Profile<48, 24> by_half_hour;
@@ -255,7 +308,9 @@ struct Composite {
     More<precise> more;
     std::array<Tail, feature_count> tails{};
     std::array<Record, alone_count> records{};
+    Judged judged;
 
+    double middle = 0;  // level of 200 frames
     double day_mean = 0, reference = 0, drift_record = 0;
     Duration adrift{0};
     float drift_peak = 0;
@@ -263,6 +318,7 @@ struct Composite {
     std::array<float, 24> habit{};  // of the evidence, by hour
     float hour_peak = 0;
     std::int16_t hour = -1;
+    Peaks scores;               // how far the evidence goes by itself
     float control = 0;          // what alarms have added to the limit
     LastAlarm alarmed, spiked;  // spikes that are over have a wait of their own
     float score_before = 0;     // of the frame before: evidence less habituation
@@ -270,17 +326,18 @@ struct Composite {
 
     static void fields(auto& io, auto& s) {
       io(s.readings, s.frames, s.last, s.closed, s.age, s.votes, s.origin, s.opened, s.in_frame,
-         s.frame_mean, s.frame_square, s.near, s.near_count, s.newest, s.reading_records, s.slow,
-         s.fast, s.window, s.shape, s.ring, s.roughness, s.by_hour, s.by_half_hour, s.by_week,
-         s.day_error, s.week_error, s.compared, s.residual, s.values, s.more, s.tails, s.records,
+         s.frame_mean, s.frame_square, s.near, s.near_count, s.newest, s.near_neighbours,
+         s.reading_records, s.reading_judged, s.slow, s.fast, s.window, s.shape, s.ring,
+         s.neighbours, s.roughness, s.by_hour, s.by_half_hour, s.by_week, s.day_error, s.week_error,
+         s.compared, s.residual, s.values, s.more, s.tails, s.records, s.judged, s.middle,
          s.day_mean, s.reference, s.drift_record, s.adrift, s.drift_peak, s.habit, s.hour_peak,
-         s.hour, s.control, s.alarmed, s.spiked, s.score_before, s.held);
-      bool sound = in_bounds(s.origin, s.frame_mean, s.residual, s.day_mean, s.reference) &&
-                   positive_in_bounds(s.drift_record) && s.frame_square >= 0 &&
-                   s.frame_square <= largest_square && s.age >= Duration{0} &&
-                   s.adrift >= Duration{0} && s.age <= most_age && s.adrift <= most_age &&
-                   s.hour >= -1 && s.hour < 24 && std::abs(s.votes) <= most_votes &&
-                   s.frames <= s.readings + 1;
+         s.hour, s.scores, s.control, s.alarmed, s.spiked, s.score_before, s.held);
+      bool sound =
+          in_bounds(s.origin, s.frame_mean, s.middle, s.residual, s.day_mean, s.reference) &&
+          positive_in_bounds(s.drift_record) && s.frame_square >= 0 &&
+          s.frame_square <= largest_square && s.age >= Duration{0} && s.adrift >= Duration{0} &&
+          s.age <= most_age && s.adrift <= most_age && s.hour >= -1 && s.hour < 24 &&
+          std::abs(s.votes) <= most_votes && s.frames <= s.readings + 1;
       for (const float v :
            {s.day_error, s.week_error, s.drift_peak, s.hour_peak, s.score_before, s.held}) {
         sound = sound && positive_in_bounds(v);
@@ -341,7 +398,13 @@ struct Composite {
         return out;
       }
     }
-    tell_band(s, sample, out);
+    const auto& f = seen.frame;
+    const bool lasts = f.leader == lasting || f.leader == creeping;
+    if (out.ratio >= doubt && seen.has_frame && !seen.by_reading && f.beyond >= 1 && lasts) {
+      tell_lasting(s, f, out);
+    } else {
+      tell_band(s, sample, out);
+    }
     return out;
   }
 
@@ -358,7 +421,9 @@ struct Composite {
       const int vote =
           to_seconds(elapsed_between(s.last, sample.time)) < fast_share * to_seconds(p.frame) ? 1
                                                                                               : -1;
+      const bool was_fast = is_fast(s);
       s.votes = static_cast<std::int8_t>(std::clamp(s.votes + vote, -most_votes, most_votes));
+      if (is_fast(s) != was_fast) forget_windows(s);
     }
     ++s.readings;
     s.last = sample.time;
@@ -369,6 +434,9 @@ struct Composite {
       learn_reading(p, s, sample, seen);
     } else {
       s.in_frame = 0;
+    }
+    if (!silent && is_fast(s) && s.near_count >= 24) {
+      s.near_neighbours.learn(sample.value, s.near.mean, dynamics_clip * s.near.spread, s.newest);
     }
     if (silent) {
       s.newest.clear();
@@ -463,16 +531,24 @@ struct Composite {
   static void judge_reading(const Params& p, const State& s, double x, Memo& seen) {
     if (s.near_count < 24) return;
     const double last3 = s.newest[0] + s.newest[1] + s.newest[2];
-    seen.reading = {std::abs(x - s.near.mean), std::abs(x - median_of_5(s.newest)),
-                    std::abs((x + last3) / 4 - s.near.mean), bump(x, s.newest, 1).size,
-                    bump(x, s.newest, burst_width).size};
-    for (auto& u : seen.reading) u = u < rounding * std::abs(x) ? 0 : u;
+    seen.reading = {std::abs(x - s.near.mean),
+                    std::abs(x - median_of_5(s.newest)),
+                    std::abs((x + last3) / 4 - s.near.mean),
+                    bump(x, s.newest, 1).size,
+                    bump(x, s.newest, burst_width).size,
+                    0,
+                    0};
+    const auto fit = fitted(x, s.near.mean, s.near_neighbours, s.newest);
+    seen.reading[reading_spike_fit] = fit.spike;
+    seen.reading[reading_burst_fit] = fit.burst;
+    for (auto& u : seen.reading) u = u > 0 && u < rounding * std::abs(x) ? 0 : u;
     double most = 0;
     for (std::size_t i = 0; i < reading_alone.size(); ++i) {
       const auto& record = s.reading_records[i];
       const double ratio =
           beyond_record(s, record, reading_alone[i], seen.reading[i], reading_alone[i].margin,
-                        reading_spacing(s), record.record_of_late());
+                        reading_spacing(s), record.record_of_late(),
+                        i == reading_burst_fit ? s.reading_judged.burst : s.reading_judged.spike);
       if (ratio > most) {
         most = ratio;
         seen.reading_leader = i;
@@ -480,8 +556,8 @@ struct Composite {
     }
     if (most < 1 || most <= seen.verdict.ratio) return;
     const bool over = reading_alone[seen.reading_leader].over;
-    seen.verdict = controlled(p, s, over ? s.spiked : s.alarmed, most);
-    seen.verdict.over = over;
+    seen.verdict = over ? controlled_past(p, s, most, reading_alone[seen.reading_leader])
+                        : controlled(p, s, s.alarmed, most);
     seen.by_reading = true;
     seen.kind = AlertKind::spike;
   }
@@ -502,6 +578,27 @@ struct Composite {
     if ((mean > after) != (mean > before)) return {mean, mean, 0};
     const double beside = std::abs(mean - after) < std::abs(mean - before) ? after : before;
     return {mean, beside, std::abs(mean - beside)};
+  }
+  // A value, or five, against their interpolation from both sides, two values later; unknown
+  // (< 0) where they hardly stand out from both neighbourhoods: what has not come back is a step.
+  struct Fitted {
+    double spike = -1, burst = -1;
+  };
+  static Fitted fitted(double x, double level, const Neighbours& neighbours, const auto& ring) {
+    if (!neighbours.known()) return {};
+    const auto w = neighbours.weights();
+    const auto at = [&](std::size_t back) { return back == 0 ? x : ring[back - 1]; };
+    std::array<double, burst_width> residual{};
+    double sum = 0, largest = 0;
+    for (std::size_t i = 0; i < burst_width; ++i) {
+      residual[i] = Neighbours::residual(w, level, i + 2, at);
+      sum += residual[i];
+      largest = std::max(largest, std::abs(residual[i]));
+    }
+    const double spike = std::abs(residual[0]), burst = std::abs(sum) / burst_width;
+    const bool by_one = largest > most_of_burst * std::abs(sum);  // a spike
+    return {back_of_spike * spike <= bump(x, ring, 1).size ? spike : -1,
+            !by_one && burst <= bump(x, ring, burst_width).size ? burst : -1};
   }
   static std::size_t width_of(bool is_burst) { return is_burst ? burst_width : 1; }
 
@@ -574,6 +671,17 @@ struct Composite {
     if (known >= burst_width + 4) {
       f.far[spike_over] = bump(x, s.ring, 1).size;
       f.far[burst_over] = bump(x, s.ring, burst_width).size;
+      const auto fit = fitted(x, s.fast.mean, s.neighbours, s.ring);
+      f.far[spike_fit] = fit.spike;
+      f.far[burst_fit] = fit.burst;
+    }
+    // Where frames come fast the windows above are short: faults that last are looked for in
+    // longer ones.
+    if (is_quick(s) && known >= 72) {
+      f.far[lasting] = std::abs(x + sum[72] / 72 - s.shape.mean);
+      // Less than a day known: its cycle is yet to come.
+      if (s.age >= std::chrono::hours{24}) f.far[creeping] = std::abs(s.middle - s.shape.mean);
+      if (s.age >= calendar_taken) f.far[by_clock] = f.u[at_half_hour];
     }
     // What is within the rounding of sums is no deviation.
     const double no_more = rounding * std::abs(x);
@@ -594,6 +702,19 @@ struct Composite {
     weigh(s, f);
   }
 
+  // A mean of many readings is not what a single one is: how far windows of frames go is learned
+  // anew when they change from one to the other.
+  static void forget_windows(State& s) {
+    for (const auto i : {lasting, creeping, by_clock, smoother, usually_rougher, usually_wider}) {
+      s.records[i] = {};
+    }
+  }
+  // The mean of the smaller half.
+  static double smaller_half(std::span<float> values) {
+    const auto half = values.first(values.size() / 2);
+    std::nth_element(values.begin(), values.begin() + std::ssize(half), values.end());
+    return std::accumulate(half.begin(), half.end(), 0.0) / static_cast<double>(half.size());
+  }
   // A frame of many readings measures its scatter well: fewer of them tell that the noise is gone.
   static void judge_roughness(const State& s, Frame& f) {
     const bool well = s.readings > enough_in_frame * s.frames;
@@ -603,7 +724,29 @@ struct Composite {
     for (std::size_t i = 0; i < rough_window - 1; ++i) newest += s.roughness[i];
     for (std::size_t i = rough_window - 1; i < window - 1; ++i) older += s.roughness[i];
     f.far[rougher] = newest / rough_window;
-    if (newest + older > 0) f.far[smoother] = static_cast<double>(window) / (newest + older);
+    if (!is_quick(s)) {
+      if (newest + older > 0) f.far[smoother] = static_cast<double>(window) / (newest + older);
+    } else if (s.frames % calmer_every == 0) {
+      // Where programs change within the window, its calmer half tells more than its mean.
+      std::array<float, smooth_window> values{as_float(f.roughness)};
+      for (std::size_t i = 0; i < window - 1; ++i) values[i + 1] = s.roughness[i];
+      const double usual = smaller_half(std::span{values}.first(window));
+      f.far[usually_rougher] = usual;
+      if (usual > 0) f.far[smoother] = 1 / usual;
+      judge_width(s, f);
+    }
+  }
+
+  // Likewise, how far values lie from their mean: what swings is no rougher.
+  static void judge_width(const State& s, Frame& f) {
+    if (s.ring.count() < smooth_window) return;
+    std::array<float, smooth_window> values{};
+    double sum = 0;
+    for (std::size_t i = 0; i < smooth_window; ++i) sum += s.ring[i] - f.value;
+    const double mean = f.value + sum / static_cast<double>(smooth_window);
+    for (std::size_t i = 0; i < smooth_window; ++i)
+      values[i] = as_float(std::abs(s.ring[i] - mean));
+    f.far[usually_wider] = smaller_half(values);
   }
 
   // Does the part of the week explain the sensor better than the hour of the day?
@@ -655,13 +798,19 @@ struct Composite {
     for (std::size_t i = 0; i < alone_count; ++i) {
       if (f.far[i] < 0) continue;
       // A frame of a fast sensor measures its scatter better than single readings do.
-      const double margin = i == rougher && is_fast(s) ? usual_margin : alone[i].margin;
-      const double ratio =
-          beyond_record(s, s.records[i], alone[i], f.far[i], margin, spacing(s), record_for(s, i));
+      double margin = i == rougher && is_fast(s) ? usual_margin : alone[i].margin;
+      if (i == smoother && is_quick(s)) margin = calmer_margin;
+      double ratio =
+          beyond_record(s, s.records[i], alone[i], f.far[i], margin, spacing(s), record_for(s, i),
+                        i == burst_fit ? s.judged.burst : s.judged.spike);
+      const bool is_burst = i == burst_over || i == burst_fit;
+      if (alone[i].fit && ratio >= 1) {
+        ratio /= std::max(1.0, restlessness(s, width_of(is_burst)));
+      }
       if (alone[i].over) {
-        const bool is_burst = i == burst_over;
         const bool tiny = f.far[i] < least_bump * s.shape.spread;
-        if (ratio <= f.over || tiny || visits(s, f.value, is_burst)) continue;
+        // The last is the dearest question.
+        if (ratio <= f.over || tiny || visits(s, f.value, is_burst, alone[i].fit)) continue;
         f.over = ratio;
         f.over_leader = i;
         continue;
@@ -681,13 +830,33 @@ struct Composite {
       f.leader = is_drift;
     }
   }
+  // How much more the frames before a bump change from one to the next than they usually do: a
+  // sensor that is restless just now goes further without being faulty.
+  static double restlessness(const State& s, std::size_t width) {
+    const double usual = s.neighbours.usual_step();
+    // The roughness of a frame of many readings is their scatter, not a step.
+    const bool known = !is_fast(s) && s.roughness.count() >= width + 1 + rough_window;
+    if (usual <= 0 || !known) return 1;
+    double sum = 0;
+    for (std::size_t i = 0; i < rough_window; ++i) sum += s.roughness[width + 1 + i];
+    return sum / rough_window / usual;
+  }
   // Is the bump a short visit to where the sensor is often? A machine that idles for a moment.
-  static bool visits(const State& s, double x, bool is_burst) {
+  // A fit is stopped only by a place of its own, with a valley between: a sensor that wanders is
+  // often everywhere.
+  static bool visits(const State& s, double x, bool is_burst, bool is_fit) {
     if (s.shape.spread <= 0) return false;
     const auto it = bump(x, s.ring, width_of(is_burst));
     const int there = bin_of(s, it.mean);
-    return there != bin_of(s, it.beside) &&
-           s.values.share_of(there) > (is_burst ? often_in_bursts : often);
+    const int beside = bin_of(s, it.beside);
+    const double share = s.values.share_of(there);
+    if (there == beside || share <= (is_burst ? often_in_bursts : often)) return false;
+    if (!is_fit) return true;
+    const int step = there < beside ? 1 : -1;
+    for (int bin = there + step; bin != beside; bin += step) {
+      if (s.values.share_of(bin) < share / 2) return true;
+    }
+    return false;
   }
   static int bin_of(const State& s, double x) {
     return Distribution<30>::bin(s.shape.spread > 0 ? (x - s.shape.mean) / s.shape.spread : 0);
@@ -695,23 +864,30 @@ struct Composite {
   // As a ratio to the limit beyond the record; 0 within it. In `chance_time` a statistic may pass
   // that limit once by chance, in more time where values come fast.
   static double beyond_record(const State& s, const Record& record, const Recorded& what, double u,
-                              double margin, double spacing, double reached) {
+                              double margin, double spacing, double reached, double judged) {
     if (u <= margin * reached) return 0;
     const double fast = decades(s);
     const double wider =
         1 + (what.over ? 0 : margin_per_decade * fast) + margin_of_youth * inexperience(s);
-    const double values = what.over
-                              ? std::max(chance_values, to_seconds(chance_time_over) / spacing)
-                              : to_seconds(chance_time) * (1 + 5 * fast) / spacing;
-    const double limit = record.limit(values, margin * wider, reached);
+    // Where jumps or loud hours are part of the residual, its tail is heavy: then it says nothing.
+    if (what.fit && (record.count() < least_fitted || record.exponent(reached) < light)) return 0;
+    double values = to_seconds(chance_time) * (1 + 20 * fast) / spacing;
+    if (what.over) values = std::max(chance_values, to_seconds(chance_time_over) / spacing);
+    if (what.window > record_block) values = to_seconds(chance_time_window) / spacing;
+    if (what.fit) values = to_seconds(chance_time_fit) / spacing;
+    const double least = margin * wider;
+    const double limit = what.window > record_block
+                             ? record.limit_of_mean(values, least, reached, what.window)
+                         : what.fit ? record.limit_of_normal(values, least, reached, judged)
+                                    : record.limit(values, least, reached);
     return limit > 0 ? ratio_of(u, limit) : 0;
   }
   // A sensor that only rose so far knows little of falling: half of the other side's record counts.
   static double record_for(const State& s, std::size_t i) {
     const auto& record = s.records[i];
-    if (alone[i].windowed) return record.record();
+    if (alone[i].window > 0) return record.record();
     const double own = record.record_of_late();
-    if ((i != far_above && i != far_below) || decades(s) < 0.5) return own;
+    if ((i != far_above && i != far_below) || !is_quick(s)) return own;
     const auto other = i == far_above ? far_below : far_above;
     return std::max(own, s.records[other].record_of_late() / 2);
   }
@@ -741,6 +917,8 @@ struct Composite {
   static double decades(const State& s) {
     return std::max(0.0, std::log10(to_seconds(usual_spacing) / spacing(s)));
   }
+  // By half a power of ten: every 95 s or faster.
+  static bool is_quick(const State& s) { return spacing(s) < quick_spacing; }
   // What was seen for a tenth of a day is a tenth of what there is to see: powers of ten, 0 from a
   // day on.
   static double youth(const State& s) {
@@ -754,20 +932,26 @@ struct Composite {
   // What an alarm adds to the limit: where many frames come in a month, more, and it stays longer.
   static double step_of(const State& s) { return control_step * (1 + 3 * decades(s)); }
   static double limit_of(const State& s) {
-    return std::max(least_limit, usual_limit + s.control + per_decade * decades(s) + youth(s));
+    const double fast = decades(s), usual = usual_limit + per_decade * fast + youth(s);
+    if (fast <= 0) return std::max(least_limit, usual + s.control);
+    // Groups that rise together, as on a sensor that wanders, go further than that by themselves.
+    const double own = s.scores.limit(to_seconds(chance_time_sum) / spacing(s));
+    const double trust = std::min(1.0, fast / decades_known);
+    return std::max(least_limit, usual + trust * std::max(0.0, own - usual) + s.control);
+  }
+  // Where frames come fast, one of them is no evidence; what a single one can say, records say.
+  static double sustained(const State& s, const Frame& f) {
+    return is_quick(s) ? std::min<double>(f.score, s.score_before) : f.score;
   }
   static Verdict control(const Params& p, const State& s, const Frame& f) {
-    double score = f.score;
-    // Where frames come fast, one of them is no evidence; what a single one can say, records say.
-    if (decades(s) > 0.5) score = std::min<double>(score, s.score_before);
+    const double score = sustained(s, f);
     const double beyond = f.beyond >= 1 ? f.beyond : 0;
     auto verdict = Verdict{};
     if (score > 0 || beyond > 0) {
       verdict = controlled(p, s, s.alarmed, std::max(ratio_of(score, limit_of(s)), beyond));
     }
     if (f.over < 1) return verdict;
-    auto past = controlled(p, s, s.spiked, f.over);
-    past.over = true;
+    const auto past = controlled_past(p, s, f.over, alone[f.over_leader]);
     return past.ratio > verdict.ratio ? past : verdict;
   }
   // A ratio becomes an alarm when the newest alarm is long enough ago, or when it exceeds that one
@@ -782,6 +966,18 @@ struct Composite {
     v.alarm = last.peak <= 0 || waited > 1;
     v.escalates = !v.alarm && ratio > std::pow(escalation, 1 - waited) * last.peak;
     if (!v.alarm && !v.escalates) v.ratio = std::min(v.ratio, just_below_limit * p.alarm_at);
+    return v;
+  }
+  // Of what is over. A fit is the finer statistic: while anything else was told lately, it is
+  // quiet.
+  static Verdict controlled_past(const Params& p, const State& s, double ratio,
+                                 const Recorded& what) {
+    auto v = controlled(p, s, s.spiked, ratio);
+    if (what.fit && (v.alarm || v.escalates)) {
+      const auto other = controlled(p, s, s.alarmed, ratio);
+      if (!other.alarm && !other.escalates) v = other;
+    }
+    v.over = true;
     return v;
   }
   static void raise(State& s, const Verdict& v) {
@@ -811,6 +1007,12 @@ struct Composite {
         forgotten(elapsed, control_time, 3000) / (1 + 2 * std::min(1.0, decades(s)));
     s.control = static_cast<float>(std::max(lowest_control, s.control - step_of(s) * share));
     if (ready) raise(s, v);
+    // What is beyond its limit (never below 1 where this counts) counts as the limit: a fault does
+    // not make itself usual.
+    if (ready) {
+      const double sum = sustained(s, f);
+      s.scores.learn(sum > 1 ? std::min(sum, limit_of(s)) : std::max(0.0, sum));
+    }
     s.held = as_float(v.ratio);
     s.score_before = as_float(std::max(0.0, f.score));
     learn_habit(s, f);
@@ -818,13 +1020,18 @@ struct Composite {
       if (f.u[i] >= 0) s.tails[i].learn(f.logarithm[i]);
     }
     learn_records(s, f, v, doubtful, elapsed);
+    if (s.neighbours.known()) s.judged.learn(f.far[spike_fit] >= 0, f.far[burst_fit] >= 0);
     const auto learned = learn_reference(p, s, f, v, elapsed, known);
 
     const double n = ++s.frames;
     const double open = doubtful ? doubtful_rate : 1;
+    if (s.ring.count() >= least_ring) {
+      s.neighbours.learn(f.value, s.fast.mean, dynamics_clip * s.fast.spread, s.ring);
+    }
     s.slow.learn(f.value, open * slow_rate, n);
     s.fast.learn(f.value, open * fast_rate, n);
     s.window.learn(f.value, window_rate, n);
+    s.middle += std::max(middle_rate, 1 / n) * (f.value - s.middle);
     learn_clock(s, f);
     if (s.frames > 1) s.values.learn(f.bin);
     if constexpr (precise) {
@@ -853,19 +1060,22 @@ struct Composite {
                             Duration elapsed) {
     const double share = forgotten(elapsed, std::chrono::hours{24 * 49}, 14000);
     const double doubt_share = forgotten(elapsed, doubt_memory, 14000);
-    const bool settles = s.frames % record_block == record_block - 1;
     const double growth = s.frames > settled_frames ? record_growth : 1e30;
     for (std::size_t i = 0; i < alone_count; ++i) {
       auto& record = s.records[i];
-      if (!alone[i].windowed) {
-        if (f.far[i] >= 0) learn_record(record, f.far[i], doubtful, growth, share, doubt_share);
+      if (alone[i].window == 0) {
+        // A record that fades while its count does not would draw the tail too steep.
+        const double forgets = alone[i].fit ? share / 10 : share;
+        if (f.far[i] >= 0) learn_record(record, f.far[i], doubtful, growth, forgets, doubt_share);
         continue;
       }
       if (f.far[i] >= 0) {
         record.learn(f.far[i]);
         record.reach(f.far[i]);
       }
-      if (settles) record.settle(growth, share * record_block);
+      if (s.frames % alone[i].window == alone[i].window - 1) {
+        record.settle(growth, share * alone[i].window);
+      }
       // What was told is known.
       if (f.beyond >= 1 && f.leader == i && (v.alarm || v.escalates)) {
         record.raise(f.far[i], growth * growth, 0);
@@ -943,11 +1153,16 @@ struct Composite {
     s.frame_square =
         std::min(largest_square, s.frame_square + difference * (sample.value - s.frame_mean));
     if (s.near_count < 24 || s.readings < p.warmup / 2) return;
+    if (s.near_neighbours.known()) {
+      s.reading_judged.learn(seen.reading[reading_spike_fit] >= 0,
+                             seen.reading[reading_burst_fit] >= 0);
+    }
     const double doubt_share = reading_spacing(s) / to_seconds(doubt_memory);
     const bool settled = s.readings > p.warmup;
     const bool doubtful = settled && seen.verdict.open >= p.alarm_at;
     const double growth = settled ? record_growth : 1e30;
     for (std::size_t i = 0; i < reading_alone.size(); ++i) {
+      if (seen.reading[i] < 0) continue;
       learn_record(s.reading_records[i], seen.reading[i], doubtful, growth, 1e-7, doubt_share);
     }
   }
@@ -979,10 +1194,22 @@ struct Composite {
     out.low = out.expected - below;
     out.high = out.expected + above;
   }
+  // A level that lasts: against that of the newest thousands of frames.
+  static void tell_lasting(const State& s, const Frame& f, Score& out) {
+    double sum = f.value;
+    for (std::size_t i = 0; i < 71; ++i) sum += s.ring[i];
+    out.value = f.leader == creeping ? s.middle : sum / 72;
+    out.expected = s.shape.mean;
+    const double usual = usual_margin * s.records[f.leader].record();
+    out.low = out.expected - usual;
+    out.high = out.expected + usual;
+  }
   // A spike that is over: when it was, and what was around it.
   static void tell_bump(const State& s, Sample sample, const Memo& seen, Score& out) {
     const std::size_t leader = seen.by_reading ? seen.reading_leader : seen.frame.over_leader;
-    const bool is_burst = leader == (seen.by_reading ? reading_alone.size() - 1 : burst_over);
+    const bool is_burst = seen.by_reading
+                              ? leader == reading_burst_over || leader == reading_burst_fit
+                              : leader == burst_over || leader == burst_fit;
     const auto width = width_of(is_burst);
     const auto it = seen.by_reading ? bump(sample.value, s.newest, width)
                                     : bump(seen.frame.value, s.ring, width);
@@ -1040,24 +1267,32 @@ struct Composite {
   static constexpr int most_votes = 32;
   static constexpr double fast_share = 0.35;  // of a frame: no usual period is near it
   static constexpr double slow_rate = 0.002, fast_rate = 0.02, window_rate = 0.001,
+                          middle_rate = 0.005,
                           shape_rate = 0.0005;  // *
   static constexpr double doubtful_rate = 0.3;  // of levels, in alarm
   static constexpr double record_growth = 1.5;  // *
   static constexpr double usual_limit = precise ? 1.2 : 1.65,
                           least_limit = 0.3;    // * digits of evidence
   static constexpr double per_decade = 1;       // digits, of frames faster
+  static constexpr double decades_known = 0.7;  // from a minute on
+  static constexpr Duration chance_time_sum = std::chrono::hours{24 * 100};
   static constexpr double margin_of_youth = 2;  // per power of ten
   static constexpr double many_readings = 20000;
   static constexpr double least_bump = 0.02;  // of the spread: the top of a smooth curve is none
   static constexpr double often = 0.1, often_in_bursts = 0.01;        // of the values
-  static constexpr double margin_per_decade = 0.06;                   // likewise
+  static constexpr double margin_per_decade = 0.08;                   // likewise
   static constexpr double habituation = 0.75, habit_rate = 0.3;       // *
   static constexpr double control_step = 0.1, lowest_control = -0.5;  // * digits
   static constexpr double wait_share = 0.03;                          // * of the age
   static constexpr double least_wait = 40, most_wait = 300;           // * frames
   static constexpr double escalation = 8;                             // *
+  static constexpr double dynamics_clip = 5;                          // spreads
+  static constexpr double back_of_spike = 0.5, most_of_burst = 1;     // of the residual
+  static constexpr double light = 1.4;        // a normal residual's tail shows 1.4 to 2 (simulated)
+  static constexpr float least_fitted = 500;  // values
+  static constexpr Duration chance_time_window = std::chrono::hours{24 * 150};
+  static constexpr Duration chance_time_fit = std::chrono::hours{24 * 400};
   static constexpr Duration doubt_memory = std::chrono::hours{24 * 28};
-  static constexpr std::uint32_t record_block = 16;  // values
   static constexpr Duration chance_time = std::chrono::hours{24 * 10},
                             chance_time_over = std::chrono::hours{24 * 30};
   static constexpr double chance_values = 5e6;  // *
@@ -1066,9 +1301,11 @@ struct Composite {
   static constexpr double rounding = 1e-12;             // of the value
   static constexpr double doubt = 0.8;
   static constexpr Duration usual_spacing = std::chrono::minutes{5};
+  static constexpr double quick_spacing = 94.86832980505137;      // s; 300 / sqrt(10)
   static constexpr Duration control_time = 3000 * usual_spacing;  // *
   static constexpr Duration longest_step = std::chrono::hours{1};
   static constexpr Duration most_age = LastAlarm::most_age;
+  static constexpr Duration calendar_taken = std::chrono::hours{24 * 2};
   static constexpr Duration reference_taken = std::chrono::hours{24 * 3};
   static constexpr Duration reference_complete = std::chrono::hours{24 * 8};
   static constexpr double least_reference_frames = 1200;

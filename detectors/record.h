@@ -23,12 +23,46 @@ class Record {
   // nothing is known. At least `margin` times the record, at most 4 times.
   double limit(double values, double margin, double record) const {
     if (record <= 0 || upper_.count() < least) return 0;
-    const double seen = std::log(std::max(upper_.count(), 100.0F));
     const double spread = std::log2(record) - upper_.begins();  // octaves
     if (spread <= 0) return margin * record;
-    const double tau = std::log2(seen / std::log(1 / UpperShare::share)) / spread;
-    const double ratio = std::pow(std::log(values) / seen, 1 / std::max(tau, 0.2));
+    const double tau = exponent_over(spread);
+    const double ratio = std::pow(std::log(values) / seen(), 1 / std::max(tau, 0.2));
     return std::clamp(ratio, margin, std::max(margin, most_reach)) * record;
+  }
+
+  // Likewise, of the size of a mean over `window` values, which is as near to normal as means are;
+  // 0 before five windows. A mean that slides passes a level z deviations out about z^2 / window
+  // times as often as one value does (Rice's formula; z = 4). A deviation that k windows show is
+  // known to 0.7 / sqrt(k) of itself: the limit is higher by that.
+  double limit_of_mean(double values, double margin, double record, double window) const {
+    if (record <= 0 || upper_.count() < 5 * window) return 0;
+    const double chances = std::max(16 * values / window, 1 / UpperShare::share);
+    const double reach = normal_reach(chances) / normal_reach(1 / UpperShare::share);
+    const double unsure = 1 + 0.7 / std::sqrt(upper_.count() / window);
+    return std::max(margin * record, unsure * reach * std::exp2(upper_.begins()));
+  }
+
+  // Likewise, of a tail that is known to be light: as a normal distribution goes on from where its
+  // upper twentieth begins and from its record. `share`: of all values those that are learned; the
+  // others are smaller.
+  double limit_of_normal(double values, double margin, double record, double share) const {
+    if (record <= 0 || upper_.count() < least) return 0;
+    const double far = normal_reach(values);
+    const double most = std::max(share, 1e-3), known = std::max<double>(upper_.count(), 100) / most;
+    const double by_share =
+                     std::exp2(upper_.begins()) / normal_reach(1 / (most * UpperShare::share)),
+                 by_record = record / normal_reach(known);
+    return std::max(margin * record, far * (by_share + by_record) / 2);
+  }
+
+  // Values known.
+  float count() const { return upper_.count(); }
+  // The exponent tau of the tail between its upper twentieth and `record`; 2 far out on a normal
+  // distribution, less the heavier it is; 0 when nothing is known.
+  double exponent(double record) const {
+    if (record <= 0 || upper_.count() < least) return 0;
+    const double spread = std::log2(record) - upper_.begins();  // octaves
+    return spread > 0 ? exponent_over(spread) : steepest;
   }
 
   // How often it goes how far.
@@ -66,7 +100,18 @@ class Record {
 
  private:
   static constexpr float least = 30, largest_record = 1e37F;
-  static constexpr double most_reach = 4;
+  static constexpr double most_reach = 4, steepest = 100;
+
+  // What the size of a standard normal value reaches once in so many; to 3 % from 20 on.
+  static double normal_reach(double values) {
+    const double twice = 2 * std::log(values);
+    return std::sqrt(twice - std::log(twice) - 0.4516);  // ln(pi / 2)
+  }
+  // -ln of the share of values beyond the record.
+  double seen() const { return std::log(std::max(upper_.count(), 100.0F)); }
+  double exponent_over(double octaves) const {
+    return std::log2(seen() / std::log(1 / UpperShare::share)) / octaves;
+  }
 
   UpperShare upper_;
   float record_ = 0, waiting_ = 0, newest_ = 0;

@@ -25,17 +25,16 @@ class UpperShare {
  public:
   static constexpr double share = 0.05;
 
-  float begins() const { return begins_; }  // octaves
-  float count() const { return count_; }    // values known
+  float begins() const { return started() ? begins_ : 0; }  // octaves
+  float count() const { return count_; }                    // values known
   // Octaves by which the value lies beyond where the share began; not above 0: within.
   float learn(float log2u) {
     count_ = std::min(count_ + 1, most_count);
     if (log2u == no_log2) {
-      if (started_) lower(3 * spread_ * step() * share);
+      if (started()) lower(3 * spread_ * step() * share);
       return 0;
     }
-    if (!started_) begins_ = log2u;
-    started_ = true;
+    if (!started()) begins_ = log2u;
     const float difference = log2u - begins_;
     const double rate = std::max(1.0 / count_, 0.002);
     spread_ += static_cast<float>(rate * (std::min(std::abs(difference), 8.0F) - spread_));
@@ -49,9 +48,9 @@ class UpperShare {
   }
 
   static void fields(auto& io, auto& self) {
-    io(self.started_, self.count_, self.begins_, self.spread_);
+    io(self.count_, self.begins_, self.spread_);
     refuse_unless(io, self.count_ >= 0 && self.count_ <= most_count &&
-                          std::abs(self.begins_) <= 2 * largest_log2 && self.spread_ >= 0 &&
+                          std::abs(self.begins_) <= -no_log2 && self.spread_ >= 0 &&
                           self.spread_ <= 4 * largest_log2);
   }
 
@@ -64,8 +63,10 @@ class UpperShare {
     begins_ = static_cast<float>(std::max(begins_ - by, -double{largest_log2}));
   }
 
-  float count_ = 0, begins_ = 0, spread_ = 1;
-  bool started_ = false;  // by the first value above zero
+  // By the first value above zero.
+  bool started() const { return begins_ > no_log2; }
+
+  float count_ = 0, begins_ = no_log2, spread_ = 1;
 };
 
 }  // namespace millwright::detectors

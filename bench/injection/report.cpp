@@ -10,6 +10,8 @@
 #include <numbers>
 #include <optional>
 
+#include "bench/injection/bound.h"
+
 namespace millwright::bench {
 namespace {
 
@@ -119,6 +121,18 @@ double normal_quantile(double tail) {
   return low;
 }
 
+// What the best test that knows the background finds: the mean over the seeds' local noise.
+std::optional<double> bound_of(const Run& run, const Table& table, const Row& row, Fault fault) {
+  if (!row.family) return std::nullopt;
+  double sum = 0;
+  for (const auto& outcomes : row.outcomes) {
+    const auto one = bound(table.rate, *row.family, fault, run.size * outcomes.sigma);
+    if (!one) return std::nullopt;
+    sum += *one;
+  }
+  return sum / static_cast<double>(std::max<std::size_t>(1, row.outcomes.size()));
+}
+
 std::string in_short(std::optional<double> seconds) {
   if (!seconds) return "-";
   const auto with = [](double value, std::string_view unit) {
@@ -182,6 +196,14 @@ std::string table_text(const Run& run, const Table& table) {
       "by chance", run,
       [&](Fault fault) { return fmt::format("{:.0f}", 100 * tally_of(table, fault).chance()); },
       "  |");
+  const auto best = [&](const Row& row, Fault fault) {
+    const auto share = bound_of(run, table, row, fault);
+    return share ? fmt::format("{:.0f}", 100 * *share) : std::string{"-"};
+  };
+  out += "  best test that knows the background, 1 false alert a sensor-month\n";
+  for (const auto& row : table.rows)
+    out += line_of(
+        row.name, run, [&](Fault fault) { return best(row, fault); }, "");
   out += "  median delay\n";
   for (const auto& row : table.rows) {
     out += line_of(
@@ -265,6 +287,10 @@ std::string as_json(const Run& run) {
       auto of_row = to_json(run, row);
       of_row["name"] = row.name;
       of_row["local_sigma"] = mean_sigma(row);
+      for (const auto fault : run.faults) {
+        const auto share = bound_of(run, table, row, fault);
+        if (share) of_row["best_test"][std::string{name_of(fault)}] = *share;
+      }
       entry["rows"].push_back(std::move(of_row));
     }
     out["intervals"].push_back(std::move(entry));

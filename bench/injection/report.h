@@ -1,6 +1,7 @@
 // What came out, as tables for people and as a document.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,7 @@ namespace millwright::bench {
 struct Row {
   std::string name;
   std::vector<Outcomes> outcomes;
+  std::optional<std::size_t> family;  // none: recorded
 };
 
 // All rows of one sampling interval, synthetic families first.

@@ -133,7 +133,7 @@ TEST_CASE_TEMPLATE("auto finds faults in white noise at every speed", D, Auto, P
 
 // --- what is healthy ---
 
-// About 0.97 a month on 40 other sensors, 0.2 more or less by chance on four.
+// About 0.6 a month on 60 other sensors of each, 0.2 more or less by chance on four.
 TEST_CASE_TEMPLATE("auto raises about one alert a month on healthy sensors", D, Auto, Precise) {
   const int sensors = test::scaled(4, 100);
   double sum = 0;
