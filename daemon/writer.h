@@ -31,8 +31,8 @@ struct WriterOptions {
   std::optional<std::filesystem::path> archive;  // nothing: no archive is kept
   std::filesystem::path state_directory;         // for checkpoints: lane-<n>.state
   std::string site, topic_root;
-  HomeAssistantSettings home_assistant;
   std::uint32_t lanes = 1;
+  HomeAssistantSettings home_assistant{};
 };
 
 struct WriterHandlers {

@@ -101,8 +101,9 @@ struct Sensor {
   }
 
   static void fields(auto& io, auto& s) {
-    io(s.seen, s.warming, s.taught, s.newest, s.last_arrival, s.last_value, s.open, s.history, s.stillness,
-       s.waiting, s.leftovers, s.issued, s.usual, s.of_usual, s.regime, s.trouble, s.after_service);
+    io(s.seen, s.warming, s.taught, s.newest, s.last_arrival, s.last_value, s.open, s.history,
+       s.stillness, s.waiting, s.leftovers, s.issued, s.usual, s.of_usual, s.regime, s.trouble,
+       s.after_service);
     detectors::refuse_unless(io, s.regime < Regimes::most + first_regime);
   }
 };
