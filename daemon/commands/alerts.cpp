@@ -192,6 +192,8 @@ int give(const Options& options, const config::Configuration& configuration) {
   const auto what = wanted(options.words);
   Question question;
   question.command = what.command;
+  if (const auto read = read_command(question.command, "{}"); !read.known)
+    throw std::invalid_argument{read.problem};
   question.payload = payload_of(what, options);
   // What Millwright would refuse whatever it knows need not be sent.
   if (const auto read = read_command(question.command, question.payload); !read.problem.empty())
@@ -223,7 +225,8 @@ int run(const Options& options) {
   const auto configuration = load_configuration(options.config);
   if (!configuration) return exit_config;
   try {
-    if (options.words.empty()) return list(options, *configuration);
+    if (options.words.empty() || options.words == std::vector<std::string>{"list"})
+      return list(options, *configuration);
     if (options.words.front() == "history") return history(options, *configuration);
   } catch (const storage::StorageError& error) {
     fmt::print(stderr, "millwright: {}\n", printable(error.what()));
@@ -236,9 +239,10 @@ std::function<int()> prepare(CLI::App& app) {
   // Shared: std::function must be copyable, and CLI11 writes into it after this returns.
   const auto o = std::make_shared<Options>();
   add_config_option(app, o->config);
-  app.add_option("WHAT", o->words,
-                 "nothing: list the open ones; history ID; acknowledge, comment, shelve, unshelve "
-                 "or close ID; maintenance start or stop MACHINE; serviced or rebaseline MACHINE")
+  app.add_option(
+         "WHAT", o->words,
+         "nothing, or list: the open ones; history ID; acknowledge, comment, shelve, unshelve "
+         "or close ID; maintenance start or stop MACHINE; serviced or rebaseline MACHINE")
       ->option_text("[WHAT ...]");
   app.add_flag("--all", o->all, "List those that are over, too");
   app.add_option("--machine", o->machine, "List those of one machine")->option_text("NAME");
