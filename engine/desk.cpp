@@ -558,7 +558,8 @@ void Desk::notify(std::vector<Alert>& told) {
            std::tuple{b->alert.severity, b->alert.priority, a->opened};
   });
   for (auto* one : waiting) {
-    const bool may = budget_.allows(budget_rule_, one->alert.severity, now_);
+    // Of machines that nobody watches people are told whatever else there is.
+    const bool may = one->is_outage() || budget_.allows(budget_rule_, one->alert.severity, now_);
     if (may) {
       budget_.spend(now_);
       counts_.notify(now_);

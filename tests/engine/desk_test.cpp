@@ -403,6 +403,25 @@ TEST_CASE("machines that fall silent at once are one case of the plant, told onc
   CHECK(plant.desk.figures().open == 5);
 }
 
+TEST_CASE("an outage is told though the budget is used up") {
+  Plan plan;
+  plan.desk.budget = {2, 1h};
+  Plant plant{plan};
+  std::string heard;
+  const auto step = [&](std::vector<Alert> alerts) {
+    for (const auto& a : plant.step(std::move(alerts), 10s))
+      if (a.notify) heard += a.machine + " ";
+  };
+  for (int m = 0; m < 3; ++m) {
+    step({alert(fmt::format("C{}", m), "temp", AlertEvent::raised, AlertKind::limit,
+                Severity::critical)});
+  }
+  step({alert("W", "temp", AlertEvent::raised, AlertKind::stuck)});
+  step({gap(plant, "R1", "temp"), gap(plant, "R2", "temp"), gap(plant, "R3", "temp")});
+  for (int i = 0; i < 60; ++i) step({});
+  CHECK(heard == "C0 C1 C2 _plant ");
+}
+
 TEST_CASE("silence of few machines, or at different times, is told one by one") {
   Plant plant;
   std::string heard;
