@@ -42,8 +42,8 @@ Client::Client(ingest::SessionOptions options, bool started) {
   if (started) session_->start();
 }
 
-bool Client::up() {
-  return wait_until([&] { return session_->connected(); }, 20s);
+bool Client::up(std::chrono::milliseconds within) {
+  return wait_until([&] { return session_->connected(); }, within);
 }
 
 bool Client::send(const ingest::Outgoing& message, std::uint64_t tag) {

@@ -1,6 +1,7 @@
 // A session that keeps what it is told, for the tests to look at.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -33,7 +34,7 @@ class Client {
 
   ingest::Session& session() { return *session_; }
   // Waits until it is connected; false when that takes too long.
-  bool up();
+  bool up(std::chrono::milliseconds within = std::chrono::seconds{20});
   // Publishes, waits for room where there is none, and for the broker's answer: true when it took
   // the message.
   bool publish(const ingest::Outgoing& message);
