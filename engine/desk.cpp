@@ -388,14 +388,20 @@ std::string Desk::key_of_case(const Case& one) {
 }
 
 // An outage or a crowd goes by the first of its machines.
-void Desk::name_of_plant(Case& one, const std::string& first) {
+Desk::Case& Desk::begin_of_plant(AlertKind kind, Timestamp onset, const std::string& first) {
+  Case one;
+  one.opened = now_;
+  one.machines.push_back(first);
   auto& alert = one.alert;
   alert.revision = 0;
+  alert.kind = kind;
+  alert.onset = onset;
   alert.machine = whole_plant;
   alert.sensor = first;
-  alert.id = fmt::format("{}/{}/{}/{}", whole_plant, first, name_of(alert.kind),
-                         issued_[std::string{whole_plant}].issue(alert.kind, alert.onset));
-  one.machines.push_back(first);
+  alert.id = fmt::format("{}/{}/{}/{}", whole_plant, first, name_of(kind),
+                         issued_[std::string{whole_plant}].issue(kind, onset));
+  auto key = key_of_case(one);
+  return cases_.insert_or_assign(std::move(key), std::move(one)).first->second;
 }
 
 Desk::Case* Desk::find_case(const Alert& alert) {
@@ -426,10 +432,40 @@ void Desk::join(Record& record) {
   one.changed = true;
 }
 
-void Desk::rank_parts(std::vector<CasePart>& parts) {
+// The part of this id, in its place or new at the end.
+CasePart& Desk::part_of(Case& one, const std::string& id) {
+  auto& parts = one.alert.parts;
+  const auto found =
+      std::find_if(parts.begin(), parts.end(), [&](const CasePart& p) { return p.id == id; });
+  return found == parts.end() ? parts.emplace_back() : *found;
+}
+
+// All parts are as they are now; `open`: one of them still goes on.
+void Desk::settle_parts(Case& one, bool open) const {
+  auto& parts = one.alert.parts;
   std::stable_sort(parts.begin(), parts.end(),
                    [](const CasePart& a, const CasePart& b) { return rank(a) < rank(b); });
   if (parts.size() > most_parts) parts.resize(most_parts);
+  if (open) {
+    one.over.reset();
+  } else if (!one.over) {
+    one.over = now_;
+  }
+}
+
+// It says what its worst part says, under its own name.
+void Desk::take_from(Case& one, Alert worst) {
+  worst.kind = one.alert.kind;
+  worst.machine = one.alert.machine;
+  worst.sensor = one.alert.sensor;
+  worst.parts = std::move(one.alert.parts);
+  const auto severity = one.alert.severity;
+  const auto time = one.alert.time;
+  renew(one.alert, std::move(worst));
+  one.alert.time = time;
+  one.alert.occurrences = 1;
+  one.alert.chattering = false;
+  if (one.told && one.alert.severity > severity) one.life.acknowledged = false;
 }
 
 void Desk::gather_parts(Case& one) {
@@ -445,11 +481,9 @@ void Desk::gather_parts(Case& one) {
       std::erase_if(parts, [&](const CasePart& p) { return p.id == a.id; });
       return;
     }
-    auto part =
-        std::find_if(parts.begin(), parts.end(), [&](const CasePart& p) { return p.id == a.id; });
-    if (part == parts.end()) part = parts.insert(parts.end(), CasePart{});
+    auto& part = part_of(one, a.id);
     const auto sensor = one.is_outage() ? a.machine + "/" + a.sensor : a.sensor;
-    *part = {a.id, sensor, a.kind, a.severity, record.life.state, std::max(part->score, a.score)};
+    part = {a.id, sensor, a.kind, a.severity, record.life.state, std::max(part.score, a.score)};
     open |= !record.quiet;
     only_gaps &= a.kind == AlertKind::gap;
     one.wait = std::max(one.wait, nearness(record));
@@ -460,26 +494,9 @@ void Desk::gather_parts(Case& one) {
     if (lead == nullptr || worse(record, *lead)) lead = &record;
   });
   if (!only_gaps) one.wait = Duration{0};
-  rank_parts(parts);
-  if (open) {
-    one.over.reset();
-  } else if (!one.over) {
-    one.over = now_;
-  }
+  settle_parts(one, open);
   if (lead == nullptr) return;
-  Alert fresh = lead->alert;
-  fresh.kind = one.alert.kind;
-  fresh.machine = one.alert.machine;
-  fresh.sensor = one.alert.sensor;
-  fresh.parts = std::move(parts);
-  fresh.of_case.clear();
-  const auto severity = one.alert.severity;
-  const auto time = one.alert.time;
-  renew(one.alert, std::move(fresh));
-  one.alert.time = time;
-  one.alert.occurrences = 1;
-  one.alert.chattering = false;
-  if (one.told && one.alert.severity > severity) one.life.acknowledged = false;
+  take_from(one, lead->alert);
   one.alert.contributors = contributors_of(one.alert.parts, lead->alert.contributors);
   if (!one.is_outage()) {
     one.alert.message = case_message(one.alert, label_of(one.alert.machine), lead->alert);

@@ -10,6 +10,7 @@
 // Page: docs/alerts.md. Thread rule: one thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -100,6 +101,10 @@ class Desk {
     std::vector<std::string> machines = {};  // of the plant: of which it is, by name
     std::optional<Timestamp> ebbing;         // an outage: most of them report again since
     Timestamp grew{};                        // a crowd: took in a machine last
+    void add_machine(const std::string& machine) {
+      const auto place = std::lower_bound(machines.begin(), machines.end(), machine);
+      if (place == machines.end() || *place != machine) machines.insert(place, machine);
+    }
     bool is_of_plant() const { return alert.machine == whole_plant && !machines.empty(); }
     bool is_outage() const { return is_of_plant() && alert.kind == AlertKind::sensor_case; }
     bool is_crowd() const { return is_of_plant() && alert.kind == AlertKind::machine_case; }
@@ -158,7 +163,9 @@ class Desk {
   void look_at(Case& one, std::vector<Alert>& told);
   void gather_parts(Case& one);
   void notify(std::vector<Alert>& told);
-  static void rank_parts(std::vector<CasePart>& parts);
+  static CasePart& part_of(Case& one, const std::string& id);
+  void settle_parts(Case& one, bool open) const;
+  static void take_from(Case& one, Alert worst);
   bool needs_notice(const Case& one);
   bool is_repeat(const Case& one) const;
   void remember(const Case& one);
@@ -177,13 +184,19 @@ class Desk {
   void each_member(const Case& crowd, const std::function<void(Case&)>& visit);
   bool is_young(const Case& crowd) const;
   void find_crowd();
-  Case& begin_crowd(const std::vector<Case*>& members);
   void gather_crowd(Case& crowd);
   void leave_crowd(Case& one);
   void tell_members(std::vector<Alert>& told);
   bool waits_for_crowd(const Case& one);
 
-  void name_of_plant(Case& one, const std::string& first);
+  Case& begin_of_plant(AlertKind kind, Timestamp onset, const std::string& first);
+  // The first machine of records or cases.
+  static const std::string& first_by_name(const auto& of) {
+    return (*std::min_element(
+                of.begin(), of.end(),
+                [](const auto* a, const auto* b) { return a->alert.machine < b->alert.machine; }))
+        ->alert.machine;
+  }
   void tell_case(Case& one, AlertEvent event, bool notify, std::vector<Alert>& told);
   void apply(Case& one, Happening what, std::vector<Alert>& told,
              std::optional<Timestamp> until = {});

@@ -2,10 +2,8 @@
 // night, one Monday morning, one failing compressor looks like a fault of every machine; the case
 // of the plant says so and lists them. The cases of the machines stay as they are, and are told of
 // singly again when one of them gets worse later on.
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <string_view>
+#include <tuple>
 
 #include "engine/desk.h"
 #include "engine/message.h"
@@ -58,11 +56,15 @@ void Desk::find_crowd() {
                                   [&](const auto& entry) { return is_young(entry.second); });
   auto* crowd = young == cases_.end() ? nullptr : &young->second;
   if (crowd == nullptr) {
+    const auto began_earlier = [](const Case* a, const Case* b) {
+      return a->alert.onset < b->alert.onset;
+    };
     const bool untold = std::any_of(fresh.begin(), fresh.end(), [](const Case* one) {
       return !one->heard || is_worse_than_told(*one);
     });
     if (fresh.size() < least_machines || !untold) return;
-    crowd = &begin_crowd(fresh);
+    const auto onset = (*std::min_element(fresh.begin(), fresh.end(), began_earlier))->alert.onset;
+    crowd = &begin_of_plant(AlertKind::machine_case, onset, first_by_name(fresh));
   }
   crowd->grew = now_;
   for (auto* one : fresh) {
@@ -71,22 +73,6 @@ void Desk::find_crowd() {
     crowd->alert.onset = std::min(crowd->alert.onset, one->alert.onset);
   }
   crowd->changed = true;
-}
-
-Desk::Case& Desk::begin_crowd(const std::vector<Case*>& members) {
-  const auto earliest = [](const Case* a, const Case* b) {
-    return a->alert.onset < b->alert.onset;
-  };
-  const auto by_name = [](const Case* a, const Case* b) {
-    return a->alert.machine < b->alert.machine;
-  };
-  Case one;
-  one.opened = now_;
-  one.alert.kind = AlertKind::machine_case;
-  one.alert.onset = (*std::min_element(members.begin(), members.end(), earliest))->alert.onset;
-  name_of_plant(one, (*std::min_element(members.begin(), members.end(), by_name))->alert.machine);
-  auto key = key_of_case(one);
-  return cases_.insert_or_assign(std::move(key), std::move(one)).first->second;
 }
 
 // From now on it speaks for itself, or for another.
@@ -101,40 +87,22 @@ void Desk::gather_crowd(Case& crowd) {
   auto& alert = crowd.alert;
   for (auto& part : alert.parts) part.state = AlertState::cleared;
   const Case* worst = nullptr;
-  std::size_t open = 0;
+  bool open = false;
   each_member(crowd, [&](const Case& member) {
     const auto& a = member.alert;
-    auto part = std::find_if(alert.parts.begin(), alert.parts.end(),
-                             [&](const CasePart& p) { return p.id == a.id; });
-    if (part == alert.parts.end()) part = alert.parts.insert(alert.parts.end(), CasePart{});
-    *part = {a.id, a.machine + "/" + a.sensor, a.kind, a.severity, member.life.state, a.score};
-    const auto place = std::lower_bound(crowd.machines.begin(), crowd.machines.end(), a.machine);
-    if (place == crowd.machines.end() || *place != a.machine)
-      crowd.machines.insert(place, a.machine);
-    open += !member.over && !member.life.quiet();
-    if (worst == nullptr || a.severity > worst->alert.severity ||
-        (a.severity == worst->alert.severity && a.priority > worst->alert.priority))
+    part_of(crowd, a.id) = {a.id,       a.machine + "/" + a.sensor, a.kind,
+                            a.severity, member.life.state,          a.score};
+    crowd.add_machine(a.machine);
+    open |= !member.over && !member.life.quiet();
+    if (worst == nullptr || std::tuple{a.severity, a.priority} >
+                                std::tuple{worst->alert.severity, worst->alert.priority})
       worst = &member;
   });
-  rank_parts(alert.parts);
-  if (open > 0) {
-    crowd.over.reset();
-  } else if (!crowd.over) {
-    crowd.over = now_;
-  }
+  settle_parts(crowd, open);
   if (worst == nullptr) return;
-  Alert fresh = worst->alert;
-  fresh.kind = alert.kind;
-  fresh.machine = alert.machine;
-  fresh.sensor = alert.sensor;
-  fresh.parts = std::move(alert.parts);
-  fresh.contributors.clear();  // of one machine only
-  fresh.message = crowd_message(crowd.machines, alert.onset, now_, worst->alert.message);
-  const auto severity = alert.severity;
-  const auto time = alert.time;
-  renew(alert, std::move(fresh));
-  alert.time = time;
-  if (crowd.told && alert.severity > severity) crowd.life.acknowledged = false;
+  take_from(crowd, worst->alert);
+  alert.contributors.clear();  // of one machine only
+  alert.message = crowd_message(crowd.machines, alert.onset, now_, worst->alert.message);
 }
 
 // People are told of its machines when they are told of it, and of what joins later not at all.

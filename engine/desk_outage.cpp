@@ -78,17 +78,7 @@ Desk::Case& Desk::begin_outage(const std::vector<Record*>& gaps) {
         }))
       return one;
   }
-  const auto by_name = [](const Record* a, const Record* b) {
-    return a->alert.machine < b->alert.machine;
-  };
-  const auto& first = (*std::min_element(gaps.begin(), gaps.end(), by_name))->alert.machine;
-  Case one;
-  one.opened = now_;
-  one.alert.kind = AlertKind::sensor_case;
-  one.alert.onset = gaps.front()->began;
-  name_of_plant(one, first);
-  auto key = key_of_case(one);
-  return cases_.insert_or_assign(std::move(key), std::move(one)).first->second;
+  return begin_of_plant(AlertKind::sensor_case, gaps.front()->began, first_by_name(gaps));
 }
 
 void Desk::move(Record& gap, Case& outage) {
@@ -97,10 +87,7 @@ void Desk::move(Record& gap, Case& outage) {
     old->changed = true;
   }
   gap.alert.of_case = outage.alert.id;
-  const auto& machine = gap.alert.machine;
-  auto& all = outage.machines;
-  const auto place = std::lower_bound(all.begin(), all.end(), machine);
-  if (place == all.end() || *place != machine) all.insert(place, machine);
+  outage.add_machine(gap.alert.machine);
   outage.over.reset();
   outage.changed = true;
 }
