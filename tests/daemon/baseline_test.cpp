@@ -5,6 +5,7 @@
 #include "daemon/log.h"
 #include "daemon/writer.h"
 #include "storage/database.h"
+#include "tests/daemon/published.h"
 #include "tests/support/temporary.h"
 
 using namespace millwright;
@@ -27,13 +28,6 @@ LaneOutput output() {
   return out;
 }
 
-// As the daemon's: nobody is there to publish to.
-WriterHandlers handlers() {
-  return {.publish = [](std::vector<storage::OutboxRow>) {},
-          .checkpointed = [](std::uint32_t, Position, bool) {},
-          .committed = {}};
-}
-
 std::int64_t rows(const std::filesystem::path& file) {
   storage::Database database{file};
   return database.integer(
@@ -48,8 +42,9 @@ TEST_CASE("a baseline that was replaced is in the archive, also after a replay o
   Log log{{.write = [](std::string_view) {}}};
   const auto file = directory / "archive.db";
   CHECK_FALSE(output().empty());
+  test::Published published;
   for (int run = 0; run < 2; ++run) {
-    ArchiveWriter writer{{file, directory.path(), "site", "root", 1}, handlers(), log};
+    ArchiveWriter writer{{file, directory.path(), "site", "root", 1}, published.handlers(), log};
     writer.write(output());
     writer.work_off();
     CHECK(writer.figures().failures == 0);
@@ -61,7 +56,8 @@ TEST_CASE("a baseline waits while the archive cannot be written") {
   const test::TemporaryDirectory directory;
   Log log{{.write = [](std::string_view) {}}};
   const auto file = directory / "archive.db";
-  ArchiveWriter writer{{file, directory.path(), "site", "root", 1}, handlers(), log};
+  test::Published published;
+  ArchiveWriter writer{{file, directory.path(), "site", "root", 1}, published.handlers(), log};
   {
     storage::Database other{file};
     other.execute("BEGIN IMMEDIATE");

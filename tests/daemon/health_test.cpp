@@ -4,6 +4,7 @@
 #include "daemon/log.h"
 #include "daemon/writer.h"
 #include "storage/database.h"
+#include "tests/daemon/published.h"
 #include "tests/support/temporary.h"
 
 using namespace millwright;
@@ -26,18 +27,6 @@ LaneOutput output(std::vector<MachineHealth> healths) {
   return out;
 }
 
-struct Published {
-  std::vector<storage::OutboxRow> rows;
-  WriterHandlers handlers() {
-    return {.publish =
-                [this](std::vector<storage::OutboxRow> more) {
-                  for (auto& row : more) rows.push_back(std::move(row));
-                },
-            .checkpointed = [](std::uint32_t, Position, bool) {},
-            .committed = {}};
-  }
-};
-
 std::int64_t count(const std::filesystem::path& file) {
   return storage::Database{file}.integer("SELECT count(*) FROM health");
 }
@@ -49,7 +38,7 @@ TEST_CASE("the newest health of every machine is published, retained, and all ar
   Log log{{.write = [](std::string_view) {}}};
   const auto file = directory / "archive.db";
   for (int run = 0; run < 2; ++run) {
-    Published published;
+    test::Published published;
     ArchiveWriter writer{{file, directory.path(), "site", "root", 1}, published.handlers(), log};
     CHECK_FALSE(output({health("R1", 1, 90)}).empty());
     writer.write(output({health("R1", 1, 90), health("R/2", 1, 70), health("R1", 2, 80)}));
@@ -70,7 +59,7 @@ TEST_CASE("after a connect the newest health of every machine is published again
   const test::TemporaryDirectory directory;
   Log log{{.write = [](std::string_view) {}}};
   const auto file = directory / "archive.db";
-  Published published;
+  test::Published published;
   ArchiveWriter writer{{file, directory.path(), "site", "root", 1}, published.handlers(), log};
   writer.write(output({health("R1", 2, 80), health("R1", 1, 90), health("R2", 1, 70)}));
   writer.work_off();
@@ -88,7 +77,7 @@ TEST_CASE("health goes out while the archive cannot be written, and is archived 
   Log log{{.write = [](std::string_view) {}}};
   const auto file = directory / "archive.db";
   std::filesystem::create_directories(file / "in the way");
-  Published published;
+  test::Published published;
   ArchiveWriter writer{{file, directory.path(), "site", "root", 1}, published.handlers(), log};
   writer.write(output({health("R1", 1, 90)}));
   writer.work_off();
@@ -105,7 +94,7 @@ TEST_CASE("health goes out while the archive cannot be written, and is archived 
 TEST_CASE("without an archive health is published all the same") {
   const test::TemporaryDirectory directory;
   Log log{{.write = [](std::string_view) {}}};
-  Published published;
+  test::Published published;
   ArchiveWriter writer{
       {std::nullopt, directory.path(), "site", "root", 1}, published.handlers(), log};
   writer.write(output({health("R1", 1, 90)}));

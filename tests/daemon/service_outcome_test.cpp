@@ -13,6 +13,7 @@
 #include "daemon/writer.h"
 #include "storage/alert_list.h"
 #include "storage/database.h"
+#include "tests/daemon/published.h"
 #include "tests/support/program.h"
 #include "tests/support/schema.h"
 #include "tests/support/temporary.h"
@@ -85,22 +86,12 @@ LaneOutput output() {
   return out;
 }
 
-struct Written {
-  std::vector<storage::OutboxRow> published;
-  WriterHandlers handlers() {
-    return {.publish =
-                [this](std::vector<storage::OutboxRow> rows) {
-                  std::move(rows.begin(), rows.end(), std::back_inserter(published));
-                },
-            .checkpointed = [](std::uint32_t, Position, bool) {},
-            .committed = {}};
-  }
-  std::int64_t told() const {
-    return std::count_if(published.begin(), published.end(), [](const auto& row) {
-      return row.topic == "root/event/service" && !row.retain;
-    });
-  }
-};
+// Of the published ones, those that say whether a service helped.
+std::int64_t told(const test::Published& published) {
+  return std::count_if(published.rows.begin(), published.rows.end(), [](const auto& row) {
+    return row.topic == "root/event/service" && !row.retain;
+  });
+}
 
 bool has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
@@ -129,14 +120,14 @@ TEST_CASE("whether a service helped is archived and published, after a replay on
   const test::TemporaryDirectory directory;
   Log log{{.write = [](std::string_view) {}}};
   const auto file = directory / "archive.db";
-  Written written;
+  test::Published published;
   for (int run = 0; run < 2; ++run) {
-    ArchiveWriter writer{{file, directory.path(), "berlin", "root", 1}, written.handlers(), log};
+    ArchiveWriter writer{{file, directory.path(), "berlin", "root", 1}, published.handlers(), log};
     writer.write(output());
     writer.work_off();
     CHECK(writer.figures().failures == 0);
   }
-  CHECK(written.told() == 1);
+  CHECK(told(published) == 1);
   const storage::AlertList list{file};
   const auto services = list.services("R1", at(0));
   REQUIRE(services.size() == 1);
@@ -151,11 +142,11 @@ TEST_CASE("whether a service helped is archived and published, after a replay on
 TEST_CASE("without an archive whether a service helped is published all the same") {
   const test::TemporaryDirectory directory;
   Log log{{.write = [](std::string_view) {}}};
-  Written written;
-  ArchiveWriter writer{{{}, directory.path(), "berlin", "root", 1}, written.handlers(), log};
+  test::Published published;
+  ArchiveWriter writer{{{}, directory.path(), "berlin", "root", 1}, published.handlers(), log};
   writer.write(output());
   writer.work_off();
-  CHECK(written.told() == 1);
+  CHECK(told(published) == 1);
 }
 
 TEST_CASE("millwright explain and alerts history tell of an alert and of the service after it") {
@@ -186,9 +177,10 @@ TEST_CASE("millwright explain and alerts history tell of an alert and of the ser
   CHECK(call({"explain", id}).code == 74);  // no archive yet
   {
     Log log{{.write = [](std::string_view) {}}};
-    Written written;
-    ArchiveWriter writer{
-        {directory / "archive.db", directory.path(), "berlin", "root", 1}, written.handlers(), log};
+    test::Published published;
+    ArchiveWriter writer{{directory / "archive.db", directory.path(), "berlin", "root", 1},
+                         published.handlers(),
+                         log};
     writer.write(output());
     writer.work_off();
   }

@@ -141,6 +141,22 @@ std::size_t daemons_connections(const Broker& broker) {
   return n;
 }
 
+// A daemon between a source of readings and a subscriber of all that it tells, all connected.
+struct Crew {
+  // `more`: of the broker's configuration.
+  explicit Crew(const std::string& more = {}) : broker{{.more = shipped_limits + more}} {
+    only_limits(site);
+    site.start();
+    REQUIRE(source.up());
+    REQUIRE(subscriber.up());
+    REQUIRE(wait_until([&] { return site.running_and_connected(); }));
+  }
+  Broker broker;
+  Site site{broker};
+  Client source{listener(broker, "source", "millwright/test/state/marker/#")};
+  Client subscriber{options_for(broker, "crew", {{"millwright/test/event/#", 1}})};
+};
+
 // On its disk before anything else: what it keeps of sessions.
 void save(const Broker& broker, const std::filesystem::path& database) {
   std::filesystem::remove(database);
@@ -217,15 +233,10 @@ TEST_CASE("a broker killed in a storm forgets nothing that subscribers would mis
   // It writes its memory to disk seldom: what it acknowledged since is lost with it.
   const auto every = std::string{"autosave_interval 2\npersistence true\npersistence_location "} +
                      kept.path().string() + "/\n";
-  Broker broker{{.more = shipped_limits + every}};
-  Site site{broker};
-  only_limits(site);
-  site.start();
-  Client source{listener(broker, "source", "millwright/test/state/marker/#")};
-  Client subscriber{options_for(broker, "crew", {{"millwright/test/event/#", 1}})};
-  REQUIRE(source.up());
-  REQUIRE(subscriber.up());
-  REQUIRE(wait_until([&] { return site.running_and_connected(); }));
+  Crew crew{every};
+  auto& broker = crew.broker;
+  auto& site = crew.site;
+  auto &source = crew.source, &subscriber = crew.subscriber;
   save(broker, kept / "mosquitto.db");
   Storm storm{source, 5};
   Random random{31};
@@ -256,15 +267,9 @@ TEST_CASE("a broker killed in a storm forgets nothing that subscribers would mis
 }
 
 TEST_CASE("a daemon killed at any point of a storm tells of everything, in order") {
-  const Broker broker{{.more = shipped_limits}};
-  Site site{broker};
-  only_limits(site);
-  site.start();
-  Client source{listener(broker, "source", "millwright/test/state/marker/#")};
-  Client subscriber{options_for(broker, "crew", {{"millwright/test/event/#", 1}})};
-  REQUIRE(source.up());
-  REQUIRE(subscriber.up());
-  REQUIRE(wait_until([&] { return site.running_and_connected(); }));
+  Crew crew;
+  auto& site = crew.site;
+  auto &source = crew.source, &subscriber = crew.subscriber;
   Storm storm{source, 5};
   Random random{41};
   for (int kill = 0; kill < scaled(6, 200); ++kill) {
