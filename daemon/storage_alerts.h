@@ -27,7 +27,7 @@ class StorageAlerts {
   using Clock = std::chrono::steady_clock;
   struct Delays {
     Clock::duration raise = std::chrono::seconds{4};    // a lock of two seconds is no news
-    Clock::duration clear = std::chrono::seconds{30};   // well for so long: over
+    Clock::duration clear = std::chrono::seconds{15};   // well for so long: over
     Clock::duration damage = std::chrono::minutes{10};  // nothing can be done about it any more
   };
   struct Now {

@@ -10,6 +10,8 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdarg>
+#include <fstream>
+#include <sstream>
 #include <string_view>
 
 #include "tests/support/temporary.h"
@@ -79,6 +81,32 @@ std::string left_of(const Content& content, Random& random) {
   return left;
 }
 
+bool is_mapped(std::string_view name) { return name.ends_with(".journal"); }
+
+// The kernel writes back pages of a mapped file whenever it likes.
+std::string left_of_mapped(std::string durable, const std::string& now, Random& random) {
+  durable.resize(now.size());
+  for (std::size_t at = 0; at < now.size(); at += sector)
+    if (random.below(2) == 0) durable.replace(at, sector, now, at, sector);
+  return durable;
+}
+
+// File and offset that are mapped at this address; empty: none.
+std::pair<std::string, std::uint64_t> mapped_at(const void* address) {
+  std::ifstream maps{"/proc/self/maps"};
+  const auto at = reinterpret_cast<std::uintptr_t>(address);
+  for (std::string line; std::getline(maps, line);) {
+    std::istringstream words{line};
+    std::uintptr_t begin = 0, end = 0;
+    std::uint64_t offset = 0;
+    char dash = 0;
+    std::string rights, device, inode, path;
+    words >> std::hex >> begin >> dash >> end >> rights >> offset >> device >> inode >> path;
+    if (at >= begin && at < end) return {path, offset + (at - begin)};
+  }
+  return {};
+}
+
 std::string path_of(int descriptor) {
   std::array<char, 4096> path{};
   const auto link = "/proc/self/fd/" + std::to_string(descriptor);
@@ -139,7 +167,10 @@ void Disk::cut() {
     if (!to.empty()) names[to] = inode;
   }
   image_.emplace();
-  for (const auto& [name, inode] : names) (*image_)[name] = left_of(*inode, random_);
+  for (const auto& [name, inode] : names)
+    (*image_)[name] = is_mapped(name)
+                          ? left_of_mapped(inode->durable, read_file(folder_ / name), random_)
+                          : left_of(*inode, random_);
 }
 
 void Disk::image(const fs::path& folder) {
@@ -199,9 +230,23 @@ struct Disk::Calls {
       d->count();
       const auto found = d->names_.find(*name);
       if (found == d->names_.end()) return;
-      found->second->durable = found->second->now;
+      found->second->durable =
+          is_mapped(*name) ? read_file(d->folder_ / *name) : found->second->now;
       found->second->unsynced.clear();
     }
+  }
+  static void mapping_synced(const void* address, std::size_t size) {
+    auto* const d = disk();
+    if (d == nullptr) return;
+    const auto [path, offset] = mapped_at(address);
+    const auto name = d->name_of(path);
+    if (!name) return;
+    const std::lock_guard lock{d->mutex_};
+    d->count();
+    const auto now = read_file(d->folder_ / *name);
+    auto& durable = d->names_.at(*name)->durable;
+    durable.resize(now.size());
+    durable.replace(offset, size, now, offset, size);
   }
   static void renamed(const char* from, const char* to) {
     auto* const d = disk();
@@ -291,6 +336,11 @@ extern "C" int fsync(int descriptor) {
 extern "C" int fdatasync(int descriptor) {
   const auto result = static_cast<int>(syscall(SYS_fdatasync, descriptor));
   if (result == 0) Calls::synced(descriptor);
+  return result;
+}
+extern "C" int msync(void* address, unsigned long size, int flags) {
+  const auto result = static_cast<int>(syscall(SYS_msync, address, size, flags));
+  if (result == 0) Calls::mapping_synced(address, size);
   return result;
 }
 extern "C" int rename(const char* from, const char* to) noexcept {

@@ -1,6 +1,7 @@
 // A disk that forgets at a power cut what was not synced: what SQLite's own VFS and our file
 // functions ask of the C library for files in one folder is done, and noted. At the cut some of the
 // unsynced writes are kept, in sectors and in any order, and some of the unsynced changes of names.
+// Of files that are mapped into memory (<name>.journal) any sector may have been written back.
 //
 //   Disk disk{folder, seed};          // watched from now on
 //   disk.cut_after(operations);       // the power goes there

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "core/random.h"
+#include "ingest/journal.h"
 #include "storage/checkpoint.h"
 #include "storage/schema.h"
 #include "tests/faults/storage_disk.h"
@@ -239,6 +240,71 @@ TEST_CASE("no checkpoint that was promised is lost in a power cut, and the next 
   CHECK(newer > 0);
   report_fault("power cut, checkpoint", cuts, "the promised one or a later one, whole",
                fmt::format("0 lost, {} within a write, {} a later one", in_the_middle, newer));
+}
+
+std::string payload_of(Position position) {
+  Random random{position};
+  return std::string(20 + random.below(700), static_cast<char>('a' + position % 26));
+}
+
+TEST_CASE("a journal on a disk has after a power cut what was synced and is in no checkpoint") {
+  const int cuts = scaled(100, 1000);
+  Random random{79};
+  Boots boots;
+  std::uint64_t looked_for = 0, more = 0, torn = 0;
+  for (int cut = 0; cut < cuts; ++cut) {
+    CAPTURE(cut);
+    const auto folder = boots.next(), file = folder / "lane-0.journal";
+    // No release before the cut that is not the checkpoint's.
+    Position released = 0, synced = 0;
+    Disk disk{folder, random.next()};
+    auto opened = ingest::Journal::open(file, 16384);
+    auto& journal = *opened.journal;
+    journal.keep_on_disk();
+    for (auto steps = 20 + random.below(400); steps > 0; --steps) {
+      const auto position = journal.last_appended() + 1;
+      const auto payload = payload_of(position);
+      ingest::Record record;
+      record.kind = ingest::RecordKind::message;
+      record.topic = "t";
+      record.payload = payload;
+      const bool fits = journal.append(record);
+      if (!fits || random.below(30) == 0) {
+        while (journal.next()) {
+        }
+        released = std::max(released, journal.last_appended() - random.below(3));
+        journal.release_through(released);
+      }
+      if (random.below(8) == 0) {
+        journal.sync();
+        synced = journal.last_appended();
+      }
+    }
+    const auto appended = journal.last_appended();
+    const auto after = boots.next();
+    disk.image(after);
+    opened.journal.reset();
+
+    auto found = ingest::Journal::open(after / "lane-0.journal", 16384);
+    REQUIRE_FALSE(found.set_aside);
+    found.journal->seek_after(released);
+    Position newest = released;
+    while (const auto record = found.journal->next()) {
+      REQUIRE(record->position == newest + 1);
+      REQUIRE(record->payload == payload_of(record->position));
+      newest = record->position;
+    }
+    REQUIRE(newest >= std::max(synced, released));
+    REQUIRE(newest <= appended);
+    looked_for += synced > released ? synced - released : 0;
+    more += newest > std::max(synced, released) ? 1 : 0;
+    torn += found.torn_records > 0 ? 1 : 0;
+  }
+  CHECK(looked_for > 0);
+  CHECK(torn > 0);
+  report_fault("power cut, journal on disk", cuts, "all records synced and not in a checkpoint",
+               fmt::format("0 of {} lost; {} times torn ones behind, {} times more", looked_for,
+                           torn, more));
 }
 
 // The test of the test: without syncing, things are lost.

@@ -2,7 +2,6 @@
 // of, and what was kept in memory is written when the disk is well again.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
-#include <sys/mount.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -14,6 +13,7 @@
 
 #include "storage/database.h"
 #include "tests/daemon/site.h"
+#include "tests/faults/newest.h"
 #include "tests/faults/table.h"
 #include "tests/support/scale.h"
 
@@ -22,24 +22,12 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// The newest document on a topic that all events of one sensor's case go to.
 Json newest_case(const Client& client, const std::string& sensor) {
-  const auto topic = "millwright/test/state/_plant/" + sensor + "/sensor_case";
-  Json newest;
-  for (const auto& message : client.messages())
-    if (message.topic == topic) newest = Json::parse(message.payload);
-  return newest;
+  return newest_on(client, "millwright/test/state/_plant/" + sensor + "/sensor_case");
 }
 bool case_is(const Client& client, const std::string& sensor, const std::string& state) {
   const auto document = newest_case(client, sensor);
   return !document.is_null() && document["state"] == state;
-}
-
-Json newest_status(const Client& client) {
-  Json newest;
-  for (const auto& message : client.messages())
-    if (message.topic == "millwright/test/status") newest = Json::parse(message.payload);
-  return newest;
 }
 
 bool people_were_told(const Client& client, const std::string& id) {
