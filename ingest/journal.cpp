@@ -659,7 +659,8 @@ void Journal::release_through(Position position) {
     m.released.store(before, std::memory_order_relaxed);
     m.tail.store(offset, std::memory_order_release);
   }
-  // A disk that fails here fails the next `sync` as well, which tells it; room is made all the same.
+  // A disk that fails here fails the next `sync` as well, which tells it; room is made all the
+  // same.
   if (m.on_disk) m.ring.sync_header();
   {
     const std::lock_guard guard{m.mutex};
