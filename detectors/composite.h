@@ -83,7 +83,10 @@ class Ring {
  public:
   std::size_t count() const { return count_; }
   // 0 is the newest.
-  T operator[](std::size_t back) const { return values_[(next_ + size - 1 - back) % size]; }
+  T operator[](std::size_t back) const {
+    const std::size_t place = next_ + size - 1 - back;
+    return values_[place < size ? place : place - size];  // a division is dearer
+  }
   void add(T value) {
     values_[next_] = value;
     next_ = static_cast<std::uint16_t>((next_ + 1) % size);

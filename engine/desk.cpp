@@ -563,6 +563,32 @@ void Desk::remember(const Case& one) {
   past_.insert_or_assign(key_of_past(one.alert), std::move(past));
 }
 
+// Within the budget; beyond it of machines that nobody watches, of what a person's own rule calls
+// critical, and of what is worse than all that people were told of and is still open.
+bool Desk::may_tell(const Case& one) {
+  if (one.is_outage() || budget_.allows(budget_rule_, one.alert.severity, now_)) return true;
+  return one.alert.severity == Severity::critical && (is_sure(one) || is_worst(one));
+}
+
+// A part is critical by a limit that somebody set, or by one of the rules for escalation, and not
+// by how far it is from what was learned.
+bool Desk::is_sure(const Case& one) const {
+  return std::any_of(one.alert.parts.begin(), one.alert.parts.end(), [](const CasePart& p) {
+    const bool by_rule = p.kind == AlertKind::limit || severity_of(p.kind, p.score) < p.severity;
+    return p.severity == Severity::critical && p.state != AlertState::cleared && by_rule;
+  });
+}
+
+bool Desk::is_worst(const Case& one) const {
+  return std::none_of(cases_.begin(), cases_.end(), [&](const auto& entry) {
+    const Case& other = entry.second;
+    const bool counts = &other != &one && other.heard && !other.over &&
+                        now_ - other.heard_at < budget_rule_.per && other.life.open();
+    return counts && std::tuple{other.alert.severity, other.alert.score} >=
+                         std::tuple{one.alert.severity, one.alert.score};
+  });
+}
+
 // The most severe first; what is over the budget is listed, and waits.
 void Desk::notify(std::vector<Alert>& told) {
   tell_members(told);
@@ -575,9 +601,7 @@ void Desk::notify(std::vector<Alert>& told) {
            std::tuple{b->alert.severity, b->alert.priority, a->opened};
   });
   for (auto* one : waiting) {
-    // Of machines that nobody watches people are told whatever else there is.
-    const bool may = one->is_outage() || budget_.allows(budget_rule_, one->alert.severity, now_);
-    if (may) {
+    if (may_tell(*one)) {
       budget_.spend(now_);
       counts_.notify(now_);
       const auto event = !one->told   ? AlertEvent::raised
