@@ -33,6 +33,7 @@
 #include "daemon/printable.h"
 #include "daemon/publisher.h"
 #include "daemon/quarantine.h"
+#include "daemon/right_clock.h"
 #include "daemon/shard.h"
 #include "daemon/version.h"
 #include "daemon/writer.h"
@@ -714,6 +715,15 @@ class Daemon {
   Clock::time_point heard_at_ = Clock::now();
 };
 
+// A reload while nothing runs yet.
+void read_again(const fs::path& config_file, config::Loaded& loaded, Log& log) {
+  notify_reloading();
+  auto changed = config::load(config_file);
+  log_problems(log, changed.problems);
+  if (changed.configuration) loaded = std::move(changed);
+  notify_ready("");
+}
+
 }  // namespace
 
 int run_daemon(const fs::path& config_file, Log& log) {
@@ -725,6 +735,12 @@ int run_daemon(const fs::path& config_file, Log& log) {
   auto loaded = config::load(config_file);
   log_problems(log, loaded.problems);
   if (!loaded.configuration) return exit_config;
+  while (true) {
+    const auto waited = wait_for_right_clock(&wall_clock, log);
+    if (waited == Waited::told_to_stop) return exit_ok;
+    if (waited == Waited::clock_is_right) break;
+    read_again(config_file, loaded, log);
+  }
   try {
     Daemon daemon{config_file, std::move(loaded), log};
     daemon.run();

@@ -23,6 +23,7 @@ libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_i
 libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 output, broker_port, foreign_pid = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 results = {}
+HOME = "/home"
 
 
 def attempt(name, action):
@@ -170,7 +171,7 @@ attempt("set a kernel tunable", append("/proc/sys/kernel/core_pattern"))
 attempt("read /etc/shadow", read("/etc/shadow"))
 attempt("read the password's file", read("/etc/millwright/mqtt-password"))
 attempt("read another service's file", read("/var/lib/mosquitto/secret"))
-attempt("read the home of a person", read("/home/anna/secret"))
+attempt("read the home of a person", read(HOME + "/anna/secret"))
 attempt("read the kernel's log", read("/dev/kmsg"))
 attempt("make a device", lambda: os.mknod("/tmp/device", 0o20600, os.makedev(1, 1)))
 attempt("see another service's process", foreign_processes)
