@@ -100,6 +100,9 @@ void Proxy::run() {
 void Proxy::accept_one() {
   const int client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
   if (client < 0) return;
+  // Given up while the line was dead: what it had sent was lost with it.
+  pollfd gone{client, POLLRDHUP, 0};
+  if (::poll(&gone, 1, 0) > 0) return reset(client);
   const int server = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const sockaddr_in address = loopback(target_);
   if (server < 0 ||
