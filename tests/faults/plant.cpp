@@ -50,7 +50,8 @@ std::size_t heard_status(const Client& client, bool online) {
   const auto messages = client.messages();
   return static_cast<std::size_t>(
       std::count_if(messages.begin(), messages.end(), [&](const Received& message) {
-        return !message.retained && Json::parse(message.payload)["status"] == (online ? "online" : "offline");
+        return !message.retained &&
+               Json::parse(message.payload)["status"] == (online ? "online" : "offline");
       }));
 }
 
@@ -74,6 +75,7 @@ Plant::Plant(const PlantOptions& options)
     { "match": "*", "detectors": ["limit"], "limits": { "high": 90 } } ])");
   site.environment = clock.environment();
   if (options.proxied) site.config["broker"]["url"] = proxy.mqtt_url();
+  if (options.configure) options.configure(site.config);
   site.start();
   REQUIRE(source.up());
   REQUIRE(crew.up());

@@ -48,9 +48,10 @@ class Tail {
 std::size_t heard_status(const Client& client, bool online);
 
 struct PlantOptions {
-  double speed = 10;     // of all clocks but the test's own
-  bool proxied = false;  // between daemon and broker
-  std::string more{};    // of the broker's configuration
+  double speed = 10;                       // of all clocks but the test's own
+  bool proxied = false;                    // between daemon and broker
+  std::string more{};                      // of the broker's configuration
+  std::function<void(Json&)> configure{};  // the daemon
 };
 
 // All are connected when it is constructed. Alerts are limits only, so that what they must be is

@@ -102,7 +102,7 @@ void Proxy::accept_one() {
   if (client < 0) return;
   // Given up while the line was dead: what it had sent was lost with it.
   pollfd gone{client, POLLRDHUP, 0};
-  if (::poll(&gone, 1, 0) > 0) return reset(client);
+  if (refusing_ || ::poll(&gone, 1, 0) > 0) return reset(client);
   const int server = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const sockaddr_in address = loopback(target_);
   if (server < 0 ||

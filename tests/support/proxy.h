@@ -30,6 +30,8 @@ class Proxy {
   void stall(bool on) { stalled_ = on; }
   // Ends every connection there is; the next one is let through. Returns how many it ended.
   std::size_t cut();
+  // New connections are ended at once, as where nobody listens.
+  void refuse(bool on) { refusing_ = on; }
   // What passes from now on comes this much later.
   void delay(std::chrono::milliseconds by) { delay_ = by.count(); }
   // Bytes a second in each direction of a connection; 0: as many as come.
@@ -61,7 +63,7 @@ class Proxy {
   const std::uint16_t target_;
   std::uint16_t port_ = 0;
   int listener_ = -1;
-  std::atomic<bool> over_{false}, stalled_{false};
+  std::atomic<bool> over_{false}, stalled_{false}, refusing_{false};
   std::atomic<std::int64_t> delay_{0};
   std::atomic<std::uint32_t> rate_{0};
   std::atomic<std::uint64_t> cuts_asked_{0}, cuts_done_{0};
