@@ -36,7 +36,7 @@ TEST_CASE(
   Random random{51};
   Seconds back;
   Vitals memory;
-  const int kills = many(8, 200);
+  const int kills = many(4, 200);
   for (int kill = 0; kill < kills; ++kill) {
     CAPTURE(kill);
     const auto until = plant.crew.received() + 20 + random.below(100);
@@ -78,7 +78,7 @@ TEST_CASE(
   Seconds offline, back;
   Vitals memory;
   int slow = 0, late = 0, cut = 0;
-  const int partitions = many(4, 100);
+  const int partitions = many(2, 100);
   const auto some_more = [&](std::size_t events) {
     const auto until = plant.crew.received() + events;
     REQUIRE(load.until([&] { return plant.crew.received() >= until; }));
