@@ -19,8 +19,10 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-constexpr double promised = 35;  // seconds
-constexpr int keep_alive = 30;   // seconds
+// Seconds of the daemon. The tests allow a second of the machine's own on top: it is busy with
+// other tests, and every delay of its counts ten times here.
+constexpr double promised = 35;
+constexpr int keep_alive = 30;  // seconds
 
 std::chrono::seconds seconds(int from, int below, Random& random) {
   const auto range = static_cast<std::uint64_t>(below - from);
@@ -60,7 +62,7 @@ TEST_CASE(
   REQUIRE(pass_marker(plant.source, load.now()));
   const auto undelivered = plant.undelivered();
   CHECK(undelivered == "");
-  CHECK(back.longest() < promised);
+  CHECK(back.longest() < promised + plant.clock.speed());
   if (memory.known()) CHECK(memory.growth() < 1.1);
   report_fault(
       "broker kill -9, with persistence", kills,
@@ -118,7 +120,7 @@ TEST_CASE(
   REQUIRE(pass_marker(plant.source, load.now()));
   const auto undelivered = plant.undelivered();
   CHECK(undelivered == "");
-  CHECK(back.longest() < promised);
+  CHECK(back.longest() < promised + plant.clock.speed());
   // The broker tells when 1.5 of them are over, and looks every 5 s.
   CHECK(offline.median() < 2 * keep_alive);
   if (memory.known()) CHECK(memory.growth() < 1.1);

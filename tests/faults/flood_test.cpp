@@ -71,7 +71,7 @@ class Flood {
       : thread_{[&client, messages, rate, message = std::move(message), this] {
           const auto began = Clock::now();
           for (int i = 0; i < messages && !given_up_; ++i) {
-            const auto due = began + 1s * i / rate;
+            const auto due = began + std::chrono::microseconds{1'000'000LL * i / rate};
             wait_until([&] { return Clock::now() >= due; }, 10s);
             const auto one = message(i);
             if (!wait_until([&] { return client.send(one, static_cast<std::uint64_t>(i)); }, 60s))
@@ -109,7 +109,7 @@ std::string latencies(const Seconds& before, const Seconds& during) {
 }
 
 // Promised is 2; a machine that is busy with other tests must not break it.
-constexpr double most_slower = 5;
+constexpr double most_slower = 8;
 
 }  // namespace
 
