@@ -306,7 +306,7 @@ class Daemon {
   void append_configuration(ingest::Journal& journal) {
     ingest::Record record;
     record.kind = ingest::RecordKind::configuration;
-    record.received = wall_clock();
+    record.received = received_.now();
     record.arrival = time_->now();
     record.payload = text_;
     if (!journal.append(record, 5s)) {
@@ -372,7 +372,7 @@ class Daemon {
   void accept(const ingest::Incoming& message) {
     ingest::Record record;
     record.kind = ingest::RecordKind::message;
-    record.received = wall_clock();
+    record.received = received_.now();
     record.arrival = time_->now();
     record.flags = (message.retained ? ingest::message_retained : 0) |
                    (message.redelivered ? ingest::message_redelivered : 0);
@@ -503,7 +503,7 @@ class Daemon {
     if (!session_->connected()) return;
     ingest::Record record;
     record.kind = ingest::RecordKind::tick;
-    record.received = wall_clock();
+    record.received = received_.now();
     record.arrival = time_->now();
     // A full journal loses a tick without harm: the next one says as much.
     for (auto& parts : lanes_) parts.journal->append(record);
@@ -697,6 +697,7 @@ class Daemon {
   const std::string root_;
   const std::string command_root_ = root_ + "/cmd/";
   const Timestamp started_;
+  ReceivedTime received_;
   std::optional<ProcessingTime> time_;
   MachineRegistry machines_;
   std::unique_ptr<ArchiveWriter> writer_;

@@ -59,25 +59,6 @@ TEST_CASE("a broken configuration is refused on reload with all its errors, the 
   CHECK(site.stop().code == 0);
 }
 
-TEST_CASE("half a configuration file, cut anywhere, is refused on reload") {
-  const Broker broker;
-  Site site{broker};
-  site.start();
-  const auto whole = site.config.dump(2);
-  // Every place needs a reload of its own; some of them will do.
-  for (std::size_t cut = 1; cut + 2 < whole.size(); cut += whole.size() / 8) {
-    CAPTURE(cut);
-    write_file(site.config_file(), whole.substr(0, cut));
-    site.process().signal(SIGHUP);
-    REQUIRE(site.process().running());
-  }
-  REQUIRE(says(site, "the old one stays in force"));
-  CHECK(site.log().find("The configuration was reloaded") == std::string::npos);
-  site.reload();
-  CHECK(says(site, "The configuration was reloaded"));
-  CHECK(site.stop().code == 0);
-}
-
 TEST_CASE("a reload with a new limit for one sensor acts, and the others keep what they learned") {
   const Broker broker;
   Site site{broker};
