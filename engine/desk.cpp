@@ -638,6 +638,26 @@ void Desk::apply(Case& one, Happening what, std::vector<Alert>& told,
 
 // --- what people say ---
 
+namespace {
+
+// Two people at once: who comes second hears of the first.
+std::string nothing_to_do(const Command& command, AlertEvent done,
+                          const std::optional<Note>& last) {
+  auto text =
+      fmt::format("{} was {} already, or there is nothing to do", command.alert, name_of(done));
+  if (last) text += fmt::format("; {} was the last to do something with it", last->by);
+  return text;
+}
+
+std::string done_to(const Command& command, AlertEvent done) {
+  if (done == AlertEvent::commented) return "the comment is kept with " + command.alert;
+  auto text = fmt::format("{} is {}", command.alert, name_of(done));
+  if (done == AlertEvent::shelved && command.to) text += " until " + format_time(*command.to);
+  return text;
+}
+
+}  // namespace
+
 CommandAnswer Desk::take(const Command& command, Timestamp now, Position position,
                          std::vector<Alert>& told) {
   now_ = std::max(now_, now);
@@ -677,13 +697,12 @@ CommandAnswer Desk::answer_record(Record& record, const Command& command,
   const auto deed = *deed_of(command.kind);
   if (!apply(record, deed.what, now_, told, command.to)) {
     record.alert.note = before;
-    return done(fmt::format("{} was {} already, or there is nothing to do", command.alert,
-                            name_of(deed.done)));
+    return done(nothing_to_do(command, deed.done, before));
   }
   record.dropped = command.kind == CommandKind::close && holds;
   join(record);
   drop_ended();
-  return done(fmt::format("{} is {}", command.alert, name_of(deed.done)));
+  return done(done_to(command, deed.done));
 }
 
 CommandAnswer Desk::answer_case(Case& one, const Command& command, std::vector<Alert>& told) {
@@ -707,8 +726,9 @@ CommandAnswer Desk::answer_case(Case& one, const Command& command, std::vector<A
     });
   }
   drop_ended();
-  return done(
-      fmt::format("{} is {}, and {} of its alerts", command.alert, name_of(deed.done), parts));
+  auto text = done_to(command, deed.done);
+  if (deed.done != AlertEvent::commented) text += fmt::format(", and {} of its alerts", parts);
+  return done(std::move(text));
 }
 
 CommandAnswer Desk::plan_maintenance(const Command& command, std::vector<Alert>& told) {
@@ -728,12 +748,16 @@ CommandAnswer Desk::plan_maintenance(const Command& command, std::vector<Alert>&
 }
 
 CommandAnswer Desk::stop_maintenance(const Command& command, std::vector<Alert>& told) {
-  const auto ended =
-      std::erase_if(windows_, [&](const Window& w) { return w.machines == command.machine; });
+  bool began = false;
+  const auto ended = std::erase_if(windows_, [&](const Window& w) {
+    began = began || (w.machines == command.machine && w.from <= now_);
+    return w.machines == command.machine;
+  });
   if (ended == 0)
     return refused(fmt::format("no maintenance of `{}` is planned or going on", command.machine));
   pass(now_, position_, told);
-  return done(fmt::format("maintenance of {} is over", command.machine));
+  return done(fmt::format("{}maintenance of {} is {}", began ? "" : "the planned ", command.machine,
+                          began ? "over" : "taken back"));
 }
 
 // --- figures and state ---
