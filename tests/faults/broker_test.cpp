@@ -88,6 +88,9 @@ TEST_CASE(
   for (int partition = 0; partition < partitions; ++partition) {
     CAPTURE(partition);
     some_more(10 + random.below(50));
+    // Connected, also after the last round's trouble: else there is nobody to be told of.
+    const auto online = heard_status(plant.watcher, true);
+    REQUIRE(wait_until([&] { return heard_status(plant.watcher, true) > online; }, 60s));
     const auto told = heard_status(plant.watcher, false);
     plant.proxy.stall(true);
     auto began = Clock::now();
