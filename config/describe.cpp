@@ -218,6 +218,11 @@ std::vector<Field> describe(ProcessingSettings& s, Duration& reorder, Duration& 
       text("journal_directory", "Where the journals lie. On tmpfs they wear no SD card.",
            s.journal_directory)
           .otherwise("`$RUNTIME_DIRECTORY`, else `<state_directory>/journal`"),
+      duration("journal_sync_ms", {0, 600000},
+               "With `journal_directory`: how often the journals are written to its disk, which is "
+               "the most that a power cut can lose. 0: whenever the kernel does, within about half "
+               "a minute.",
+               s.journal_sync),
       duration("checkpoint_interval_s", {1, 86400}, "How often what was learned is saved.",
                s.checkpoint_interval),
       duration(

@@ -75,6 +75,7 @@ struct ProcessingSettings {
   std::uint32_t lanes = 1;
   std::uint64_t journal_bytes = 64u << 20;  // per lane
   std::string journal_directory;  // empty: $RUNTIME_DIRECTORY, else <state_directory>/journal
+  Duration journal_sync = std::chrono::seconds{1};  // with journal_directory; 0: never
   Duration checkpoint_interval = std::chrono::seconds{60};
   friend bool operator==(const ProcessingSettings&, const ProcessingSettings&) = default;
 };

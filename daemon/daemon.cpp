@@ -9,6 +9,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <condition_variable>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
@@ -17,6 +18,7 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -152,9 +154,11 @@ class Daemon {
         started_(wall_clock()) {
     const LaneFiles files{state_directory_, made(journal_directory(configuration_))};
     const auto lanes = configuration_.processing.lanes;
-    const auto before = lanes_before(files).value_or(lanes);
+    std::vector<std::string> damage;
+    const auto before = lanes_before(files, damage).value_or(lanes);
     open_publisher();
     open_writer(std::max(lanes, before));
+    for (const auto& sentence : damage) say_damage(sentence);
     if (before != lanes) {
       move_lanes(files, before, lanes, configuration_.processing.journal_bytes, text_, *writer_,
                  log_);
@@ -166,6 +170,7 @@ class Daemon {
   void run() {
     writer_->start();
     for (auto& parts : lanes_) parts.lane->start();
+    start_syncing();
     publisher_->start([this](const ingest::Outgoing& message, std::uint64_t tag) {
       return session_->publish(message, tag);
     });
@@ -197,6 +202,7 @@ class Daemon {
     options.topic_root = root_;
     options.home_assistant = configuration_.home_assistant;
     options.lanes = lanes;
+    options.runtime_directory = journal_directory(configuration_);
     WriterHandlers handlers;
     handlers.publish = [this](std::vector<storage::OutboxRow> rows) {
       publisher_->enqueue(std::move(rows));
@@ -233,10 +239,37 @@ class Daemon {
                                                    configuration_.processing.lanes);
   }
 
+  bool syncs_journals() const {
+    const auto& processing = configuration_.processing;
+    return !processing.journal_directory.empty() && processing.journal_sync > Duration{0};
+  }
+
+  // A thread of its own: a memory card may take seconds, in which the lanes go on.
+  void start_syncing() {
+    if (!syncs_journals()) return;
+    std::vector<ingest::Journal*> journals;
+    for (const auto& parts : lanes_) journals.push_back(parts.journal.get());
+    syncer_ = std::jthread{[this, journals](const std::stop_token& stop) {
+      std::mutex mutex;
+      std::condition_variable_any ends;
+      std::unique_lock lock{mutex};
+      const auto interval = configuration_.processing.journal_sync;
+      while (!ends.wait_for(lock, stop, interval, [&] { return stop.stop_requested(); })) {
+        for (auto* journal : journals) sync(*journal);
+      }
+    }};
+  }
+
+  void sync(ingest::Journal& journal) {
+    try {
+      journal.sync();
+    } catch (const std::system_error& error) {
+      log_.error("A power cut would lose readings: a journal is not on its disk",
+                 {{"why", error.what()}});
+    }
+  }
+
   LaneParts open_lane(std::uint32_t number, const LaneFiles& files) {
-    auto read = storage::read_checkpoint(files.state(number));
-    for (const auto& sentence : read.set_aside) log_.error(sentence);
-    if (read.newer_version) throw StartError{exit_config, *read.newer_version};
     auto opened =
         ingest::Journal::open(files.journal(number), configuration_.processing.journal_bytes);
     if (opened.set_aside) {
@@ -244,6 +277,10 @@ class Daemon {
           "A journal could not be used and was set aside, readings since the last checkpoint are "
           "lost",
           {{"lane", number}, {"set_aside", *opened.set_aside}});
+      writer_->found_damage(
+          fmt::format("A journal could not be used and was set aside as {}: readings since the "
+                      "last checkpoint are lost",
+                      *opened.set_aside));
     }
     if (opened.torn_records > 0) {
       log_.warning("Records at the end of the journal were torn and are not used",
@@ -252,13 +289,14 @@ class Daemon {
 
     LaneParts parts;
     parts.journal = std::move(opened.journal);
+    if (syncs_journals()) parts.journal->keep_on_disk();
     parts.quarantine = std::make_unique<Quarantine>(quarantine_file(state_directory_, number),
                                                     configuration_.limits.quarantine_messages);
     if (const auto lines = parts.quarantine->load(); lines > 0) {
       log_.warning("Lines of the quarantine file could not be read",
                    {{"lane", number}, {"lines", lines}});
     }
-    parts.shard = open_shard(number, read.checkpoint, *parts.quarantine);
+    parts.shard = open_shard(number, files.state(number), *parts.quarantine);
     const auto position = parts.shard->position();
     if (parts.journal->last_released() > position) {
       log_.error(
@@ -280,15 +318,36 @@ class Daemon {
     return parts;
   }
 
+  // From the newest checkpoint that can be read: a damaged one is set aside and the older one used,
+  // else everything is learned anew. Detection does not wait for a person.
+  std::unique_ptr<Shard> open_shard(std::uint32_t number, const fs::path& file,
+                                    Quarantine& quarantine) {
+    while (true) {
+      auto read = storage::read_checkpoint(file);
+      for (const auto& sentence : read.set_aside) say_damage(sentence);
+      if (read.newer_version) throw StartError{exit_config, *read.newer_version};
+      auto shard = fresh_shard(number, read.checkpoint, quarantine);
+      if (!read.checkpoint) return shard;
+      const auto problem = shard->restore(*read.checkpoint);
+      if (!problem) return shard;
+      if (!problem->damaged) throw StartError{exit_config, problem->sentence};
+      say_damage(storage::set_checkpoint_aside(file, problem->sentence));
+    }
+  }
+
+  void say_damage(const std::string& sentence) {
+    log_.error(sentence);
+    writer_->found_damage(sentence);
+  }
+
   // With the checkpoint's own configuration: what the journal holds behind it is replayed as it was
   // meant.
-  std::unique_ptr<Shard> open_shard(std::uint32_t number,
-                                    const std::optional<storage::Checkpoint>& checkpoint,
-                                    Quarantine& quarantine) {
-    std::unique_ptr<Shard> shard;
+  std::unique_ptr<Shard> fresh_shard(std::uint32_t number,
+                                     const std::optional<storage::Checkpoint>& checkpoint,
+                                     Quarantine& quarantine) {
     if (checkpoint) {
       try {
-        shard = std::make_unique<Shard>(number, checkpoint->configuration, machines_, &quarantine);
+        return std::make_unique<Shard>(number, checkpoint->configuration, machines_, &quarantine);
       } catch (const std::invalid_argument& error) {
         log_.warning(
             "The configuration in the checkpoint is not understood any more, the present one is "
@@ -296,11 +355,7 @@ class Daemon {
             {{"lane", number}, {"why", error.what()}});
       }
     }
-    if (!shard) shard = std::make_unique<Shard>(number, text_, machines_, &quarantine);
-    if (checkpoint) {
-      if (const auto why = shard->restore(*checkpoint)) throw StartError{exit_config, *why};
-    }
-    return shard;
+    return std::make_unique<Shard>(number, text_, machines_, &quarantine);
   }
 
   void append_configuration(ingest::Journal& journal) {
@@ -583,6 +638,7 @@ class Daemon {
         !(changed.home_assistant == configuration_.home_assistant) ||
         changed.processing.lanes != configuration_.processing.lanes ||
         changed.processing.journal_bytes != configuration_.processing.journal_bytes ||
+        changed.processing.journal_sync != configuration_.processing.journal_sync ||
         changed.processing.journal_directory != configuration_.processing.journal_directory;
     text_ = loaded.text;
     for (auto& parts : lanes_) append_configuration(*parts.journal);
@@ -657,6 +713,7 @@ class Daemon {
     status.commands_done = sum.commands_done;
     status.commands_refused = sum.commands_refused;
     status.delivery = publisher_->figures();
+    if (writer_) status.storage = writer_->storage_figures();
     ingest::Outgoing message;
     message.topic = root_ + "/status";
     message.payload = status_document(status);
@@ -714,6 +771,7 @@ class Daemon {
   std::atomic<std::uint64_t> heard_{0};  // handlers of the session that have come to their end
   std::uint64_t heard_before_ = 0;
   Clock::time_point heard_at_ = Clock::now();
+  std::jthread syncer_;  // ends before the journals do
 };
 
 // A reload while nothing runs yet.
@@ -730,7 +788,8 @@ void read_again(const fs::path& config_file, config::Loaded& loaded, Log& log) {
 int run_daemon(const fs::path& config_file, Log& log) {
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int s : {SIGTERM, SIGINT, SIGHUP, SIGPIPE}) sigaddset(&signals, s);
+  // A file that may not grow further is an error of write(), not the end.
+  for (const int s : {SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGXFSZ}) sigaddset(&signals, s);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
   auto loaded = config::load(config_file);

@@ -394,6 +394,21 @@ Json alarms_schema() {
       "How the alarm system itself does, after EEMUA 191");
 }
 
+Json storage_schema() {
+  const auto works = [](std::string_view what) {
+    return Json{{"type", "boolean"}, {"description", what}};
+  };
+  return object(
+      {{"archive", works("Alerts and summaries are written; true as well where none are kept")},
+       {"checkpoints", works("What is learned is saved")},
+       {"problem", or_null(text("Why not; null: nothing is wrong"))},
+       {"failures", count("Transactions, checkpoints and files that failed since the start")},
+       {"set_aside", count("Damaged files that were set aside since the start")},
+       {"unsaved", count("Alert events that are in memory only, until they can be written")},
+       {"summaries_dropped", count("Minutes of sensors that could not be kept")}},
+      "How the disk does");
+}
+
 Json status_properties() {
   return {
       {"schema", {{"const", 1}, {"description", "Version of this document"}}},
@@ -415,6 +430,7 @@ Json status_properties() {
                            {"refusals", count("How often it said no since the start")},
                            {"refused_topics", list(text("A topic"), "The first five")}},
                           "What is to be published")},
+      {"storage", storage_schema()},
       {"readings", counts_schema(Outcome{}, "Readings, by what became of them")},
       {"windows", object({{"whole", count("Windows without a gap")},
                           {"cut", count("Windows cut short")},
@@ -422,6 +438,16 @@ Json status_properties() {
                          "Of waveforms")},
       {"rejected", counts_schema(Reject::unknown_topic,
                                  "Messages and fields that gave no reading, by reason")}};
+}
+
+Json storage(const StorageFigures& figures) {
+  return {{"archive", figures.archive},
+          {"checkpoints", figures.checkpoints},
+          {"problem", figures.problem.empty() ? Json(nullptr) : Json(figures.problem)},
+          {"failures", figures.failures},
+          {"set_aside", figures.set_aside},
+          {"unsaved", figures.unsaved},
+          {"summaries_dropped", figures.summaries_dropped}};
 }
 
 Json alarms(const engine::AlarmFigures& figures) {
@@ -593,6 +619,7 @@ std::string status_document(const Status& status) {
          {"refused", status.delivery.refused},
          {"refusals", status.delivery.refusals},
          {"refused_topics", status.delivery.refused_topics}}},
+       {"storage", storage(status.storage)},
        {"readings", counts(status.outcomes, Outcome{})},
        {"windows",
         {{"whole", status.windows.whole},

@@ -11,6 +11,7 @@
 #include "core/alert.h"
 #include "core/health.h"
 #include "daemon/publisher_figures.h"
+#include "daemon/storage_figures.h"
 #include "engine/alarm_figures.h"
 #include "engine/wave.h"
 
@@ -51,6 +52,7 @@ struct Status {
   engine::AlarmFigures alarms;
   std::uint64_t commands_done = 0, commands_refused = 0;
   PublisherFigures delivery;
+  StorageFigures storage;
 };
 // One line, no trailing newline, always valid UTF-8.
 std::string status_document(const Status& status);

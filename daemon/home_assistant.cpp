@@ -1,6 +1,5 @@
 #include "daemon/home_assistant.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -69,6 +68,12 @@ Json components(const std::string& id, const std::string& condition) {
   health["state_class"] = "measurement";
   health["suggested_display_precision"] = 0;
   return {{"problem", problem}, {"data_problem", data}, {"severity", severity}, {"health", health}};
+}
+
+void remove_file(const fs::path& file) {
+  std::error_code error;
+  fs::remove(file, error);
+  if (error) throw std::system_error{error, "cannot remove " + file.string()};
 }
 
 }  // namespace
@@ -285,29 +290,26 @@ std::vector<storage::OutboxRow> HomeAssistant::withdrawals() {
 }
 
 void HomeAssistant::save() {
-  if (!unsaved_) return;
-  std::error_code error;
-  if (!enabled()) {
-    fs::remove(options_.file, error);
-    if (error) throw std::system_error{error, "cannot remove " + options_.file.string()};
-    unsaved_ = false;
-    return;
+  const auto work = saving();
+  if (!work) return;
+  try {
+    work();
+  } catch (...) {
+    not_saved();
+    throw;
   }
+}
+
+std::function<void()> HomeAssistant::saving() {
+  if (!std::exchange(unsaved_, false)) return {};
+  if (!enabled()) return [file = options_.file] { remove_file(file); };
   auto machines = Json::object();
   for (const auto& [name, machine] : machines_) machines[name] = format_time(machine.heard);
-  auto fresh = options_.file;
-  fresh += ".new";
-  {
-    storage::File file{fresh, O_WRONLY | O_CREAT | O_TRUNC};
-    file.write(dumped({{"prefix", options_.settings.prefix},
-                       {"root", options_.root},
-                       {"machines", std::move(machines)}}));
-    file.sync();
-  }
-  fs::rename(fresh, options_.file, error);
-  if (error) throw std::system_error{error, "cannot write " + options_.file.string()};
-  storage::sync_directory(options_.file.parent_path());
-  unsaved_ = false;
+  return [file = options_.file, text = dumped({{"prefix", options_.settings.prefix},
+                                               {"root", options_.root},
+                                               {"machines", std::move(machines)}})] {
+    storage::replace_file(file, text);
+  };
 }
 
 }  // namespace millwright::daemon

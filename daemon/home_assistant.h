@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -78,6 +79,10 @@ class HomeAssistant {
   bool unsaved() const { return unsaved_; }
   // Throws std::system_error.
   void save();
+  // The same as work for another thread, which throws likewise; empty: nothing to save. When it
+  // failed, `not_saved` says so.
+  std::function<void()> saving();
+  void not_saved() { unsaved_ = true; }
 
  private:
   struct Machine {

@@ -3,7 +3,6 @@
 #include <pthread.h>
 
 #include <string>
-#include <system_error>
 #include <utility>
 
 namespace millwright::daemon {
@@ -124,37 +123,39 @@ bool Lane::checkpoint_due() const {
   return filling || Clock::now() >= next_checkpoint_;
 }
 
-void Lane::order_checkpoint() {
+void Lane::order_checkpoint(bool even_unsaved) {
   ordered_ = true;
+  forced_ = even_unsaved;
   applied_since_checkpoint_ = false;
   next_checkpoint_ = Clock::now() + shard_.configuration().processing.checkpoint_interval;
-  writer_.checkpoint(number_, shard_.checkpoint());
-  try {
-    quarantine_.save();
-  } catch (const std::system_error& error) {
-    log_.warning("The quarantine could not be written", {{"lane", number_}, {"why", error.what()}});
-  }
+  writer_.checkpoint({number_, shard_.checkpoint(), even_unsaved, quarantine_.saving()});
 }
 
-// The journal forgets what is in a checkpoint. When no checkpoint can be written it must forget all
-// the same before it is full: detection goes on, and a crash then loses what was learned since the
-// last good checkpoint.
+// No checkpoint is written, and the journal will soon be full.
+bool Lane::running_out() const {
+  return failed_ && journal_.unreleased_bytes() > journal_.capacity() / 4 * 3;
+}
+
+// The journal forgets what is in a checkpoint. When none can be written it must forget all the same
+// before it is full: detection goes on. First without the archive, where only that one is away: a
+// crash then loses history that waits in memory, but nothing that was learned. Then without
+// anything: a crash loses what was learned since the last good checkpoint.
 void Lane::release() {
-  if (const auto answers = answers_.load(); answers != answers_seen_) {
-    answers_seen_ = answers;
+  const bool answered = answers_.load() != answers_seen_;
+  if (answered) {
+    answers_seen_ = answers_.load();
     ordered_ = false;
     if (failed_) next_checkpoint_ = Clock::now() + retry;
     if (const Position safe = safe_; safe > journal_.last_released())
       journal_.release_through(safe);
   }
-  if (failed_ && journal_.unreleased_bytes() > journal_.capacity() / 4 * 3) {
-    journal_.release_through(shard_.position());
-    log_.error(
-        "No checkpoint can be written and the journal is full: after a crash, what was learned "
-        "since the last "
-        "checkpoint will be lost",
-        {{"lane", number_}});
-  }
+  if (ordered_ || !running_out()) return;
+  if (!answered || !forced_) return order_checkpoint(true);
+  journal_.release_through(shard_.position());
+  log_.error(
+      "No checkpoint can be written and the journal is full: after a crash, what was learned "
+      "since the last checkpoint will be lost",
+      {{"lane", number_}});
 }
 
 }  // namespace millwright::daemon

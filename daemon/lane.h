@@ -40,7 +40,8 @@ class Lane {
   std::size_t gather();
   void step();
   bool checkpoint_due() const;
-  void order_checkpoint();
+  void order_checkpoint(bool even_unsaved = false);
+  bool running_out() const;
   void release();
 
   const std::uint32_t number_;
@@ -51,6 +52,7 @@ class Lane {
   Log& log_;
   std::chrono::steady_clock::time_point next_checkpoint_, next_figures_;
   bool ordered_ = false;  // a checkpoint is on its way
+  bool forced_ = false;   // also without what it brought being in the archive
   bool applied_since_checkpoint_ = false;
   std::atomic<Position> safe_{0};          // everything up to here is in a checkpoint on disk
   std::atomic<std::uint32_t> answers_{0};  // checkpoints answered by the writer

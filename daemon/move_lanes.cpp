@@ -25,13 +25,20 @@ struct Learned {
 
 void work_off(std::uint32_t lane, const LaneFiles& files, std::uint64_t journal_bytes,
               ArchiveWriter& writer, Log& log, Learned& learned) {
-  const auto checkpoint = storage::read_checkpoint(files.state(lane)).checkpoint;
+  const auto read = storage::read_checkpoint(files.state(lane));
+  for (const auto& sentence : read.set_aside) {
+    log.error(sentence);
+    writer.found_damage(sentence);
+  }
+  const auto& checkpoint = read.checkpoint;
   if (!checkpoint) return;
   MachineRegistry registry;
   Shard shard{lane, checkpoint->configuration, registry, nullptr};
   if (const auto why = shard.restore(*checkpoint)) {
     log.error("A lane's state could not be moved, its machines are learned anew",
-              {{"lane", lane}, {"why", *why}});
+              {{"lane", lane}, {"why", why->sentence}});
+    if (why->damaged)
+      writer.found_damage(storage::set_checkpoint_aside(files.state(lane), why->sentence));
     return;
   }
   auto journal = ingest::Journal::open(files.journal(lane), journal_bytes).journal;
@@ -49,8 +56,11 @@ void work_off(std::uint32_t lane, const LaneFiles& files, std::uint64_t journal_
 
 }  // namespace
 
-std::optional<std::uint32_t> lanes_before(const LaneFiles& files) {
-  const auto checkpoint = storage::read_checkpoint(files.state(0)).checkpoint;
+std::optional<std::uint32_t> lanes_before(const LaneFiles& files,
+                                          std::vector<std::string>& damage) {
+  auto read = storage::read_checkpoint(files.state(0));
+  damage = std::move(read.set_aside);
+  const auto& checkpoint = read.checkpoint;
   if (!checkpoint) return std::nullopt;
   const auto loaded = config::parse(checkpoint->configuration, "checkpoint");
   if (!loaded.configuration) return std::nullopt;

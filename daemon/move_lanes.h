@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "daemon/lane_files.h"
 #include "daemon/log.h"
@@ -14,7 +15,8 @@
 namespace millwright::daemon {
 
 // How many lanes wrote the checkpoints in there; nothing when there are none that can be read.
-std::optional<std::uint32_t> lanes_before(const LaneFiles& files);
+// `damage`: a sentence for each that was set aside.
+std::optional<std::uint32_t> lanes_before(const LaneFiles& files, std::vector<std::string>& damage);
 
 // Before any lane is opened and before the writer is started. Alerts and summaries of what was
 // still in the journals are committed before a file is replaced. The counters of readings begin

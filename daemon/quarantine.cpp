@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "daemon/printable.h"
+#include "storage/files.h"
 
 namespace millwright::daemon {
 namespace {
@@ -186,22 +187,26 @@ bool Quarantine::load_line(std::string_view line) {
 }
 
 void Quarantine::save() {
-  if (!changed_) return;
+  const auto work = saving();
+  if (!work) return;
+  try {
+    work();
+  } catch (...) {
+    changed_ = true;
+    throw;
+  }
+}
+
+std::function<void()> Quarantine::saving() {
+  if (!std::exchange(changed_, false)) return {};
   auto counts = Json::object();
   for (std::size_t i = 1; i < static_cast<std::size_t>(Reject::count_); ++i) {
     const auto reason = static_cast<Reject>(i);
     if (counts_[reason] > 0) counts[std::string{name_of(reason)}] = counts_[reason];
   }
-  auto temporary = file_;
-  temporary += ".new";
-  errno = 0;
-  std::ofstream out{temporary, std::ios::binary | std::ios::trunc};
-  out << dumped({{"quarantine", 1}, {"counts", std::move(counts)}}) << '\n';
-  for (const auto& message : messages()) out << to_json(message) << '\n';
-  out.close();
-  if (!out) throw_io("cannot write", temporary);
-  std::filesystem::rename(temporary, file_);
-  changed_ = false;
+  auto text = dumped({{"quarantine", 1}, {"counts", std::move(counts)}}) + '\n';
+  for (const auto& message : messages()) text += to_json(message) + '\n';
+  return [file = file_, text = std::move(text)] { storage::replace_file(file, text); };
 }
 
 std::vector<BadMessage> Quarantine::messages() const {

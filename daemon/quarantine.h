@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <deque>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,6 +52,8 @@ class Quarantine {
   // Replaces the file whole, if anything changed since. Throws std::system_error with a sentence;
   // the old file is then still good.
   void save();
+  // The same as work for another thread, which throws likewise; empty: nothing changed.
+  std::function<void()> saving();
 
   std::vector<BadMessage> messages() const;  // oldest first
   const Counters<Reject>& counts() const { return counts_; }

@@ -33,6 +33,8 @@ engine::Clock clock_of(const config::Configuration& configuration) {
                                                                   : engine::Clock::given;
 }
 
+Shard::RestoreProblem damaged(const char* sentence) { return {sentence, true}; }
+
 }  // namespace
 
 bool MachineRegistry::claim(std::string_view machine, std::uint32_t lane) {
@@ -383,14 +385,14 @@ storage::Checkpoint Shard::checkpoint() const {
   return checkpoint;
 }
 
-std::optional<std::string> Shard::restore(const storage::Checkpoint& checkpoint) {
+std::optional<Shard::RestoreProblem> Shard::restore(const storage::Checkpoint& checkpoint) {
   Reader in{checkpoint.state};
   std::uint32_t magic = 0;
   std::uint16_t version = 0;
   in(magic, version);
-  if (!in.ok() || magic != shard_magic) return "the checkpoint holds no state of a lane";
-  if (version > shard_version) return written_by_newer;
-  if (version < oldest_shard_version) return written_before_release;
+  if (!in.ok() || magic != shard_magic) return damaged("the checkpoint holds no state of a lane");
+  if (version > shard_version) return RestoreProblem{written_by_newer};
+  if (version < oldest_shard_version) return RestoreProblem{written_before_release};
   std::string engine, fleet, desk;
   engine::Feed feed{clock_of(configuration_)};
   std::uint64_t messages = 0;
@@ -404,7 +406,7 @@ std::optional<std::string> Shard::restore(const storage::Checkpoint& checkpoint)
   std::vector<Timestamp> answered;
   if (version >= 5) in(newest_command, answered);
   Position position = 0;
-  if (!in.ok() || !in.at_end()) return "the checkpoint is cut short";
+  if (!in.ok() || !in.at_end()) return damaged("the checkpoint is cut short");
   // Into one of its own first: what cannot be read leaves this shard as it was.
   const auto plan = std::make_shared<const engine::Plan>(
       plan_of(configuration_, configuration_.processing.lanes));
@@ -412,17 +414,17 @@ std::optional<std::string> Shard::restore(const storage::Checkpoint& checkpoint)
   engine::Desk desk_there{plan, configuration_.processing.lanes};
   std::vector<Alert> closed;
   if (!fleet_there.restore(fleet, closed) || !desk_there.restore(desk))
-    return "the state in the checkpoint is damaged";
+    return damaged("the state in the checkpoint is damaged");
   switch (engine_->restore_all(engine, position)) {
     case engine::RestoreResult::ok:
       break;
     case engine::RestoreResult::newer_version:
-      return written_by_newer;
+      return RestoreProblem{written_by_newer};
     case engine::RestoreResult::older_version:
-      return written_before_release;
+      return RestoreProblem{written_before_release};
     case engine::RestoreResult::damaged:
     case engine::RestoreResult::unknown_format:
-      return "the state in the checkpoint is damaged";
+      return damaged("the state in the checkpoint is damaged");
   }
   fleet_ = std::move(fleet_there);
   desk_ = std::move(desk_there);

@@ -128,8 +128,12 @@ class Shard {
 
   // Between steps. The checkpoint's configuration must be the one this shard was made with.
   storage::Checkpoint checkpoint() const;
-  // Says in one sentence why the state could not be taken over; nothing when it was.
-  std::optional<std::string> restore(const storage::Checkpoint& checkpoint);
+  struct RestoreProblem {
+    std::string sentence;
+    bool damaged = false;  // else it is whole, and written by another version
+  };
+  // Why the state could not be taken over; nothing when it was.
+  std::optional<RestoreProblem> restore(const storage::Checkpoint& checkpoint);
 
  private:
   void decode(const ingest::Record& record);

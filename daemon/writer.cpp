@@ -3,18 +3,24 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 #include <map>
+#include <memory>
 #include <set>
 #include <system_error>
 #include <utility>
 
+#include "daemon/clock.h"
 #include "daemon/command_document.h"
 #include "daemon/documents.h"
 #include "daemon/lane_files.h"
 #include "daemon/printable.h"
 #include "daemon/service_document.h"
 #include "daemon/version.h"
+#include "engine/desk.h"
 #include "engine/whole.h"
+#include "storage/files.h"
 
 namespace millwright::daemon {
 namespace {
@@ -30,9 +36,10 @@ constexpr std::size_t most_health = 20'000;
 constexpr std::size_t most_operations = 2000;  // of a few kilobytes
 constexpr std::size_t most_shed = 1000;
 constexpr std::size_t most_services = 2000;
-constexpr auto retry = std::chrono::seconds{5};
+constexpr auto ballast_interval = std::chrono::minutes{1};
 constexpr std::size_t most_reloaded = 5000;
 constexpr auto cleared_kept = std::chrono::hours{24 * 7};
+constexpr auto last_patience = std::chrono::seconds{10};  // with the disk, at the end
 
 // Is it a topic that an answer may go to? Not into what Millwright itself says or is told: who may
 // give commands could otherwise speak in its name.
@@ -43,7 +50,82 @@ bool may_be_answered(std::string_view topic, std::string_view root) {
   return !topic.starts_with(ours) || topic == replies || topic.starts_with(replies + '/');
 }
 
+std::filesystem::path note_of(const WriterOptions& options) {
+  const auto& directory =
+      options.runtime_directory.empty() ? options.state_directory : options.runtime_directory;
+  return directory / "storage-alerts";
+}
+
+std::string text_of(const std::filesystem::path& file) {
+  std::ifstream in{file, std::ios::binary};
+  return {std::istreambuf_iterator<char>{in}, {}};
+}
+
+std::filesystem::path ballast_of(const WriterOptions& options) {
+  return (options.archive ? options.archive->parent_path() : options.state_directory) / "ballast";
+}
+
+int code_of(const std::runtime_error& error) {
+  const auto* storage = dynamic_cast<const storage::StorageError*>(&error);
+  return storage == nullptr ? 0 : storage->code();
+}
+
+template <class Rows>
+void put_in_front(Rows& rows, Rows&& older) {
+  older.insert(older.end(), std::make_move_iterator(rows.begin()),
+               std::make_move_iterator(rows.end()));
+  rows = std::move(older);
+}
+
+// The oldest rows over `most`; how many they were.
+template <class Rows>
+std::size_t cut(Rows& rows, std::size_t most) {
+  if (rows.size() <= most) return 0;
+  const auto surplus = rows.size() - most;
+  rows.erase(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(surplus));
+  return surplus;
+}
+
 }  // namespace
+
+// A transaction on its way.
+struct ArchiveWriter::Commit {
+  // Made and unmade by the writer's thread; both read it while the disk works.
+  std::deque<NamedSummary> summaries;
+  std::deque<std::uint32_t> summary_lanes;
+  storage::Batch batch;
+  bool opened = false, ballast_released = false;
+  std::optional<storage::Committed> committed;
+  std::string why;  // not
+  int code = 0;
+  std::optional<std::string> set_aside;
+};
+
+// What the archive has of open alerts and healths.
+struct ArchiveWriter::Opened {
+  std::vector<storage::Archive::OpenAlert> alerts;
+  std::vector<storage::Archive::KnownHealth> health;
+  std::string why;  // not read
+  int code = 0;
+  std::optional<std::string> set_aside;
+};
+
+bool ArchiveWriter::Waiting::nothing() const {
+  return summaries.empty() && alerts.empty() && baselines.empty() && health.empty() &&
+         operations.empty() && services.empty() && delivered.empty();
+}
+
+void ArchiveWriter::Waiting::put_back(Waiting&& older) {
+  put_in_front(summaries, std::move(older.summaries));
+  put_in_front(summary_lanes, std::move(older.summary_lanes));
+  put_in_front(alerts, std::move(older.alerts));
+  put_in_front(baselines, std::move(older.baselines));
+  put_in_front(health, std::move(older.health));
+  put_in_front(operations, std::move(older.operations));
+  put_in_front(services, std::move(older.services));
+  put_in_front(outbox, std::move(older.outbox));
+  put_in_front(delivered, std::move(older.delivered));
+}
 
 ArchiveWriter::ArchiveWriter(WriterOptions options, WriterHandlers handlers, Log& log)
     : options_(std::move(options)),
@@ -51,32 +133,63 @@ ArchiveWriter::ArchiveWriter(WriterOptions options, WriterHandlers handlers, Log
       log_(log),
       home_assistant_({options_.home_assistant, options_.topic_root, std::string{version()},
                        options_.state_directory / "home-assistant.json"}),
-      through_(options_.lanes, 0) {
+      storage_alerts_(text_of(note_of(options_)), options_.delays, now()),
+      through_(options_.lanes, 0),
+      ballast_(ballast_of(options_)) {
   if (home_assistant_.problem()) log_.warning(*home_assistant_.problem());
+  ballast_.take();
   open_archive();
 }
 
 ArchiveWriter::~ArchiveWriter() { stop(); }
 
+StorageAlerts::Now ArchiveWriter::now() { return {wall_clock(), Clock::now()}; }
+
 void ArchiveWriter::open_archive() {
   if (!options_.archive) return;
   try {
     archive_ = std::make_unique<storage::Archive>(*options_.archive);
-    if (const auto& where = archive_->set_aside()) {
-      ++failures_;
-      log_.error("The archive was damaged and set aside, a new one is begun",
-                 {{"set_aside", *where}});
-    }
+    report_set_aside(archive_->set_aside());
+    adopt_storage_alerts();
   } catch (const std::runtime_error& error) {  // StorageError, or a file system's system_error
-    ++failures_;
-    next_try_ = Clock::now() + retry;
-    log_.error("The archive cannot be used, alerts go out without it",
-               {{"file", options_.archive->string()}, {"why", error.what()}});
+    commit_failed(error.what(), code_of(error));
+    published_unsaved_ = true;
   }
 }
 
+// Of an earlier run, which it may not have ended.
+void ArchiveWriter::adopt_storage_alerts() {
+  for (const auto& open : archive_->open_alerts()) {
+    if (open.machine == engine::Desk::whole_plant)
+      storage_alerts_.adopt(open.sensor, open.id, open.revision, now());
+  }
+}
+
+void ArchiveWriter::report_set_aside(const std::optional<std::string>& sentence) {
+  if (!sentence || *sentence == set_aside_) return;
+  set_aside_ = *sentence;
+  log_.error("The archive was damaged and set aside, a new one is begun",
+             {{"set_aside", *sentence}});
+  found_damage(*sentence);
+}
+
+void ArchiveWriter::found_damage(const std::string& sentence) {
+  storage_alerts_.trouble(StorageTrouble::damage, sentence, Severity::warning, now());
+  ++failures_;
+  const std::lock_guard lock{figures_mutex_};
+  ++storage_.set_aside;
+}
+
 Position ArchiveWriter::applied(std::uint32_t lane) {
-  return archive_ ? archive_->applied(lane) : 0;
+  if (!archive_) return 0;
+  try {
+    return archive_->applied(lane);
+  } catch (const std::runtime_error& error) {
+    report_set_aside(archive_->set_aside());
+    commit_failed(error.what(), code_of(error));
+    published_unsaved_ = true;
+    return 0;
+  }
 }
 
 void ArchiveWriter::work_off() {
@@ -99,9 +212,7 @@ void ArchiveWriter::stop() {
 }
 
 void ArchiveWriter::write(LaneOutput output) { channel_.push(std::move(output)); }
-void ArchiveWriter::checkpoint(std::uint32_t lane, storage::Checkpoint checkpoint) {
-  channel_.push(CheckpointOrder{lane, std::move(checkpoint)});
-}
+void ArchiveWriter::checkpoint(CheckpointOrder order) { channel_.push(std::move(order)); }
 void ArchiveWriter::delivered(std::uint64_t sequence) {
   const std::lock_guard lock{taken_mutex_};
   taken_.push_back(sequence);
@@ -124,36 +235,98 @@ void ArchiveWriter::run() {
     }
     take_delivered();
     take_shed();
+    keep_watch();
     // Alerts that came in one burst share a transaction and its sync.
-    if (!alerts_.empty() && channel_.size() > 0 && alerts_.size() < 256) continue;
+    if (!waiting_.alerts.empty() && channel_.size() > 0 && waiting_.alerts.size() < 256) continue;
     if (commit_due()) commit();
-    if (alerts_.empty() || published_unsaved_) tell_home_assistant();
+    if (waiting_.alerts.empty() || published_unsaved_) tell_home_assistant();
   }
-  take_delivered();
-  take_shed();
-  commit();
+  finish();
   ++beats_;
 }
 
+void ArchiveWriter::finish() {
+  take_delivered();
+  take_shed();
+  disk_.wait(last_patience);
+  commit();
+  disk_.wait(last_patience);
+  if (settled() && waiting_.nothing()) return;
+  log_.error("Stopped with alerts in memory that could not be written; they have been published",
+             {{"alerts", waiting_.alerts.size()}, {"summaries", waiting_.summaries.size()}});
+}
+
+bool ArchiveWriter::on_disk(std::function<void()> work, std::function<void(bool late)> then) {
+  begun_ = Clock::now();
+  disk_.begin(std::move(work));
+  if (disk_.wait(options_.patience)) {
+    then(false);
+    return true;
+  }
+  unfinished_ = std::move(then);
+  log_.warning("The disk does not answer, alerts go out without it");
+  return false;
+}
+
+bool ArchiveWriter::settled() {
+  if (!disk_.wait()) return false;
+  if (const auto then = std::exchange(unfinished_, {})) then(true);
+  return true;
+}
+
+// Whatever the disk does: what became of its work is taken up, and trouble is told.
+void ArchiveWriter::keep_watch() {
+  const auto at = now();
+  if (!settled() && at.clock - begun_ >= options_.hangs) {
+    storage_alerts_.trouble(StorageTrouble::archive,
+                            "The disk does not answer: alerts and summaries are not written. They "
+                            "go out all the same and are kept in memory",
+                            Severity::warning, at);
+  }
+  if (std::exchange(open_again_, false)) {
+    PublishOpen open;
+    take(open);
+  }
+  for (auto& alert : storage_alerts_.due(at)) {
+    log_.warning("Storage trouble was told as an alert",
+                 {{"event", name_of(alert.event)}, {"text", alert.message}});
+    if (waiting_.nothing()) oldest_ = at.clock;
+    tell(options_.lanes, std::move(alert));
+  }
+  note_storage_alerts();
+  const std::lock_guard lock{figures_mutex_};
+  storage_.failures = failures_;
+  storage_.summaries_dropped = summaries_dropped_;
+  storage_.unsaved = published_unsaved_ ? waiting_.alerts.size() : 0;
+}
+
+// Best effort: without it, an alert of this run stays open for subscribers if the process is killed
+// before the archive has it.
+void ArchiveWriter::note_storage_alerts() {
+  if (!settled()) return;
+  auto note = storage_alerts_.note();
+  if (!note) return;
+  on_disk(
+      [file = note_of(options_), text = std::move(*note), &log = log_] {
+        try {
+          storage::replace_file(file, text);
+        } catch (const std::system_error& error) {
+          log.warning("Which storage alerts are open cannot be noted", {{"why", error.what()}});
+        }
+      },
+      [](bool) {});
+}
+
 void ArchiveWriter::take(LaneOutput& output) {
-  if (nothing_waits()) oldest_ = Clock::now();
+  if (waiting_.nothing()) oldest_ = Clock::now();
   for (auto& summary : output.summaries) {
     home_assistant_.heard(summary.machine, summary.summary.minute);
-    summaries_.push_back(std::move(summary));
-    summary_lanes_.push_back(output.lane);
+    waiting_.summaries.push_back(std::move(summary));
+    waiting_.summary_lanes.push_back(output.lane);
   }
-  for (auto& alert : output.alerts) {
-    auto document = alert_document(alert, options_.site);
-    auto rows = rows_of(alert, document);
-    if (handlers_.committed) handlers_.committed(alert);
-    home_assistant_.follow(alert);
-    alerts_.push_back({output.lane, std::move(alert), std::move(document)});
-    if (published_unsaved_) {
-      handlers_.publish(rows);
-    }
-    for (auto& row : rows) outbox_.push_back(std::move(row));
-  }
-  for (auto& baseline : output.baselines) baselines_.push_back({output.lane, std::move(baseline)});
+  for (auto& alert : output.alerts) tell(output.lane, std::move(alert));
+  for (auto& baseline : output.baselines)
+    waiting_.baselines.push_back({output.lane, std::move(baseline)});
   for (const auto& [machine, regime, learned] : output.regimes) {
     log_.info(
         learned ? "A regime is learned and watched" : "A regime not seen before is being learned",
@@ -163,18 +336,28 @@ void ArchiveWriter::take(LaneOutput& output) {
     auto document = health_document(health, options_.site);
     home_assistant_.follow(health.machine, health.index);
     if (published_unsaved_) handlers_.publish({health_row(health.machine, document)});
-    health_.push_back({output.lane, std::move(health), std::move(document)});
+    waiting_.health.push_back({output.lane, std::move(health), std::move(document)});
   }
   for (auto& outcome : output.services) {
     log_.info("It is known whether a service helped", {{"text", outcome.message}});
     auto document = service_document(outcome, options_.site);
-    services_.push_back({output.lane, std::move(outcome), std::move(document)});
-    auto row = service_row(services_.back());
+    waiting_.services.push_back({output.lane, std::move(outcome), std::move(document)});
+    auto row = service_row(waiting_.services.back());
     if (published_unsaved_) handlers_.publish({row});
-    outbox_.push_back(std::move(row));
+    waiting_.outbox.push_back(std::move(row));
   }
   for (auto& operation : output.operations) answer(output.lane, std::move(operation));
   through_[output.lane] = output.through;
+}
+
+void ArchiveWriter::tell(std::uint32_t lane, Alert alert) {
+  auto document = alert_document(alert, options_.site);
+  auto rows = rows_of(alert, document);
+  if (handlers_.committed) handlers_.committed(alert);
+  home_assistant_.follow(alert);
+  waiting_.alerts.push_back({lane, std::move(alert), std::move(document)});
+  if (published_unsaved_) handlers_.publish(rows);
+  for (auto& row : rows) waiting_.outbox.push_back(std::move(row));
 }
 
 void ArchiveWriter::answer(std::uint32_t lane, storage::Operation operation) {
@@ -182,8 +365,8 @@ void ArchiveWriter::answer(std::uint32_t lane, storage::Operation operation) {
             {{"command", operation.command}, {"by", operation.by}, {"text", operation.text}});
   auto row = answer_row(lane, operation);
   if (published_unsaved_) handlers_.publish({row});
-  outbox_.push_back(std::move(row));
-  operations_.push_back({lane, std::move(operation)});
+  waiting_.outbox.push_back(std::move(row));
+  waiting_.operations.push_back({lane, std::move(operation)});
 }
 
 // No journal holds them, so they stand behind the last lane.
@@ -255,20 +438,31 @@ storage::OutboxRow ArchiveWriter::health_row(std::string_view machine, std::stri
 // know of what is announced before it is.
 void ArchiveWriter::tell_home_assistant() {
   if (Clock::now() < next_home_assistant_) return;
-  for (auto& row : home_assistant_.withdrawals()) outbox_.push_back(std::move(row));
+  for (auto& row : home_assistant_.withdrawals()) waiting_.outbox.push_back(std::move(row));
   if (home_assistant_.takes_back()) {
     if (!commit()) {
-      next_home_assistant_ = Clock::now() + retry;
+      next_home_assistant_ = Clock::now() + options_.retry;
       return;
     }
     home_assistant_.taken_back();
   }
-  try {
-    home_assistant_.save();
-  } catch (const std::system_error& error) {
-    next_home_assistant_ = Clock::now() + retry;
-    log_.error("What is announced to Home Assistant cannot be noted", {{"why", error.what()}});
-    return;
+  if (!settled()) return;
+  if (const auto save = home_assistant_.saving()) {
+    const auto why = std::make_shared<std::string>();
+    const auto saved = [this, why](bool) {
+      if (why->empty()) return;
+      home_assistant_.not_saved();
+      next_home_assistant_ = Clock::now() + options_.retry;
+      log_.error("What is announced to Home Assistant cannot be noted", {{"why", *why}});
+    };
+    const auto work = [save, why] {
+      try {
+        save();
+      } catch (const std::system_error& error) {
+        *why = error.what();
+      }
+    };
+    if (!on_disk(work, saved) || !why->empty()) return;
   }
   if (auto rows = home_assistant_.news(); !rows.empty()) handlers_.publish(std::move(rows));
 }
@@ -284,233 +478,366 @@ void ArchiveWriter::publish_health(const std::vector<storage::HealthRow>& rows) 
 // The archive cannot be written: what waits for it goes out all the same, once.
 void ArchiveWriter::publish_unsaved() {
   if (std::exchange(published_unsaved_, true)) return;
-  handlers_.publish(outbox_);
-  publish_health(health_);
+  handlers_.publish(waiting_.outbox);
+  publish_health(waiting_.health);
 }
 
 void ArchiveWriter::take(CheckpointOrder& order) {
   // What the checkpoint's readings brought must be on disk before the journal forgets them.
-  const bool committed = commit();
-  bool ok = committed || !options_.archive;
-  try {
-    const auto file = LaneFiles{options_.state_directory, {}}.state(order.lane);
-    if (ok) storage::write_checkpoint(file, order.checkpoint);
-  } catch (const std::system_error& error) {
-    ok = false;
-    log_.error("A checkpoint could not be written", {{"lane", order.lane}, {"why", error.what()}});
+  const bool allowed = commit() || refused_ || order.even_unsaved;
+  const auto lane = order.lane;
+  const auto position = order.checkpoint.position;
+  if (!settled() || !allowed) {
+    ++failures_;
+    return handlers_.checkpointed(lane, position, false);
   }
-  ++(ok ? checkpoints_ : failures_);
-  handlers_.checkpointed(order.lane, order.checkpoint.position, ok);
+  const auto why = std::make_shared<std::string>(), other = std::make_shared<std::string>();
+  const auto moved = std::make_shared<CheckpointOrder>(std::move(order));
+  const auto written = [this, moved, why, other](bool) {
+    ++(why->empty() ? checkpoints_ : failures_);
+    const auto& at = moved->checkpoint.position;
+    checkpoint_written(moved->lane, *why);
+    if (!other->empty())
+      log_.warning("The quarantine could not be written", {{"lane", moved->lane}, {"why", *other}});
+    handlers_.checkpointed(moved->lane, at, why->empty());
+  };
+  // When the disk does not answer, the lane goes on without; it hears again when it did.
+  if (!on_disk([this, moved, why, other] { write(*moved, *why, *other); }, written))
+    handlers_.checkpointed(lane, position, false);
+}
+
+// On the disk's thread.
+void ArchiveWriter::write(const CheckpointOrder& order, std::string& why, std::string& other) {
+  const auto file = LaneFiles{options_.state_directory, {}}.state(order.lane);
+  const auto attempt = [&] {
+    try {
+      storage::write_checkpoint(file, order.checkpoint);
+      return std::error_code{};
+    } catch (const std::system_error& error) {
+      why = error.what();
+      return error.code();
+    }
+  };
+  if (attempt() == std::errc::no_space_on_device && ballast_.release()) {
+    why.clear();
+    attempt();
+  }
+  try {
+    if (order.along) order.along();
+  } catch (const std::system_error& error) {
+    other = error.what();
+  }
+}
+
+void ArchiveWriter::checkpoint_written(std::uint32_t lane, const std::string& why) {
+  if (!why.empty()) {
+    log_.error("A checkpoint could not be written", {{"lane", lane}, {"why", why}});
+    storage_alerts_.trouble(
+        StorageTrouble::checkpoint,
+        "What is learned cannot be saved: " + why + ". A crash would lose what is new in it",
+        Severity::warning, now());
+  } else {
+    storage_alerts_.well(StorageTrouble::checkpoint, now());
+  }
+  const std::lock_guard lock{figures_mutex_};
+  storage_.checkpoints = why.empty();
+  if (storage_.archive) storage_.problem = why;
 }
 
 void ArchiveWriter::take_delivered() {
   const std::lock_guard lock{taken_mutex_};
   if (taken_.empty()) return;
-  if (nothing_waits()) oldest_ = Clock::now();
-  delivered_.insert(delivered_.end(), taken_.begin(), taken_.end());
+  if (waiting_.nothing()) oldest_ = Clock::now();
+  waiting_.delivered.insert(waiting_.delivered.end(), taken_.begin(), taken_.end());
   taken_.clear();
 }
 
 void ArchiveWriter::take(PublishOpen&) {
   take_delivered();
-  if (!archive_ || !commit()) return handlers_.publish(home_assistant_.news(true));
-  try {
-    std::vector<storage::OutboxRow> rows;
-    auto open_alerts = archive_->open_alerts();
-    home_assistant_.cases(open_alerts);
-    for (auto& open : open_alerts) {
-      if (open.waits) continue;
-      storage::OutboxRow row;
-      row.topic = options_.topic_root + "/event/alert";
-      row.payload = open.document;
-      row.alert_id = open.id;
-      row.revision = open.revision;
-      auto state = row;
-      state.topic = state_topic(options_.topic_root, open.machine, open.sensor, open.kind);
-      state.retain = true;
-      rows.push_back(std::move(row));
-      rows.push_back(std::move(state));
+  if (!commit() || !archive_) return publish_without_archive();
+  const auto opened = std::make_shared<Opened>();
+  const auto read = [this, opened] {
+    try {
+      opened->alerts = archive_->open_alerts();
+      opened->health = archive_->newest_health();
+    } catch (const std::runtime_error& error) {
+      opened->why = error.what();
+      opened->code = code_of(error);
     }
-    for (auto& known : archive_->newest_health()) {
-      home_assistant_.follow(known.machine, health_of(known.document));
-      rows.push_back(health_row(known.machine, std::move(known.document)));
-    }
-    for (auto& row : home_assistant_.news(true)) rows.push_back(std::move(row));
-    handlers_.publish(std::move(rows));
-  } catch (const storage::StorageError& error) {
-    commit_failed(error);
+    opened->set_aside = archive_->set_aside();
+  };
+  // What was read long ago may be told by newer events already.
+  const auto publish = [this, opened](bool late) {
+    if (late)
+      open_again_ = true;
+    else
+      publish_stored(*opened);
+  };
+  if (!on_disk(read, publish)) publish_without_archive();
+}
+
+void ArchiveWriter::publish_stored(Opened& opened) {
+  report_set_aside(opened.set_aside);
+  if (!opened.why.empty()) {
+    commit_failed(opened.why, opened.code);
+    return publish_without_archive();
   }
+  std::vector<storage::OutboxRow> rows;
+  home_assistant_.cases(opened.alerts);
+  for (auto& open : opened.alerts) {
+    if (open.waits) continue;
+    storage::OutboxRow row;
+    row.topic = options_.topic_root + "/event/alert";
+    row.payload = open.document;
+    row.alert_id = open.id;
+    row.revision = open.revision;
+    auto state = row;
+    state.topic = state_topic(options_.topic_root, open.machine, open.sensor, open.kind);
+    state.retain = true;
+    rows.push_back(std::move(row));
+    rows.push_back(std::move(state));
+  }
+  for (auto& known : opened.health) {
+    home_assistant_.follow(known.machine, health_of(known.document));
+    rows.push_back(health_row(known.machine, std::move(known.document)));
+  }
+  for (auto& row : home_assistant_.news(true)) rows.push_back(std::move(row));
+  handlers_.publish(std::move(rows));
+}
+
+void ArchiveWriter::publish_without_archive() {
+  auto rows = home_assistant_.news(true);
+  for (auto& alert : storage_alerts_.open())
+    for (auto& row : rows_of(alert, alert_document(alert, options_.site)))
+      rows.push_back(std::move(row));
+  handlers_.publish(std::move(rows));
 }
 
 void ArchiveWriter::take(const Reload& reload) {
   take_delivered();
   if (!options_.archive) return handlers_.refill(reload.after, {}, true);
-  if (!archive_ || !commit()) return;
-  try {
-    auto rows = archive_->outbox(most_reloaded, reload.after);
-    const bool complete = rows.size() < most_reloaded;
-    handlers_.refill(reload.after, std::move(rows), complete);
-  } catch (const storage::StorageError& error) {
-    commit_failed(error);
-  }
-}
-
-bool ArchiveWriter::nothing_waits() const {
-  return summaries_.empty() && alerts_.empty() && baselines_.empty() && health_.empty() &&
-         operations_.empty() && services_.empty() && delivered_.empty();
+  if (!commit() || !archive_) return;
+  struct Read {
+    std::vector<storage::OutboxRow> rows;
+    std::string why;
+    int code = 0;
+    std::optional<std::string> set_aside;
+  };
+  const auto result = std::make_shared<Read>();
+  const auto read = [this, result, reload] {
+    try {
+      result->rows = archive_->outbox(most_reloaded, reload.after);
+    } catch (const std::runtime_error& error) {
+      result->why = error.what();
+      result->code = code_of(error);
+    }
+    result->set_aside = archive_->set_aside();
+  };
+  on_disk(read, [this, result, reload](bool late) {
+    report_set_aside(result->set_aside);
+    if (!result->why.empty()) return commit_failed(result->why, result->code);
+    if (late) return;  // it is asked for again
+    const bool complete = result->rows.size() < most_reloaded;
+    handlers_.refill(reload.after, std::move(result->rows), complete);
+  });
 }
 
 bool ArchiveWriter::commit_due() const {
-  if (published_unsaved_ || (options_.archive && !archive_)) return Clock::now() >= next_try_;
-  if (!alerts_.empty() || !baselines_.empty() || !operations_.empty() || !services_.empty() ||
-      summaries_.size() >= enough_rows || delivered_.size() >= enough_rows)
+  if (published_unsaved_) return Clock::now() >= next_try_;
+  const auto& w = waiting_;
+  if (!w.alerts.empty() || !w.baselines.empty() || !w.operations.empty() || !w.services.empty() ||
+      w.summaries.size() >= enough_rows || w.delivered.size() >= enough_rows)
     return true;
-  return (!summaries_.empty() || !health_.empty() || !delivered_.empty()) &&
+  return (!w.summaries.empty() || !w.health.empty() || !w.delivered.empty()) &&
          Clock::now() - oldest_ >= longest_wait;
 }
 
 // True when nothing is left waiting.
 bool ArchiveWriter::commit() {
-  if (nothing_waits() && outbox_.empty()) return true;
-  if (!options_.archive) {
-    handlers_.publish(std::exchange(outbox_, {}));
-    publish_health(health_);
-    health_.clear();
-    alerts_written_ += alerts_.size();
-    alerts_.clear();
-    baselines_.clear();
-    operations_.clear();
-    services_.clear();
-    summaries_.clear();
-    summary_lanes_.clear();
-    delivered_.clear();
-    return true;
-  }
-  if (!archive_) {
-    open_archive();
-    if (!archive_) {
-      publish_unsaved();
-      drop_surplus();
-      return false;
-    }
-    log_.info("The archive can be used again", {{"file", options_.archive->string()}});
-  }
-  storage::Batch batch;
-  batch.summaries.reserve(summaries_.size());
-  for (std::size_t i = 0; i < summaries_.size(); ++i) {
-    const auto& s = summaries_[i];
-    batch.summaries.push_back({summary_lanes_[i], s.machine, s.sensor, s.unit, s.summary});
-  }
-  batch.alerts = std::move(alerts_);
-  batch.baselines = std::move(baselines_);
-  batch.health = std::move(health_);
-  batch.operations = std::move(operations_);
-  batch.services = std::move(services_);
-  batch.outbox = std::move(outbox_);
-  batch.delivered = std::move(delivered_);
-  for (std::uint32_t lane = 0; lane < through_.size(); ++lane) {
-    if (through_[lane] != 0) batch.through.emplace_back(lane, through_[lane]);
-  }
-  alerts_.clear();
-  baselines_.clear();
-  health_.clear();
-  operations_.clear();
-  services_.clear();
-  outbox_.clear();
-  delivered_.clear();
-  try {
-    auto committed = archive_->commit(batch);
-    ++transactions_;
-    alerts_written_ += batch.alerts.size();
-    summaries_written_ += batch.summaries.size();
-    summaries_.clear();
-    summary_lanes_.clear();
-    if (std::exchange(published_unsaved_, false)) {
-      log_.info("The archive is written again, nothing that waited was lost",
-                {{"alerts", batch.alerts.size()}, {"summaries", batch.summaries.size()}});
-    }
-    // Rows that went out unsaved go out once more, now with a sequence: twice is allowed, never is
-    // not.
-    handlers_.publish(std::move(committed.outbox));
-    publish_health(batch.health);
-    return true;
-  } catch (const storage::StorageError& error) {
-    alerts_ = std::move(batch.alerts);
-    baselines_ = std::move(batch.baselines);
-    health_ = std::move(batch.health);
-    operations_ = std::move(batch.operations);
-    services_ = std::move(batch.services);
-    outbox_ = std::move(batch.outbox);
-    delivered_ = std::move(batch.delivered);
+  if (!settled()) {
     publish_unsaved();
-    commit_failed(error);
     drop_surplus();
     return false;
   }
+  if (waiting_.nothing() && waiting_.outbox.empty() && !published_unsaved_) return true;
+  if (!options_.archive) return do_without_archive();
+  const auto commit = std::make_shared<Commit>();
+  make_batch(*commit);
+  if (on_disk([this, commit] { write(*commit); },
+              [this, commit](bool late) { written(*commit, late); }))
+    return commit->committed.has_value();
+  publish_unsaved(*commit);
+  return false;
 }
 
-void ArchiveWriter::commit_failed(const storage::StorageError& error) {
+void ArchiveWriter::make_batch(Commit& commit) {
+  auto& w = waiting_;
+  auto& batch = commit.batch;
+  commit.summaries = std::move(w.summaries);
+  commit.summary_lanes = std::move(w.summary_lanes);
+  batch.summaries.reserve(commit.summaries.size());
+  for (std::size_t i = 0; i < commit.summaries.size(); ++i) {
+    const auto& s = commit.summaries[i];
+    batch.summaries.push_back({commit.summary_lanes[i], s.machine, s.sensor, s.unit, s.summary});
+  }
+  batch.alerts = std::move(w.alerts);
+  batch.baselines = std::move(w.baselines);
+  batch.health = std::move(w.health);
+  batch.operations = std::move(w.operations);
+  batch.services = std::move(w.services);
+  batch.outbox = std::move(w.outbox);
+  batch.delivered = std::move(w.delivered);
+  for (std::uint32_t lane = 0; lane < through_.size(); ++lane) {
+    if (through_[lane] != 0) batch.through.emplace_back(lane, through_[lane]);
+  }
+  w = {};
+}
+
+void ArchiveWriter::put_back(Commit& commit) {
+  auto& batch = commit.batch;
+  waiting_.put_back({std::move(commit.summaries), std::move(commit.summary_lanes),
+                     std::move(batch.alerts), std::move(batch.baselines), std::move(batch.health),
+                     std::move(batch.operations), std::move(batch.services),
+                     std::move(batch.outbox), std::move(batch.delivered)});
+}
+
+void ArchiveWriter::publish_unsaved(const Commit& commit) {
+  if (std::exchange(published_unsaved_, true)) return;
+  handlers_.publish(commit.batch.outbox);
+  publish_health(commit.batch.health);
+}
+
+bool ArchiveWriter::do_without_archive() {
+  handlers_.publish(std::exchange(waiting_.outbox, {}));
+  publish_health(waiting_.health);
+  alerts_written_ += waiting_.alerts.size();
+  waiting_ = {};
+  return true;
+}
+
+// On the disk's thread.
+void ArchiveWriter::write(Commit& commit) {
+  const auto attempt = [&] {
+    try {
+      if (!archive_) {
+        archive_ = std::make_unique<storage::Archive>(*options_.archive);
+        commit.opened = true;
+      }
+      commit.committed = archive_->commit(commit.batch);
+    } catch (const std::runtime_error& error) {  // StorageError, or a file system's system_error
+      commit.why = error.what();
+      commit.code = code_of(error);
+    }
+  };
+  attempt();
+  if (!commit.committed && storage::is_full(commit.code) && ballast_.release()) {
+    commit.ballast_released = true;
+    attempt();
+  }
+  if (archive_) commit.set_aside = archive_->set_aside();
+  if (commit.committed && !commit.ballast_released && Clock::now() >= next_ballast_) {
+    next_ballast_ = Clock::now() + ballast_interval;
+    ballast_.take();
+  }
+}
+
+void ArchiveWriter::written(Commit& commit, bool late) {
+  report_set_aside(commit.set_aside);
+  if (commit.ballast_released) {
+    log_.error("The disk is full: the ballast was given back",
+               {{"file", ballast_.file().string()}});
+    storage_alerts_.trouble(StorageTrouble::archive,
+                            "The disk is full: Millwright gave back the space that it had put by",
+                            Severity::warning, now());
+  }
+  if (!commit.committed) {
+    publish_unsaved(commit);
+    put_back(commit);
+    commit_failed(commit.why, commit.code);
+    return drop_surplus();
+  }
+  if (commit.opened)
+    log_.info("The archive can be used again", {{"file", options_.archive->string()}});
+  ++transactions_;
+  alerts_written_ += commit.batch.alerts.size();
+  summaries_written_ += commit.batch.summaries.size();
+  // What came while the disk did not answer went out unsaved and waits for the next transaction.
+  if (!late || waiting_.nothing()) {
+    if (std::exchange(published_unsaved_, false)) {
+      log_.info(
+          "The archive is written again, nothing that waited was lost",
+          {{"alerts", commit.batch.alerts.size()}, {"summaries", commit.batch.summaries.size()}});
+    }
+  } else {
+    next_try_ = {};
+  }
+  archive_is_well(commit.ballast_released);
+  // Rows that went out unsaved go out once more, now with a sequence: twice is allowed, never is
+  // not.
+  handlers_.publish(std::move(commit.committed->outbox));
+  publish_health(commit.batch.health);
+}
+
+void ArchiveWriter::archive_is_well(bool but_full) {
+  refused_ = false;
+  if (!but_full) storage_alerts_.well(StorageTrouble::archive, now());
+  const std::lock_guard lock{figures_mutex_};
+  storage_.archive = true;
+  if (storage_.checkpoints) storage_.problem.clear();
+}
+
+void ArchiveWriter::commit_failed(const std::string& why, int code) {
   ++failures_;
-  next_try_ = Clock::now() + retry;
+  next_try_ = Clock::now() + options_.retry;
+  refused_ = storage::is_refusal(code);
   log_.error("The archive cannot be written, alerts go out without it",
-             {{"why", error.what()},
-              {"alerts_waiting", alerts_.size()},
-              {"summaries_waiting", summaries_.size()}});
+             {{"why", why},
+              {"alerts_waiting", waiting_.alerts.size()},
+              {"summaries_waiting", waiting_.summaries.size()}});
+  storage_alerts_.trouble(StorageTrouble::archive,
+                          "Alerts and summaries are not written to disk: " + why +
+                              ". They go out all the same and are kept in memory",
+                          Severity::warning, now());
+  const std::lock_guard lock{figures_mutex_};
+  storage_.archive = false;
+  storage_.problem = why;
 }
 
 void ArchiveWriter::drop_surplus() {
-  while (summaries_.size() > most_summaries) {
-    summaries_.pop_front();
-    summary_lanes_.pop_front();
-    ++summaries_dropped_;
-  }
-  if (alerts_.size() > most_alerts) {
-    // They have been published; only their history is cut.
-    const auto surplus = alerts_.size() - most_alerts;
-    alerts_.erase(alerts_.begin(), alerts_.begin() + static_cast<std::ptrdiff_t>(surplus));
-    outbox_.erase(outbox_.begin(), outbox_.begin() + static_cast<std::ptrdiff_t>(
-                                                         std::min(outbox_.size(), 2 * surplus)));
-    log_.error("Alert history was dropped: the archive was away for too long",
-               {{"events", surplus}});
-  }
-  if (health_.size() > most_health) {
-    const auto surplus = health_.size() - most_health;
-    health_.erase(health_.begin(), health_.begin() + static_cast<std::ptrdiff_t>(surplus));
-    log_.error("Health of machines was dropped: the archive was away for too long",
-               {{"documents", surplus}});
-  }
-  if (operations_.size() > most_operations) {
-    // They have been answered.
-    const auto surplus = operations_.size() - most_operations;
-    operations_.erase(operations_.begin(),
-                      operations_.begin() + static_cast<std::ptrdiff_t>(surplus));
-    drop_rows_without_cause();
-    log_.error("Commands were dropped from the history: the archive was away for too long",
-               {{"commands", surplus}});
-  }
-  if (services_.size() > most_services) {
-    // They have been published.
-    const auto surplus = services_.size() - most_services;
-    services_.erase(services_.begin(), services_.begin() + static_cast<std::ptrdiff_t>(surplus));
-    drop_rows_without_cause();
-    log_.error("Outcomes of services were dropped: the archive was away for too long",
-               {{"outcomes", surplus}});
-  }
-  if (baselines_.size() > most_baselines) {
-    const auto surplus = baselines_.size() - most_baselines;
-    baselines_.erase(baselines_.begin(), baselines_.begin() + static_cast<std::ptrdiff_t>(surplus));
-    log_.error("Old baselines were dropped: the archive was away for too long",
-               {{"baselines", surplus}});
-  }
+  auto& w = waiting_;
+  const auto summaries = cut(w.summaries, most_summaries);
+  cut(w.summary_lanes, most_summaries);
+  summaries_dropped_ += summaries;
+  const auto alerts = cut(w.alerts, most_alerts), health = cut(w.health, most_health),
+             operations = cut(w.operations, most_operations),
+             services = cut(w.services, most_services),
+             baselines = cut(w.baselines, most_baselines);
+  // What was published or answered stays so; only its history is cut.
+  if (alerts + operations + services > 0) drop_rows_without_cause();
+  const auto dropped = alerts + health + operations + services + baselines;
+  if (summaries + dropped == 0) return;
+  storage_alerts_.trouble(StorageTrouble::archive,
+                          "The archive has been away for so long that history is being lost: what "
+                          "is kept in memory for it is full",
+                          Severity::critical, now());
+  if (dropped == 0) return;
+  log_.error("History was dropped: the archive was away for too long", {{"alert_events", alerts},
+                                                                        {"healths", health},
+                                                                        {"commands", operations},
+                                                                        {"outcomes", services},
+                                                                        {"baselines", baselines}});
 }
 
-// Answers and outcomes whose rows are no longer kept.
+// Rows of what is no longer kept.
 void ArchiveWriter::drop_rows_without_cause() {
   std::set<std::pair<std::uint32_t, Position>> kept;
-  for (const auto& one : operations_) kept.emplace(one.lane, one.operation.position);
-  for (const auto& one : services_) kept.emplace(one.lane, one.outcome.position);
-  std::erase_if(outbox_, [&](const storage::OutboxRow& row) {
-    return row.answers && !kept.contains(*row.answers);
+  for (const auto& one : waiting_.operations) kept.emplace(one.lane, one.operation.position);
+  for (const auto& one : waiting_.services) kept.emplace(one.lane, one.outcome.position);
+  std::set<std::pair<std::string_view, std::uint32_t>> alerts;
+  for (const auto& one : waiting_.alerts) alerts.emplace(one.alert.id, one.alert.revision);
+  std::erase_if(waiting_.outbox, [&](const storage::OutboxRow& row) {
+    if (row.answers) return !kept.contains(*row.answers);
+    return !row.alert_id.empty() && !alerts.contains({row.alert_id, row.revision});
   });
 }
 
@@ -524,6 +851,11 @@ WriterFigures ArchiveWriter::figures() const {
   figures.summaries_dropped = summaries_dropped_;
   figures.beats = beats_;
   return figures;
+}
+
+StorageFigures ArchiveWriter::storage_figures() const {
+  const std::lock_guard lock{figures_mutex_};
+  return storage_;
 }
 
 }  // namespace millwright::daemon

@@ -1,6 +1,7 @@
-// The one thread that writes: alerts before they are published, summaries in batches, checkpoints
-// behind both. Storage trouble never stops detection: alerts then go out from memory, and what
-// could not be written is tried again.
+// What is to be kept goes through here: alerts are on disk before they are published, summaries in
+// batches, checkpoints behind both. Storage trouble never stops detection: alerts then go out from
+// memory, what could not be written is tried again, and the trouble is an alert itself. The disk is
+// touched by a thread of its own, because it may not answer.
 #pragma once
 
 #include <atomic>
@@ -19,10 +20,14 @@
 #include <vector>
 
 #include "core/channel.h"
+#include "daemon/disk_worker.h"
 #include "daemon/home_assistant.h"
 #include "daemon/log.h"
 #include "daemon/shard.h"
+#include "daemon/storage_alerts.h"
+#include "daemon/storage_figures.h"
 #include "storage/archive.h"
+#include "storage/ballast.h"
 #include "storage/checkpoint.h"
 
 namespace millwright::daemon {
@@ -33,6 +38,12 @@ struct WriterOptions {
   std::string site, topic_root;
   std::uint32_t lanes = 1;
   HomeAssistantSettings home_assistant{};
+  // Survives the process, and best lies on another disk; empty: the state directory.
+  std::filesystem::path runtime_directory{};
+  // With the disk. What waits for it longer goes out unsaved; longer than `hangs` is an alert.
+  std::chrono::milliseconds patience{5000}, hangs{15'000};
+  std::chrono::milliseconds retry{5000};  // after a failure
+  StorageAlerts::Delays delays{};
 };
 
 struct WriterHandlers {
@@ -68,7 +79,15 @@ class ArchiveWriter {
 
   // Any thread; waits while the queue is full.
   void write(LaneOutput output);
-  void checkpoint(std::uint32_t lane, storage::Checkpoint checkpoint);
+  struct CheckpointOrder {
+    std::uint32_t lane = 0;
+    storage::Checkpoint checkpoint{};
+    // Also when the archive does not have what the readings brought: it is then lost in a crash.
+    bool even_unsaved = false;
+    // Other files of the lane, written along; throws std::system_error.
+    std::function<void()> along{};
+  };
+  void checkpoint(CheckpointOrder order);
   // Never waits: it is called on the MQTT thread.
   void delivered(std::uint64_t sequence);
   // The answer to a command that no journal had room for; false: too many wait. Never waits.
@@ -77,37 +96,76 @@ class ArchiveWriter {
   void publish_open_alerts();               // and healths: after every connect
   void reload_outbox(std::uint64_t after);  // rows after that sequence
 
+  // Before start: a file was damaged and set aside; told as an alert.
+  void found_damage(const std::string& sentence);
+
   WriterFigures figures() const;
+  StorageFigures storage_figures() const;  // any thread
   // Before start: no position of the archive can be ahead of `position` of the lane's journal, or
   // the journal was lost.
   Position applied(std::uint32_t lane);
 
  private:
-  struct CheckpointOrder {
-    std::uint32_t lane = 0;
-    storage::Checkpoint checkpoint;
-  };
   struct PublishOpen {};
   struct Reload {
     std::uint64_t after = 0;
   };
   using Item = std::variant<LaneOutput, CheckpointOrder, PublishOpen, Reload>;
 
+  // What waits for the next transaction.
+  struct Waiting {
+    // Deques: summaries are dropped at the front when there are too many.
+    std::deque<NamedSummary> summaries;
+    std::deque<std::uint32_t> summary_lanes;
+    std::vector<storage::AlertRow> alerts;
+    std::vector<storage::BaselineRow> baselines;
+    std::vector<storage::HealthRow> health;
+    std::vector<storage::OperationRow> operations;
+    std::vector<storage::ServiceRow> services;
+    std::vector<storage::OutboxRow> outbox;
+    std::vector<std::uint64_t> delivered;
+
+    bool nothing() const;
+    // Puts what came before in front of it.
+    void put_back(Waiting&& older);
+  };
+  struct Commit;
+  struct Opened;
+
   void run();
+  void finish();
   void take(LaneOutput& output);
   void take(CheckpointOrder& order);
   void take_delivered();
   void take_shed();
+  void tell(std::uint32_t lane, Alert alert);
   void answer(std::uint32_t lane, storage::Operation operation);
   void take(PublishOpen&);
   void take(const Reload& reload);
-  bool nothing_waits() const;
   bool commit_due() const;
   bool commit();
-  void commit_failed(const storage::StorageError& error);
+  bool do_without_archive();
+  void make_batch(Commit& commit);
+  void put_back(Commit& commit);
+  void write(Commit& commit);
+  void written(Commit& commit, bool late);
+  void write(const CheckpointOrder& order, std::string& why, std::string& other);
+  void checkpoint_written(std::uint32_t lane, const std::string& why);
+  void archive_is_well(bool but_full);
+  void commit_failed(const std::string& why, int code);
+  void report_set_aside(const std::optional<std::string>& sentence);
+  // Runs `work` on the disk's thread and `then` on this one, at once (true) or, when the disk does
+  // not answer in time, as soon as it has (`late`).
+  bool on_disk(std::function<void()> work, std::function<void(bool late)> then);
+  // No work is under way; what was is done with.
+  bool settled();
+  void publish_stored(Opened& opened);
+  void keep_watch();
+  void note_storage_alerts();
   void drop_surplus();
   void drop_rows_without_cause();
   void open_archive();
+  void adopt_storage_alerts();
   std::vector<storage::OutboxRow> rows_of(const Alert& alert, const std::string& document) const;
   storage::OutboxRow answer_row(std::uint32_t lane, const storage::Operation& operation) const;
   storage::OutboxRow service_row(const storage::ServiceRow& service) const;
@@ -115,35 +173,41 @@ class ArchiveWriter {
   void tell_home_assistant();
   void publish_health(const std::vector<storage::HealthRow>& rows) const;
   void publish_unsaved();
+  void publish_unsaved(const Commit& commit);
+  void publish_without_archive();
+  static StorageAlerts::Now now();
 
   const WriterOptions options_;
   const WriterHandlers handlers_;
   Log& log_;
-  std::unique_ptr<storage::Archive> archive_;
   HomeAssistant home_assistant_;
+  StorageAlerts storage_alerts_;
   Channel<Item> channel_{4096};
   std::mutex taken_mutex_;
   std::vector<std::uint64_t> taken_;  // outbox rows that the broker has; bounded by the outbox
   std::vector<storage::Operation> shed_;
   Position shed_count_ = 0;
 
-  // What waits for the next transaction. A deque: summaries are dropped at the front when there are
-  // too many.
-  std::deque<NamedSummary> summaries_;
-  std::deque<std::uint32_t> summary_lanes_;
-  std::vector<storage::AlertRow> alerts_;
-  std::vector<storage::BaselineRow> baselines_;
-  std::vector<storage::HealthRow> health_;
-  std::vector<storage::OperationRow> operations_;
-  std::vector<storage::ServiceRow> services_;
-  std::vector<storage::OutboxRow> outbox_;
-  std::vector<std::uint64_t> delivered_;
+  Waiting waiting_;
   std::vector<Position> through_;  // per lane; 0: nothing new
   std::chrono::steady_clock::time_point oldest_, next_try_, next_home_assistant_;
   bool published_unsaved_ = false;  // what waits has been published already
+  bool refused_ = false;            // the archive, for good: a newer one, or somebody else's
+  bool open_again_ = false;         // open alerts are to be published when the disk answers
+  std::string set_aside_;           // told already
 
+  mutable std::mutex figures_mutex_;
+  StorageFigures storage_;
   std::atomic<std::uint64_t> alerts_written_{0}, summaries_written_{0}, transactions_{0},
       checkpoints_{0}, failures_{0}, summaries_dropped_{0}, beats_{0};
+
+  // The disk's thread has these while it works.
+  std::unique_ptr<storage::Archive> archive_;
+  storage::Ballast ballast_;
+  std::chrono::steady_clock::time_point next_ballast_;
+  std::function<void(bool late)> unfinished_;
+  std::chrono::steady_clock::time_point begun_;
+  DiskWorker disk_;
   std::thread thread_;
 };
 

@@ -131,6 +131,12 @@ class Mapping {
     return *this;
   }
   std::byte* data() const { return data_; }
+  // Writes [from, to) back and waits; 0, or errno.
+  int sync(std::uint64_t from, std::uint64_t to) const {
+    static const auto machine_page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    from -= from % machine_page;
+    return ::msync(data_ + from, to - from, MS_SYNC) == 0 ? 0 : errno;
+  }
 
  private:
   std::byte* data_ = nullptr;
@@ -143,6 +149,16 @@ struct Ring {
   Mapping mapping;
   std::uint64_t capacity = 0;
 
+  int sync_header() const { return mapping.sync(0, page); }
+  // The records in [from, to), logical offsets.
+  int sync(std::uint64_t from, std::uint64_t to) const {
+    if (from >= to) return 0;
+    if (to - from >= capacity) return mapping.sync(page, page + capacity);
+    const auto begin = from % capacity, end = to % capacity;
+    if (begin < end) return mapping.sync(page + begin, page + end);
+    const int error = mapping.sync(page + begin, page + capacity);
+    return error != 0 || end == 0 ? error : mapping.sync(page, page + end);
+  }
   std::byte* at(std::uint64_t offset) const { return mapping.data() + page + offset % capacity; }
   std::uint64_t to_end(std::uint64_t offset) const { return capacity - offset % capacity; }
 };
@@ -342,11 +358,15 @@ std::optional<std::pair<Ring, State>> resized(const Ring& old, const State& stat
 
 struct Journal::Impl {
   Ring ring;
+  std::filesystem::path file;
+  bool on_disk = false;
+  std::uint64_t synced = 0;  // records before it are on the disk; the syncing thread's own
 
   // Producers and whoever moves the tail.
   std::mutex mutex;
   std::condition_variable readable, room;
   State state;
+  std::uint64_t free_from = 0;  // what is before it may be written over; behind the tail
   bool reader_waits = false, woken = false;
   unsigned writers_waiting = 0;
 
@@ -384,7 +404,7 @@ struct Journal::Impl {
   bool has_room(std::uint32_t length) const noexcept {
     const std::uint64_t rest = ring.to_end(state.head);
     const std::uint64_t needed = rest < length ? rest + length : length;
-    return needed <= ring.capacity - (state.head - state.tail);
+    return needed <= ring.capacity - (state.head - free_from);
   }
   void write(const Record& record, std::uint32_t length) noexcept {
     if (const std::uint64_t rest = ring.to_end(state.head); rest < length) {
@@ -486,6 +506,8 @@ JournalOpen Journal::open(const std::filesystem::path& file, std::uint64_t capac
     install(file);
     impl->state = *read_state(impl->ring, doubtful);
   }
+  impl->file = file;
+  impl->free_from = impl->synced = impl->state.tail;
   impl->publish_state();
   impl->cursor.store(impl->state.tail, std::memory_order_relaxed);
   impl->read_through = impl->state.released;
@@ -504,6 +526,25 @@ void Journal::start_after(Position position) {
   }
   write_state(m.ring, m.state);
   m.publish_state();
+}
+
+void Journal::keep_on_disk() {
+  Impl& m = *impl_;
+  m.on_disk = true;
+  if (::fsync(m.ring.file.get()) != 0) fail(errno, m.file, "cannot be written to its disk");
+  const auto parent = m.file.has_parent_path() ? m.file.parent_path() : std::filesystem::path{"."};
+  const Descriptor directory{::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (!directory || ::fsync(directory.get()) != 0)
+    fail(errno, m.file, "lies in a directory that cannot be written to its disk");
+}
+
+void Journal::sync() {
+  Impl& m = *impl_;
+  const auto head = m.head.load(std::memory_order_acquire);
+  int error = m.ring.sync(m.synced, head);
+  if (error == 0) error = m.ring.sync_header();
+  if (error != 0) fail(error, m.file, "cannot be written to its disk");
+  m.synced = head;
 }
 
 bool Journal::append(const Record& record) noexcept {
@@ -617,6 +658,12 @@ void Journal::release_through(Position position) {
     write_state(m.ring, m.state);
     m.released.store(before, std::memory_order_relaxed);
     m.tail.store(offset, std::memory_order_release);
+  }
+  // A disk that fails here fails the next `sync` as well, which tells it; room is made all the same.
+  if (m.on_disk) m.ring.sync_header();
+  {
+    const std::lock_guard guard{m.mutex};
+    m.free_from = m.state.tail;
     wake_writers = m.writers_waiting > 0;
   }
   if (wake_writers) m.room.notify_all();

@@ -3,7 +3,7 @@
 // Producers append (the MQTT callback, the ticker, the supervisor); the lane reads with a cursor of
 // its own and, after a checkpoint, moves the tail. What lies between tail and head survives kill -9
 // (the pages belong to the kernel) and is read again after a restart. On tmpfs a power cut loses
-// it; in a directory on disk it is as durable as the page cache.
+// it; in a directory on disk it is as durable as the page cache, or as the last `sync`.
 //
 // The byte layout is in docs/formats/journal.md.
 #pragma once
@@ -48,7 +48,8 @@ inline constexpr std::uint32_t message_redelivered = 2;
 
 struct JournalOpen;
 
-// Thread rule: any thread appends; one thread (the lane) reads, moves the tail and asks for `next`.
+// Thread rule: any thread appends; one thread (the lane) reads, moves the tail and asks for `next`;
+// one thread syncs.
 class Journal {
  public:
   // Opens or creates `file` with room for `capacity` bytes of records (rounded up to whole pages).
@@ -64,6 +65,14 @@ class Journal {
   // Makes positions go on after `position` (that of the checkpoint) where they would be lower: a
   // journal on tmpfs is new after a reboot. Call it after open, before the first append.
   void start_after(Position position);
+
+  // For a journal on a disk, before the first append: from now on the place of a released record is
+  // used again only when the release is on the disk, so that after a power cut nothing stands in
+  // the way of the records that `sync` promised. Throws std::system_error.
+  void keep_on_disk();
+  // What was appended before the call is on the disk when it returns. May take long; appending goes
+  // on meanwhile. Any thread, one at a time. Throws std::system_error.
+  void sync();
 
   // Copies the record in. False when there is no room, or when it takes more than half of the
   // capacity or its topic more than 65,535 bytes: nothing is written. Never throws, allocates

@@ -109,7 +109,12 @@ class StorageError : public std::runtime_error {
   int code_;
 };
 
-// Thread rule: one thread (the writer).
+// What a StorageError's code says: the disk is full; the file is not for this program to write (a
+// newer version, or somebody else's).
+bool is_full(int code);
+bool is_refusal(int code);
+
+// Thread rule: one thread at a time.
 class Archive {
  public:
   // Opens or creates; migrates an older version after a copy; refuses a newer one (StorageError

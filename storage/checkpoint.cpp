@@ -195,4 +195,11 @@ CheckpointRead read_checkpoint(const fs::path& file) {
   return result;
 }
 
+std::string set_checkpoint_aside(const fs::path& file, const std::string& why) {
+  const auto older = with_suffix(file, ".1");
+  const auto& there = fs::exists(file) ? file : older;
+  return there.string() + " cannot be used (" + why + "); it was set aside as " +
+         set_aside(there, file).string();
+}
+
 }  // namespace millwright::storage

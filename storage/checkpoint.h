@@ -34,4 +34,9 @@ struct CheckpointRead {
 // be opened.
 CheckpointRead read_checkpoint(const std::filesystem::path& file);
 
+// For a checkpoint that is whole but holds what nobody can read: moves the one that
+// `read_checkpoint` gives, so that the next call gives the older one. The sentence that says so;
+// throws std::system_error when it cannot be moved.
+std::string set_checkpoint_aside(const std::filesystem::path& file, const std::string& why);
+
 }  // namespace millwright::storage

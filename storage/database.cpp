@@ -47,6 +47,9 @@ bool is_damage(int code) {
   return primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB;
 }
 
+bool is_full(int code) { return (code & 0xff) == SQLITE_FULL; }
+bool is_refusal(int code) { return (code & 0xff) == SQLITE_MISMATCH; }
+
 Statement::Statement(sqlite3* database, std::string_view sql) {
   sqlite3_stmt* handle = nullptr;
   const int code = sqlite3_prepare_v3(database, sql.data(), static_cast<int>(sql.size()),

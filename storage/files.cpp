@@ -61,6 +61,20 @@ void sync_directory(const fs::path& directory) {
   File{directory.empty() ? fs::path{"."} : directory, O_RDONLY | O_DIRECTORY}.sync();
 }
 
+void replace_file(const fs::path& file, std::string_view content) {
+  auto fresh = file;
+  fresh += ".new";
+  {
+    File out{fresh, O_WRONLY | O_CREAT | O_TRUNC};
+    out.write(content);
+    out.sync();
+  }
+  std::error_code error;
+  fs::rename(fresh, file, error);
+  if (error) throw std::system_error{error, "cannot write " + file.string()};
+  sync_directory(file.parent_path());
+}
+
 fs::path set_aside(const fs::path& file, const fs::path& base,
                    std::initializer_list<std::string_view> suffixes) {
   constexpr int most = 9;

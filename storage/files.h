@@ -36,6 +36,10 @@ class File {
 // Makes a rename or a new name in the directory survive a power cut. Throws std::system_error.
 void sync_directory(const std::filesystem::path& directory);
 
+// Gives the file new content, whole or not at all: <file>.new is written, synced and renamed, the
+// directory synced. Throws std::system_error; the old file is then still good.
+void replace_file(const std::filesystem::path& file, std::string_view content);
+
 // Moves `file` to the first free <base>.damaged-<n>, n from 1 to 9 (then the ninth is replaced: a
 // disk that damages files again and again must not fill itself with them), and with it each
 // <file><suffix> that exists. The new name. Throws std::filesystem::filesystem_error.
