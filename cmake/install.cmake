@@ -43,10 +43,12 @@ install(DIRECTORY systemd/examples/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples
 
 if(MILLWRIGHT_TESTS)
   find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
-  foreach(check install unit broker)
+  foreach(check install unit broker binary sandbox)
     add_test(NAME systemd_${check}
              COMMAND Python3::Interpreter -B ${PROJECT_SOURCE_DIR}/tests/systemd/${check}_check.py
                      --source ${PROJECT_SOURCE_DIR} --build ${PROJECT_BINARY_DIR} --cmake ${CMAKE_COMMAND})
-    set_tests_properties(systemd_${check} PROPERTIES LABELS systemd TIMEOUT 60)
+    set_tests_properties(systemd_${check} PROPERTIES LABELS systemd TIMEOUT 60 SKIP_RETURN_CODE 77)
   endforeach()
+  math(EXPR timeout "240 * ${MILLWRIGHT_TIMEOUT_FACTOR}")
+  set_tests_properties(systemd_sandbox PROPERTIES TIMEOUT ${timeout})
 endif()

@@ -296,11 +296,11 @@ void add_alarm(std::vector<Field>& fields, engine::AlarmRule& alarm) {
 }
 
 Field budget(engine::BudgetRule& rule) {
-  Field field =
-      make("budget", Type::text,
-           "How often people can be told of something, such as `6/hour`: the notifications of "
-           "cases keep to it. The worst come first, what is critical always gets through, the "
-           "rest is listed and waits.");
+  Field field = make(
+      "budget", Type::text,
+      "How often people can be told of something, such as `6/hour`: the notifications of "
+      "cases keep to it. The worst come first; a set limit that is passed critically, and what "
+      "is worse than all that is open, always get through, the rest is listed and waits.");
   field.set = [&rule](const json& value) {
     rule = parse_budget(value.get<std::string>()).value_or(engine::BudgetRule{});
   };

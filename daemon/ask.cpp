@@ -87,7 +87,8 @@ Answer ask(const Question& question, std::chrono::milliseconds patience) {
   handlers.message = [&](const ingest::Incoming& message) { hear(message, question, id, heard); };
   handlers.event = [&](SessionEvent event, const std::string& text) {
     if (event == SessionEvent::connect_failed || event == SessionEvent::disconnected)
-      tell(heard, {Answer::Kind::unreachable, "the broker cannot be reached: " + text, ""});
+      tell(heard, {Answer::Kind::unreachable,
+                   "the broker cannot be reached: " + text.substr(0, text.find("; next try")), ""});
     if (event == SessionEvent::publish_refused || event == SessionEvent::subscription_refused)
       tell(heard, {Answer::Kind::refused, "the broker does not allow it: " + text, ""});
     const std::lock_guard lock{heard.mutex};
@@ -117,8 +118,9 @@ Answer ask(const Question& question, std::chrono::milliseconds patience) {
   return {Answer::Kind::unreachable,
           reached
               ? fmt::format("nobody answered within {} s: does Millwright run, with this broker "
-                            "and the topic root {}, and may it read its cmd topics?",
-                            patience.count() / 1000, question.topic_root)
+                            "and the topic root {}, and may it read its cmd topics? If it is only "
+                            "down, the broker keeps the command, and it is carried out later",
+                            static_cast<double>(patience.count()) / 1000, question.topic_root)
               : fmt::format("the broker {} cannot be reached", question.broker.url),
           ""};
 }

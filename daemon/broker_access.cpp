@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
+#include <system_error>
 
 namespace millwright::daemon {
 namespace {
@@ -13,11 +15,13 @@ namespace {
 namespace fs = std::filesystem;
 
 std::string read_secret(const fs::path& file) {
+  errno = 0;
   std::ifstream in{file};
   std::string secret;
   if (!in || !std::getline(in, secret)) {
+    const auto why = errno != 0 ? std::generic_category().message(errno) : "it is empty";
     throw std::runtime_error{
-        fmt::format("the broker's password cannot be read from {}", file.string())};
+        fmt::format("the broker's password cannot be read from {}: {}", file.string(), why)};
   }
   if (!secret.empty() && secret.back() == '\r') secret.pop_back();
   return secret;

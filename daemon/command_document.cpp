@@ -167,6 +167,7 @@ ReadCommand read_command(std::string_view name, std::string_view json) {
   if (json.size() > most_command_bytes)
     return refuse(fmt::format("the command is larger than {} bytes", most_command_bytes));
   if (too_deep(json)) return refuse("the command must be one JSON object, without others in it");
+  if (json.empty()) return refuse("the command is empty: it must be a JSON object");
   std::string twice;
   const auto read = parsed(json, twice);
   if (read.is_discarded()) return refuse("the command is not JSON");

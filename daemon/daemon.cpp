@@ -35,6 +35,7 @@
 #include "daemon/printable.h"
 #include "daemon/publisher.h"
 #include "daemon/quarantine.h"
+#include "daemon/right_clock.h"
 #include "daemon/shard.h"
 #include "daemon/version.h"
 #include "daemon/writer.h"
@@ -58,6 +59,11 @@ constexpr auto status_interval = 5s;
 constexpr auto journal_patience = 5s;
 constexpr auto publish_patience = 2s;  // at the end, for alerts still on their way
 constexpr auto disconnect_patience = 3s;
+// How long nothing may be heard from the MQTT threads. While connected, the broker acknowledges our
+// status every few seconds, and Paho itself gives up a connection that is dead after one and a half
+// keep-alives. While not, every try to connect ends within a minute.
+constexpr auto longest_silence_connected = 45s;
+constexpr auto longest_silence_offline = 180s;
 
 // What keeps the daemon from starting, with the exit code that tells systemd whether trying again
 // may help.
@@ -355,7 +361,7 @@ class Daemon {
   void append_configuration(ingest::Journal& journal) {
     ingest::Record record;
     record.kind = ingest::RecordKind::configuration;
-    record.received = wall_clock();
+    record.received = received_.now();
     record.arrival = time_->now();
     record.payload = text_;
     if (!journal.append(record, 5s)) {
@@ -387,12 +393,17 @@ class Daemon {
     options.will = status_message(false);
     options.birth = status_message(true);
     ingest::SessionHandlers handlers;
-    handlers.message = [this](const ingest::Incoming& message) { accept(message); };
+    handlers.message = [this](const ingest::Incoming& message) {
+      accept(message);
+      ++heard_;
+    };
     handlers.event = [this](ingest::SessionEvent event, const std::string& text) {
       on_event(event, text);
+      ++heard_;
     };
     handlers.delivered = [this](std::uint64_t tag, bool taken) {
       publisher_->delivered(tag, taken);
+      ++heard_;
     };
     handlers.refused = [this](std::uint64_t tag) { publisher_->refused(tag); };
     try {
@@ -416,7 +427,7 @@ class Daemon {
   void accept(const ingest::Incoming& message) {
     ingest::Record record;
     record.kind = ingest::RecordKind::message;
-    record.received = wall_clock();
+    record.received = received_.now();
     record.arrival = time_->now();
     record.flags = (message.retained ? ingest::message_retained : 0) |
                    (message.redelivered ? ingest::message_redelivered : 0);
@@ -547,7 +558,7 @@ class Daemon {
     if (!session_->connected()) return;
     ingest::Record record;
     record.kind = ingest::RecordKind::tick;
-    record.received = wall_clock();
+    record.received = received_.now();
     record.arrival = time_->now();
     // A full journal loses a tick without harm: the next one says as much.
     for (auto& parts : lanes_) parts.journal->append(record);
@@ -555,8 +566,12 @@ class Daemon {
     say_what_was_lost();
   }
 
-  // The watchdog is fed only while every lane and the writer make progress.
+  // The watchdog is fed only while the MQTT threads, every lane and the writer make progress.
   void watch() {
+    if (!hears()) {
+      log_.warning("Nothing has been heard from the threads of MQTT for too long");
+      return;
+    }
     bool alive = true;
     std::vector<std::uint64_t> beats;
     for (const auto& parts : lanes_) beats.push_back(parts.lane->beats());
@@ -571,6 +586,16 @@ class Daemon {
     }
     beats_ = std::move(beats);
     notify_watchdog();
+  }
+
+  bool hears() {
+    const auto now = Clock::now();
+    if (const auto heard = heard_.load(); heard != heard_before_) {
+      heard_before_ = heard;
+      heard_at_ = now;
+    }
+    return now - heard_at_ <=
+           (session_->connected() ? longest_silence_connected : longest_silence_offline);
   }
 
   void say_what_was_lost() {
@@ -729,6 +754,7 @@ class Daemon {
   const std::string root_;
   const std::string command_root_ = root_ + "/cmd/";
   const Timestamp started_;
+  ReceivedTime received_;
   std::optional<ProcessingTime> time_;
   MachineRegistry machines_;
   std::unique_ptr<ArchiveWriter> writer_;
@@ -742,8 +768,20 @@ class Daemon {
   std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Reject::count_)> rejected_{};
   std::uint64_t said_full_ = 0;
   std::vector<std::uint64_t> beats_;
+  std::atomic<std::uint64_t> heard_{0};  // handlers of the session that have come to their end
+  std::uint64_t heard_before_ = 0;
+  Clock::time_point heard_at_ = Clock::now();
   std::jthread syncer_;  // ends before the journals do
 };
+
+// A reload while nothing runs yet.
+void read_again(const fs::path& config_file, config::Loaded& loaded, Log& log) {
+  notify_reloading();
+  auto changed = config::load(config_file);
+  log_problems(log, changed.problems);
+  if (changed.configuration) loaded = std::move(changed);
+  notify_ready("");
+}
 
 }  // namespace
 
@@ -757,6 +795,12 @@ int run_daemon(const fs::path& config_file, Log& log) {
   auto loaded = config::load(config_file);
   log_problems(log, loaded.problems);
   if (!loaded.configuration) return exit_config;
+  while (true) {
+    const auto waited = wait_for_right_clock(&wall_clock, log);
+    if (waited == Waited::told_to_stop) return exit_ok;
+    if (waited == Waited::clock_is_right) break;
+    read_again(config_file, loaded, log);
+  }
   try {
     Daemon daemon{config_file, std::move(loaded), log};
     daemon.run();

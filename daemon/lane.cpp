@@ -1,5 +1,8 @@
 #include "daemon/lane.h"
 
+#include <pthread.h>
+
+#include <string>
 #include <utility>
 
 namespace millwright::daemon {
@@ -32,7 +35,11 @@ Lane::~Lane() {
 void Lane::start() {
   figures_ = shard_.figures();
   next_checkpoint_ = Clock::now() + shard_.configuration().processing.checkpoint_interval;
-  thread_ = std::thread{[this] { run(); }};
+  thread_ = std::thread{[this] {
+    // Seen by `top -H`, and by whoever looks which thread hangs.
+    pthread_setname_np(pthread_self(), ("lane-" + std::to_string(number_)).c_str());
+    run();
+  }};
 }
 
 void Lane::drain() {

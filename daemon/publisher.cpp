@@ -2,16 +2,31 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
+#include <string_view>
 #include <utility>
 
 namespace millwright::daemon {
 namespace {
 
-// How far ahead a row is looked for whose alert has none on its way.
+// How far ahead the most urgent row is looked for.
 constexpr std::size_t look_ahead = 256;
 constexpr int tries_per_round = 8;  // of topics that the broker refuses
 constexpr std::size_t topics_named = 5;
 constexpr auto longest_publish = std::chrono::seconds{2};
+
+// Rows with the same one come in their order: the events of an alert on one topic, and all that is
+// said on any other topic, so that what is retained is the newest.
+using Sequel = std::pair<std::string_view, std::string_view>;  // topic, alert
+Sequel sequel(const storage::OutboxRow& row) {
+  return {row.topic, row.retain ? std::string_view{} : row.alert_id};
+}
+
+// Whoever gave a command waits for the answer. What is published again, or will be, can wait.
+int urgency(const storage::OutboxRow& row) {
+  constexpr int of_answers = 101;
+  return row.alert_id.empty() && row.sequence != 0 ? of_answers : row.priority;
+}
 
 }  // namespace
 
@@ -268,27 +283,34 @@ bool Publisher::try_refused(std::unique_lock<std::mutex>& lock) {
 }
 
 // Until the session has enough in flight; it says by `delivered` or `connected` when it is worth
-// going on.
+// going on. On a new connection, what may be forgotten comes first.
 void Publisher::publish_what_fits(std::unique_lock<std::mutex>& lock) {
-  std::size_t at = 0;
-  // On a new connection, what may be forgotten comes first.
-  while (connected_ && !again_ && at < std::min(queue_.size(), look_ahead)) {
-    if (on_its_way(queue_[at])) {
-      ++at;
-      continue;
-    }
-    auto row = std::move(queue_[at]);
-    queue_.erase(queue_.begin() + static_cast<std::ptrdiff_t>(at));
+  while (connected_ && !again_) {
+    const auto at = most_urgent();
+    if (at == queue_.end()) return;
+    auto row = std::move(*at);
+    queue_.erase(at);
     if (const auto topic = held_.find(row.topic); topic != held_.end()) {
       hold(topic, std::move(row));
-      continue;
-    }
-    if (!publish(lock, std::move(row))) {
+    } else if (!publish(lock, std::move(row))) {
       take_up_failed();
       return;
     }
-    at = 0;  // the queue may have changed while the lock was open
   }
+}
+
+// Of the first rows that wait. Never before one that must come first, on its way or waiting.
+std::deque<Publisher::Row>::iterator Publisher::most_urgent() {
+  std::set<Sequel> before;
+  for (const auto& it : in_flight_) before.insert(sequel(it.second.row));
+  auto best = queue_.end();
+  const auto end =
+      queue_.begin() + static_cast<std::ptrdiff_t>(std::min(queue_.size(), look_ahead));
+  for (auto it = queue_.begin(); it != end; ++it) {
+    if (!before.insert(sequel(*it)).second) continue;
+    if (best == queue_.end() || urgency(*it) > urgency(*best)) best = it;
+  }
+  return best;
 }
 
 void Publisher::hold(Topics::iterator topic, Row row) {
@@ -323,14 +345,6 @@ void Publisher::read_again_from(std::uint64_t sequence) {
   std::erase_if(queue_, [&](const Row& row) { return row.sequence >= sequence; });
   cursor_ = std::min(cursor_, sequence - 1);
   behind_ = true;
-}
-
-// Of one alert and topic, one at a time.
-bool Publisher::on_its_way(const Row& row) const {
-  if (row.alert_id.empty()) return false;
-  return std::any_of(in_flight_.begin(), in_flight_.end(), [&](const auto& it) {
-    return it.second.row.alert_id == row.alert_id && it.second.row.topic == row.topic;
-  });
 }
 
 // The outbox rows that are in memory, or that the broker has and need not be published again.

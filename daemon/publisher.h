@@ -1,10 +1,11 @@
-// Publishes what the archive has committed: in its order, a bounded number in flight, again until
-// the broker took it.
+// Publishes what the archive has committed: the most urgent first, a bounded number in flight,
+// again until the broker took it.
 //
 // What subscribers rely on, and how it is kept:
 // - The events of an alert come in the order of their revisions: of one alert and topic, one
-// message
-//   at a time is on its way, and what failed comes before what follows.
+//   message at a time is on its way, and what failed comes before what follows. Of a retained topic
+//   likewise, whatever alert it tells of.
+// - Of what waits, that of the highest priority goes first, whenever it came.
 // - A broker that is killed forgets what it has acknowledged since it last wrote to disk. Rows stay
 //   in the outbox for `Limits::sure_after` after the broker took them, and are published again on
 //   the next connect.
@@ -108,7 +109,7 @@ class Publisher {
   void hold(Topics::iterator topic, Row row);
   void allow(Topics::iterator topic);
   void read_again_from(std::uint64_t sequence);
-  bool on_its_way(const Row& row) const;
+  std::deque<Row>::iterator most_urgent();
   std::unordered_set<std::uint64_t> here() const;
   void archive_began_anew();
   bool idle() const;

@@ -1,5 +1,7 @@
 #include "daemon/shard.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <stdexcept>
 #include <utility>
@@ -19,6 +21,7 @@ constexpr std::uint32_t shard_magic = 0x3153574d;  // "MWS1"
 constexpr std::uint16_t shard_version = 5;
 constexpr std::uint16_t oldest_shard_version = 4;
 constexpr std::size_t remembered_commands = 64;
+constexpr std::size_t most_named = 5;        // machines in an answer
 constexpr std::size_t most_answered = 4096;  // over all lanes
 constexpr auto* written_by_newer = "the checkpoint was written by a newer version of Millwright";
 constexpr auto* written_before_release =
@@ -159,7 +162,26 @@ CommandAnswer Shard::carry_out(const millwright::Command& command, Timestamp now
                                const ingest::Record& record) {
   if (command.kind == CommandKind::serviced || command.kind == CommandKind::rebaseline)
     return renew(command, record);
-  return desk_->take(command, now, record.position, output_.alerts);
+  auto answer = desk_->take(command, now, record.position, output_.alerts);
+  if (answer.ok && command.kind == CommandKind::maintenance_start)
+    answer.text += machines_meant(command.machine);
+  return answer;
+}
+
+// A name that was mistyped is maintained for nothing. Of several lanes none knows all machines.
+std::string Shard::machines_meant(std::string_view glob) const {
+  if (configuration_.processing.lanes > 1) return {};
+  std::size_t count = 0;
+  std::string named;
+  for (std::size_t i = 0; i < engine_->machines(); ++i) {
+    const auto name = engine_->machine_name(static_cast<MachineId>(i));
+    if (!engine::glob_matches(glob, name)) continue;
+    if (++count <= most_named) named.append(named.empty() ? "" : ", ").append(name);
+  }
+  if (count == 0) return "; no machine has this name yet";
+  return fmt::format("; now {} ({}{})",
+                     count == 1 ? "one machine" : fmt::format("{} machines", count), named,
+                     count > most_named ? ", ..." : "");
 }
 
 CommandAnswer Shard::renew(const millwright::Command& command, const ingest::Record& record) {

@@ -146,6 +146,7 @@ class Shard {
   CommandAnswer carry_out(const millwright::Command& command, Timestamp now,
                           const ingest::Record& record);
   CommandAnswer renew(const millwright::Command& command, const ingest::Record& record);
+  std::string machines_meant(std::string_view glob) const;
   bool answers(const millwright::Command& command, bool ok, Timestamp arrival);
   bool has(const millwright::Command& command) const;
   void configure(std::string text);

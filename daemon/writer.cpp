@@ -1,5 +1,7 @@
 #include "daemon/writer.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <fstream>
 #include <iterator>
@@ -198,7 +200,10 @@ void ArchiveWriter::work_off() {
 }
 
 void ArchiveWriter::start() {
-  thread_ = std::thread{[this] { run(); }};
+  thread_ = std::thread{[this] {
+    pthread_setname_np(pthread_self(), "writer");
+    run();
+  }};
 }
 
 void ArchiveWriter::stop() {

@@ -24,7 +24,7 @@ class Profile {
   bool knows(int phase, int readings = 2) const { return at(count_, phase) >= readings; }
   double mean(int phase) const { return at(mean_, phase); }
   void learn(int phase, double value) {
-    if (at(count_, phase) < 65535) ++at(count_, phase);
+    if (at(count_, phase) < 255) ++at(count_, phase);
     const double rate = std::max(0.02, 1.0 / at(count_, phase));
     at(mean_, phase) = as_float(at(mean_, phase) + rate * (value - at(mean_, phase)));
   }
@@ -35,7 +35,7 @@ class Profile {
 
  private:
   std::array<float, bins> mean_{};
-  std::array<std::uint16_t, bins> count_{};
+  std::array<std::uint8_t, bins> count_{};  // beyond 50 the rate is the same
 };
 
 }  // namespace millwright::detectors

@@ -22,6 +22,7 @@
 #include "core/codec.h"
 #include "core/parameters.h"
 #include "core/score.h"
+#include "detectors/bands.h"
 #include "detectors/calendar.h"
 #include "detectors/detector.h"
 #include "detectors/neighbours.h"
@@ -57,6 +58,7 @@ struct Recorded {
   std::uint32_t window = 0;
   bool over = false;  // speaks when the value has come back; else it is not known yet
   bool fit = false;   // against an interpolation, of which only a light tail may be trusted
+  double of = 1;      // the furthest of so many
 };
 
 // Exponentially weighted mean and mean absolute deviation, outliers clipped; plain averages while
@@ -83,7 +85,10 @@ class Ring {
  public:
   std::size_t count() const { return count_; }
   // 0 is the newest.
-  T operator[](std::size_t back) const { return values_[(next_ + size - 1 - back) % size]; }
+  T operator[](std::size_t back) const {
+    const std::size_t place = next_ + size - 1 - back;
+    return values_[place < size ? place : place - size];  // a division is dearer
+  }
   void add(T value) {
     values_[next_] = value;
     next_ = static_cast<std::uint16_t>((next_ + 1) % size);
@@ -157,7 +162,7 @@ struct Composite {
   static constexpr std::uint32_t calmer_every = 8;   // likewise; windows hardly change between
 
   static constexpr AlertKind kind = AlertKind::shift;  // where no feature says better
-  static constexpr std::uint16_t state_version = 3;
+  static constexpr std::uint16_t state_version = 4;
   static constexpr Timeline timeline = Timeline::event;
   static constexpr std::string_view alarm_parameter = "alarm_at";
 
@@ -235,6 +240,7 @@ struct Composite {
     by_clock,
     usually_rougher,
     usually_wider,
+    fluctuating,
     alone_count
   };
   static constexpr std::array<Recorded, alone_count> alone{
@@ -252,7 +258,8 @@ struct Composite {
        {"lasting level", AlertKind::shift, usual_margin, 256},
        {"time of day", AlertKind::seasonal, usual_margin, 24},
        {"rougher", AlertKind::spread, calmly_rough_margin, record_block},
-       {"wider", AlertKind::spread, calmly_wide_margin, record_block}}};
+       {"wider", AlertKind::spread, calmly_wide_margin, record_block},
+       {"fluctuation", AlertKind::spread, fit_margin, 32, false, false, Bands::count}}};
   static constexpr std::size_t is_drift = alone_count;  // in place of one of them
 
   // Of the single readings of a fast sensor.
@@ -297,6 +304,7 @@ struct Composite {
     Level slow, fast, window, shape;
     Ring<double, ring_size> ring;
     Neighbours neighbours;
+    Bands bands;
     Ring<float, smooth_window> roughness;
     Profile<24, 24> by_hour;
     Profile<48, 24> by_half_hour;
@@ -328,10 +336,10 @@ struct Composite {
       io(s.readings, s.frames, s.last, s.closed, s.age, s.votes, s.origin, s.opened, s.in_frame,
          s.frame_mean, s.frame_square, s.near, s.near_count, s.newest, s.near_neighbours,
          s.reading_records, s.reading_judged, s.slow, s.fast, s.window, s.shape, s.ring,
-         s.neighbours, s.roughness, s.by_hour, s.by_half_hour, s.by_week, s.day_error, s.week_error,
-         s.compared, s.residual, s.values, s.more, s.tails, s.records, s.judged, s.middle,
-         s.day_mean, s.reference, s.drift_record, s.adrift, s.drift_peak, s.habit, s.hour_peak,
-         s.hour, s.scores, s.control, s.alarmed, s.spiked, s.score_before, s.held);
+         s.neighbours, s.bands, s.roughness, s.by_hour, s.by_half_hour, s.by_week, s.day_error,
+         s.week_error, s.compared, s.residual, s.values, s.more, s.tails, s.records, s.judged,
+         s.middle, s.day_mean, s.reference, s.drift_record, s.adrift, s.drift_peak, s.habit,
+         s.hour_peak, s.hour, s.scores, s.control, s.alarmed, s.spiked, s.score_before, s.held);
       bool sound =
           in_bounds(s.origin, s.frame_mean, s.middle, s.residual, s.day_mean, s.reference) &&
           positive_in_bounds(s.drift_record) && s.frame_square >= 0 &&
@@ -443,6 +451,9 @@ struct Composite {
       s.near_count = 0;
       s.near = {};
     }
+    if (is_fast(s) && s.near_count > 0) {
+      s.bands.learn(sample.value - s.newest[0], band_window(s));
+    }
     s.near.learn(sample.value, fast_rate, static_cast<double>(++s.near_count));
     s.newest.add(sample.value);
     return learned;
@@ -493,6 +504,17 @@ struct Composite {
   static bool warm(const Params& p, const State& s) {
     if (s.frames < least_frames || s.ring.count() < least_ring) return false;
     return s.readings >= p.warmup || (s.age >= p.warm_after && s.readings >= 100);
+  }
+  // Readings over which the energies of the bands are averaged: of slow sensors, and of frames of
+  // fast ones.
+  static double band_window(const State& s) {
+    if (!is_fast(s)) return slow_band_window;
+    return std::max(slow_band_window, fast_band_window * static_cast<double>(s.readings) /
+                                          std::max(1.0, static_cast<double>(s.frames)));
+  }
+  // Over so many frames what is on its way up teaches no record.
+  static std::uint32_t window_of(const State& s, std::size_t i) {
+    return alone[i].window * (i == fluctuating && !is_fast(s) ? 8 : 1);
   }
   static double spacing(const State& s) {
     return s.frames > 1 ? std::max(1e-6, to_seconds(s.age) / (s.frames - 1)) : 1;
@@ -683,13 +705,16 @@ struct Composite {
       if (s.age >= std::chrono::hours{24}) f.far[creeping] = std::abs(s.middle - s.shape.mean);
       if (s.age >= calendar_taken) f.far[by_clock] = f.u[at_half_hour];
     }
+    if (s.frames % calmer_every == 0 && s.bands.known(band_window(s))) {
+      f.far[fluctuating] = std::abs(s.bands.unusual());
+    }
     // What is within the rounding of sums is no deviation.
     const double no_more = rounding * std::abs(x);
     for (std::size_t i = 0; i < feature_count; ++i) {
       if (f.u[i] > 0 && i != distribution && f.u[i] < no_more) f.u[i] = 0;
     }
-    for (auto& u : f.far) {
-      if (u > 0 && u < no_more) u = 0;
+    for (std::size_t i = 0; i < alone_count; ++i) {
+      if (i != fluctuating && f.far[i] > 0 && f.far[i] < no_more) f.far[i] = 0;
     }
     f.roughness = is_fast(s) ? closed.roughness : known >= 2 ? std::abs(x - s.ring[0]) : 0;
     if (f.roughness < no_more) f.roughness = 0;
@@ -705,7 +730,9 @@ struct Composite {
   // A mean of many readings is not what a single one is: how far windows of frames go is learned
   // anew when they change from one to the other.
   static void forget_windows(State& s) {
-    for (const auto i : {lasting, creeping, by_clock, smoother, usually_rougher, usually_wider}) {
+    s.bands = {};
+    for (const auto i :
+         {fluctuating, lasting, creeping, by_clock, smoother, usually_rougher, usually_wider}) {
       s.records[i] = {};
     }
   }
@@ -800,9 +827,11 @@ struct Composite {
       // A frame of a fast sensor measures its scatter better than single readings do.
       double margin = i == rougher && is_fast(s) ? usual_margin : alone[i].margin;
       if (i == smoother && is_quick(s)) margin = calmer_margin;
-      double ratio =
-          beyond_record(s, s.records[i], alone[i], f.far[i], margin, spacing(s), record_for(s, i),
-                        i == burst_fit ? s.judged.burst : s.judged.spike);
+      // Statistics that are looked at less often know fewer values.
+      const double every = i == fluctuating ? calmer_every : 1;
+      double ratio = beyond_record(
+          s, s.records[i], alone[i], f.far[i], margin, every * spacing(s), record_for(s, i),
+          i == burst_fit ? s.judged.burst : s.judged.spike, window_of(s, i) / every);
       const bool is_burst = i == burst_over || i == burst_fit;
       if (alone[i].fit && ratio >= 1) {
         ratio /= std::max(1.0, restlessness(s, width_of(is_burst)));
@@ -864,7 +893,8 @@ struct Composite {
   // As a ratio to the limit beyond the record; 0 within it. In `chance_time` a statistic may pass
   // that limit once by chance, in more time where values come fast.
   static double beyond_record(const State& s, const Record& record, const Recorded& what, double u,
-                              double margin, double spacing, double reached, double judged) {
+                              double margin, double spacing, double reached, double judged,
+                              double window = 0) {
     if (u <= margin * reached) return 0;
     const double fast = decades(s);
     const double wider =
@@ -877,7 +907,7 @@ struct Composite {
     if (what.fit) values = to_seconds(chance_time_fit) / spacing;
     const double least = margin * wider;
     const double limit = what.window > record_block
-                             ? record.limit_of_mean(values, least, reached, what.window)
+                             ? record.limit_of_mean(values, least, reached, window, what.of)
                          : what.fit ? record.limit_of_normal(values, least, reached, judged)
                                     : record.limit(values, least, reached);
     return limit > 0 ? ratio_of(u, limit) : 0;
@@ -1028,6 +1058,9 @@ struct Composite {
     if (s.ring.count() >= least_ring) {
       s.neighbours.learn(f.value, s.fast.mean, dynamics_clip * s.fast.spread, s.ring);
     }
+    if (!is_fast(s) && s.ring.count() > 0) {
+      s.bands.learn(f.value - s.ring[0], band_window(s));
+    }
     s.slow.learn(f.value, open * slow_rate, n);
     s.fast.learn(f.value, open * fast_rate, n);
     s.window.learn(f.value, window_rate, n);
@@ -1073,8 +1106,9 @@ struct Composite {
         record.learn(f.far[i]);
         record.reach(f.far[i]);
       }
-      if (s.frames % alone[i].window == alone[i].window - 1) {
-        record.settle(growth, share * alone[i].window);
+      const auto window = window_of(s, i);
+      if (s.frames % window == window - 1) {
+        record.settle(growth, share * window);
       }
       // What was told is known.
       if (f.beyond >= 1 && f.leader == i && (v.alarm || v.escalates)) {
@@ -1286,6 +1320,8 @@ struct Composite {
   static constexpr double wait_share = 0.03;                          // * of the age
   static constexpr double least_wait = 40, most_wait = 300;           // * frames
   static constexpr double escalation = 8;                             // *
+  static constexpr double slow_band_window = 160;                     // readings
+  static constexpr double fast_band_window = 16;                      // frames
   static constexpr double dynamics_clip = 5;                          // spreads
   static constexpr double back_of_spike = 0.5, most_of_burst = 1;     // of the residual
   static constexpr double light = 1.4;        // a normal residual's tail shows 1.4 to 2 (simulated)

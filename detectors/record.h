@@ -33,11 +33,13 @@ class Record {
   // Likewise, of the size of a mean over `window` values, which is as near to normal as means are;
   // 0 before five windows. A mean that slides passes a level z deviations out about z^2 / window
   // times as often as one value does (Rice's formula; z = 4). A deviation that k windows show is
-  // known to 0.7 / sqrt(k) of itself: the limit is higher by that.
-  double limit_of_mean(double values, double margin, double record, double window) const {
+  // known to 0.7 / sqrt(k) of itself: the limit is higher by that. `of`: the mean is the furthest
+  // of so many, and the tail of the furthest is the steeper.
+  double limit_of_mean(double values, double margin, double record, double window,
+                       double of = 1) const {
     if (record <= 0 || upper_.count() < 5 * window) return 0;
     const double chances = std::max(16 * values / window, 1 / UpperShare::share);
-    const double reach = normal_reach(chances) / normal_reach(1 / UpperShare::share);
+    const double reach = normal_reach(of * chances) / normal_reach(of / UpperShare::share);
     const double unsure = 1 + 0.7 / std::sqrt(upper_.count() / window);
     return std::max(margin * record, unsure * reach * std::exp2(upper_.begins()));
   }

@@ -6,7 +6,8 @@ namespace millwright::engine {
 
 bool Budget::allows(const BudgetRule& rule, Severity severity, Timestamp now) {
   std::erase_if(spent_, [&](Timestamp at) { return now - at >= rule.per; });
-  if (rule.most == 0 || severity == Severity::critical) return true;
+  if (rule.most == 0) return true;
+  if (severity == Severity::critical) return spent_.size() < rule.most;
   const auto reserve = severity == Severity::notice ? rule.most - rule.most / 2
                                                     : std::max<std::uint32_t>(1, rule.most / 4);
   const auto room = rule.most > 1 ? rule.most - reserve : 1;

@@ -1,5 +1,5 @@
-// How many times people may be told in a while: the alarm budget. The most severe always gets
-// through; what is less so leaves room for it.
+// How many times people may be told in a while: the alarm budget. What is less severe leaves room
+// for what is more so; who passes it all the same is decided by the desk.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ struct BudgetRule {
 class Budget {
  public:
   // May people be told now? Of notices up to half of the budget, of warnings all but a quarter (at
-  // least one), of what is critical always.
+  // least one), of what is critical all of it.
   bool allows(const BudgetRule& rule, Severity severity, Timestamp now);
   void spend(Timestamp now) { spent_.push_back(now); }
   static void fields(auto& io, auto& b) { io(b.spent_); }

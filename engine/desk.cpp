@@ -563,6 +563,32 @@ void Desk::remember(const Case& one) {
   past_.insert_or_assign(key_of_past(one.alert), std::move(past));
 }
 
+// Within the budget; beyond it of machines that nobody watches, of what a person's own rule calls
+// critical, and of what is worse than all that people were told of and is still open.
+bool Desk::may_tell(const Case& one) {
+  if (one.is_outage() || budget_.allows(budget_rule_, one.alert.severity, now_)) return true;
+  return one.alert.severity == Severity::critical && (is_sure(one) || is_worst(one));
+}
+
+// A part is critical by a limit that somebody set, or by one of the rules for escalation, and not
+// by how far it is from what was learned.
+bool Desk::is_sure(const Case& one) const {
+  return std::any_of(one.alert.parts.begin(), one.alert.parts.end(), [](const CasePart& p) {
+    const bool by_rule = p.kind == AlertKind::limit || severity_of(p.kind, p.score) < p.severity;
+    return p.severity == Severity::critical && p.state != AlertState::cleared && by_rule;
+  });
+}
+
+bool Desk::is_worst(const Case& one) const {
+  return std::none_of(cases_.begin(), cases_.end(), [&](const auto& entry) {
+    const Case& other = entry.second;
+    const bool counts = &other != &one && other.heard && !other.over &&
+                        now_ - other.heard_at < budget_rule_.per && other.life.open();
+    return counts && std::tuple{other.alert.severity, other.alert.score} >=
+                         std::tuple{one.alert.severity, one.alert.score};
+  });
+}
+
 // The most severe first; what is over the budget is listed, and waits.
 void Desk::notify(std::vector<Alert>& told) {
   tell_members(told);
@@ -575,9 +601,7 @@ void Desk::notify(std::vector<Alert>& told) {
            std::tuple{b->alert.severity, b->alert.priority, a->opened};
   });
   for (auto* one : waiting) {
-    // Of machines that nobody watches people are told whatever else there is.
-    const bool may = one->is_outage() || budget_.allows(budget_rule_, one->alert.severity, now_);
-    if (may) {
+    if (may_tell(*one)) {
       budget_.spend(now_);
       counts_.notify(now_);
       const auto event = !one->told   ? AlertEvent::raised
@@ -613,6 +637,26 @@ void Desk::apply(Case& one, Happening what, std::vector<Alert>& told,
 }
 
 // --- what people say ---
+
+namespace {
+
+// Two people at once: who comes second hears of the first.
+std::string nothing_to_do(const Command& command, AlertEvent done,
+                          const std::optional<Note>& last) {
+  auto text =
+      fmt::format("{} was {} already, or there is nothing to do", command.alert, name_of(done));
+  if (last) text += fmt::format("; {} was the last to do something with it", last->by);
+  return text;
+}
+
+std::string done_to(const Command& command, AlertEvent done) {
+  if (done == AlertEvent::commented) return "the comment is kept with " + command.alert;
+  auto text = fmt::format("{} is {}", command.alert, name_of(done));
+  if (done == AlertEvent::shelved && command.to) text += " until " + format_time(*command.to);
+  return text;
+}
+
+}  // namespace
 
 CommandAnswer Desk::take(const Command& command, Timestamp now, Position position,
                          std::vector<Alert>& told) {
@@ -653,13 +697,12 @@ CommandAnswer Desk::answer_record(Record& record, const Command& command,
   const auto deed = *deed_of(command.kind);
   if (!apply(record, deed.what, now_, told, command.to)) {
     record.alert.note = before;
-    return done(fmt::format("{} was {} already, or there is nothing to do", command.alert,
-                            name_of(deed.done)));
+    return done(nothing_to_do(command, deed.done, before));
   }
   record.dropped = command.kind == CommandKind::close && holds;
   join(record);
   drop_ended();
-  return done(fmt::format("{} is {}", command.alert, name_of(deed.done)));
+  return done(done_to(command, deed.done));
 }
 
 CommandAnswer Desk::answer_case(Case& one, const Command& command, std::vector<Alert>& told) {
@@ -683,8 +726,9 @@ CommandAnswer Desk::answer_case(Case& one, const Command& command, std::vector<A
     });
   }
   drop_ended();
-  return done(
-      fmt::format("{} is {}, and {} of its alerts", command.alert, name_of(deed.done), parts));
+  auto text = done_to(command, deed.done);
+  if (deed.done != AlertEvent::commented) text += fmt::format(", and {} of its alerts", parts);
+  return done(std::move(text));
 }
 
 CommandAnswer Desk::plan_maintenance(const Command& command, std::vector<Alert>& told) {
@@ -704,12 +748,16 @@ CommandAnswer Desk::plan_maintenance(const Command& command, std::vector<Alert>&
 }
 
 CommandAnswer Desk::stop_maintenance(const Command& command, std::vector<Alert>& told) {
-  const auto ended =
-      std::erase_if(windows_, [&](const Window& w) { return w.machines == command.machine; });
+  bool began = false;
+  const auto ended = std::erase_if(windows_, [&](const Window& w) {
+    began = began || (w.machines == command.machine && w.from <= now_);
+    return w.machines == command.machine;
+  });
   if (ended == 0)
     return refused(fmt::format("no maintenance of `{}` is planned or going on", command.machine));
   pass(now_, position_, told);
-  return done(fmt::format("maintenance of {} is over", command.machine));
+  return done(fmt::format("{}maintenance of {} is {}", began ? "" : "the planned ", command.machine,
+                          began ? "over" : "taken back"));
 }
 
 // --- figures and state ---

@@ -168,6 +168,9 @@ class Desk {
   static void take_from(Case& one, Alert worst);
   bool needs_notice(const Case& one);
   bool is_repeat(const Case& one) const;
+  bool may_tell(const Case& one);
+  bool is_sure(const Case& one) const;
+  bool is_worst(const Case& one) const;
   void remember(const Case& one);
 
   // Many machines that fall silent at once (desk_outage.cpp).

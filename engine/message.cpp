@@ -72,6 +72,11 @@ std::string who_stands_out(const Alert& alert) {
   return out;
 }
 
+// ` since 04:33 UTC (2 h)`; nothing when it has only begun.
+std::string so_far(const Alert& alert) {
+  return alert.time > alert.onset ? " " + since_when(alert) : "";
+}
+
 std::string what_is_wrong(const Alert& alert, std::string_view label) {
   const auto value = with_unit(alert.value, alert.unit);
   const auto off = with_unit(std::abs(alert.value - alert.expected), alert.unit);
@@ -79,18 +84,19 @@ std::string what_is_wrong(const Alert& alert, std::string_view label) {
   const auto lasting = describe_duration(alert.time - alert.onset);
   switch (alert.kind) {
     case AlertKind::limit:
-      return alert.value >= alert.high ? fmt::format("{} is {}, at or above its limit of {}", label,
-                                                     value, with_unit(alert.high, alert.unit))
+      return alert.value >= alert.high
+                 ? fmt::format("{} is {}, at or above its limit of {}{}", label, value,
+                               with_unit(alert.high, alert.unit), so_far(alert))
              : alert.value <= alert.low
-                 ? fmt::format("{} is {}, at or below its limit of {}", label, value,
-                               with_unit(alert.low, alert.unit))
-                 : fmt::format("{} is {}, still close to its limit", label, value);
+                 ? fmt::format("{} is {}, at or below its limit of {}{}", label, value,
+                               with_unit(alert.low, alert.unit), so_far(alert))
+                 : fmt::format("{} is {}, still close to its limit{}", label, value, so_far(alert));
     case AlertKind::spike:
       return fmt::format("{} jumped to {}, {} {} what the minutes before lead to expect ({})",
                          label, value, off, direction(alert), band(alert));
     case AlertKind::rate:
-      return fmt::format("{} changes faster than it normally does: {} where {} would be usual",
-                         label, value, band(alert));
+      return fmt::format("{} changes faster than it normally does: {} where {} would be usual{}",
+                         label, value, band(alert), so_far(alert));
     case AlertKind::gap:
       return fmt::format("{} has sent nothing since {} ({})", label, since, lasting);
     case AlertKind::stuck:

@@ -225,7 +225,7 @@ std::optional<State> read_state(const Ring& ring, bool& doubtful) {
     std::memcpy(&state, ring.mapping.data() + state_offset(copy), sizeof state);
     if (state.checksum != checksum(state) || state.sequence % 2 != copy) continue;
     if (state.head < state.tail || state.head - state.tail > ring.capacity || state.tail % 8 != 0 ||
-        state.head % 8 != 0)
+        state.head % 8 != 0 || state.appended < state.released)
       continue;
     ++holding;
     if (!best || state.sequence > best->sequence) best = state;

@@ -266,6 +266,7 @@ class Link {
     SlotState state = SlotState::free;
     bool internal = false;
     std::uint64_t tag = 0, generation = 0;
+    Steady::time_point since;  // it is on its way
   };
   struct Request {
     std::string filter;
@@ -297,6 +298,7 @@ class Link {
   };
 
   void prepare_connect_options(const Url& url);
+  std::unique_ptr<mqtt::async_client> make_client();
 
   // On Paho's threads.
   void on_message(const mqtt::const_message_ptr& message) noexcept;
@@ -314,11 +316,13 @@ class Link {
   template <class Condition>
   bool wait(Lock& lock, Steady::time_point deadline, Condition condition);
   bool connect_once();
+  std::string renew_client();
   bool settle();
   bool send_requests(std::vector<Request> requests);
   void report(const Request& request);
   std::vector<Request> changes() const;
   void serve();
+  bool stalled() const;
   void note_end();
   void pause_before_next(Duration delay);
   Duration next_delay();
@@ -337,6 +341,7 @@ class Link {
   Listener delivery_listener_{*this, &Link::on_delivery};
   Listener disconnect_listener_{*this, &Link::on_disconnect};
   std::unique_ptr<mqtt::async_client> client_;
+  bool used_ = false;  // the client has been connected
   Incoming incoming_;  // on Paho's thread; reused so that a message costs no allocation of ours
 
   std::shared_mutex gate_;
@@ -398,19 +403,25 @@ Link::Link(SessionOptions options, SessionHandlers handlers)
   try {
     prepare_connect_options(url);
     ::MQTTAsync_setTraceLevel(MQTTASYNC_TRACE_ERROR);
-    const int version = broker.mqtt_version == mqtt5 ? MQTTVERSION_5 : MQTTVERSION_3_1_1;
-    mqtt::iclient_persistence* const no_persistence = nullptr;
-    client_ = std::make_unique<mqtt::async_client>(url.text, broker.client_id,
-                                                   mqtt::create_options{version}, no_persistence);
-    client_->set_connection_lost_handler([this](const std::string& cause) { on_lost(cause); });
-    client_->set_disconnected_handler([this](const mqtt::properties&, mqtt::ReasonCode reason) {
-      on_server_disconnect(static_cast<int>(reason));
-    });
-    client_->set_message_callback([this](const mqtt::const_message_ptr& m) { on_message(m); });
+    client_ = make_client();
   } catch (const mqtt::exception& error) {
     throw std::runtime_error{
         fmt::format("no MQTT session with `{}` can be prepared: {}", broker.url, error.what())};
   }
+}
+
+std::unique_ptr<mqtt::async_client> Link::make_client() {
+  const BrokerSettings& broker = options_.broker;
+  const int version = broker.mqtt_version == mqtt5 ? MQTTVERSION_5 : MQTTVERSION_3_1_1;
+  mqtt::iclient_persistence* const no_persistence = nullptr;
+  auto client = std::make_unique<mqtt::async_client>(paho_url(broker.url).text, broker.client_id,
+                                                     mqtt::create_options{version}, no_persistence);
+  client->set_connection_lost_handler([this](const std::string& cause) { on_lost(cause); });
+  client->set_disconnected_handler([this](const mqtt::properties&, mqtt::ReasonCode reason) {
+    on_server_disconnect(static_cast<int>(reason));
+  });
+  client->set_message_callback([this](const mqtt::const_message_ptr& m) { on_message(m); });
+  return client;
 }
 
 void Link::prepare_connect_options(const Url& url) {
@@ -681,6 +692,7 @@ bool Link::publish(const Outgoing& message, std::uint64_t tag, bool internal) no
     slot.state = SlotState::sending;
     slot.internal = internal;
     slot.tag = tag;
+    slot.since = Steady::now();
     generation = ++slot.generation;
     ++slots_busy_;
     ++publishing_;
@@ -718,7 +730,7 @@ bool Link::publish(const Outgoing& message, std::uint64_t tag, bool internal) no
         slot.state = SlotState::sent;
       }
     }
-    if (stopping_) changed_.notify_all();
+    if (stopping_ || lost_) changed_.notify_all();
   }
   if (!hopeless) return accepted;
   // Trying again would never help: it is taken off the caller's hands.
@@ -776,16 +788,36 @@ void Link::run() noexcept {
   leave();
 }
 
+// A client that has been connected holds what was on its way, and would send it again by itself,
+// which it does not do right (docs/mqtt.md). A new one knows only what is published from now on.
+// The answer is what went wrong.
+std::string Link::renew_client() {
+  if (!used_) return {};
+  Lock lock{mutex_};
+  wait(lock, Steady::time_point::max(), [&] { return publishing_ == 0; });
+  lock.unlock();
+  try {
+    // Before the old one goes: with its last client Paho ends its threads.
+    auto fresh = make_client();
+    client_.swap(fresh);
+  } catch (const mqtt::exception& problem) {
+    return problem.what();
+  }
+  used_ = false;
+  return {};
+}
+
 bool Link::connect_once() {
+  std::string error = renew_client();
   Lock lock{mutex_};
   ++connection_;
   connecting_ = Progress::pending;
   lost_ = taken_over_ = false;
   lost_cause_.clear();
   lock.unlock();
-  std::string error;
   try {
-    client_->connect(connect_options_, Ticket{connection_, 0}.context(), connect_listener_);
+    if (error.empty())
+      client_->connect(connect_options_, Ticket{connection_, 0}.context(), connect_listener_);
   } catch (const mqtt::exception& problem) {
     error = problem.what();
   }
@@ -803,6 +835,7 @@ bool Link::connect_once() {
     lock.lock();
   }
   if (connecting_ == Progress::succeeded) {
+    used_ = true;
     connected_at_ = Steady::now();
     outlasted_ = false;
     return true;
@@ -941,15 +974,24 @@ void Link::report(const Request& request) {
                    request.error.empty() ? reason_text(request.code) : request.error));
 }
 
-// While connected: tells events, follows `resubscribe`. Returns when the connection is lost or we
-// are to stop.
+// While connected: tells events, follows `resubscribe`, sees that publishes are answered. Returns
+// when the connection is lost or we are to stop.
 void Link::serve() {
   Lock lock{mutex_};
   for (;;) {
-    wait(lock, Steady::time_point::max(),
-         [&] { return lost_ || stopping_ || wanted_ != tried_ || !obsolete_.empty(); });
+    const bool news = wait(lock, Steady::now() + options_.answered_within / 4, [&] {
+      return lost_ || stopping_ || wanted_ != tried_ || !obsolete_.empty();
+    });
     if (stopping_) return;
     if (lost_) break;
+    if (stalled()) {
+      lock.unlock();
+      drop_connection();
+      lock.lock();
+      lost_cause_ = "the broker does not answer to PUBLISH";
+      break;
+    }
+    if (!news) continue;
     std::vector<Request> requests = changes();
     tried_ = wanted_;
     lock.unlock();
@@ -971,6 +1013,15 @@ void Link::serve() {
                      options_.broker.client_id, why, describe_duration(options_.max_backoff)));
   else
     emit(SessionEvent::disconnected, why);
+}
+
+// With the lock held. Pings are answered, but acknowledgements do not come: nothing but another
+// connection helps.
+bool Link::stalled() const {
+  const auto limit = Steady::now() - options_.answered_within;
+  return std::any_of(slots_.begin(), slots_.end(), [&](const Slot& slot) {
+    return slot.state == SlotState::sent && slot.since < limit;
+  });
 }
 
 // With the lock held, after the end of a connection: how long it was, and who may have ended it.

@@ -69,6 +69,8 @@ struct SessionOptions {
   std::optional<Outgoing> will;   // offline document
   std::optional<Outgoing> birth;  // published on every connect, before `connected`
   int max_in_flight = 20;
+  // A connection on which the broker leaves a publish unanswered for so long is begun anew.
+  Duration answered_within = std::chrono::seconds{30};
   Duration first_backoff = std::chrono::seconds{1};
   Duration max_backoff =
       std::chrono::seconds{30};  // with jitter; reconnected < 35 s after the broker is back

@@ -22,6 +22,11 @@ constexpr const char* select_refused = R"sql(
 SELECT time, command, by, text FROM operation WHERE alert = ?1 AND ok = 0 ORDER BY time, position
 )sql";
 
+constexpr const char* select_maintenance = R"sql(
+SELECT command, machine, coalesce("from", time), coalesce("to", time), by, comment FROM operation
+WHERE command IN ('maintenance_start', 'maintenance_stop') AND ok = 1 ORDER BY time, position
+)sql";
+
 // The minutes are looked up one by one: with time-first keys, a range would read all sensors.
 constexpr const char* select_minutes = R"sql(
 WITH RECURSIVE minutes(t) AS (
@@ -82,6 +87,36 @@ std::vector<std::string> AlertList::services(std::string_view machine, Timestamp
   rows.start(machine, from);
   while (rows.next()) out.push_back(rows.text(0));
   return out;
+}
+
+std::vector<Maintenance> AlertList::maintenance(Timestamp now) const {
+  Database database{archive_, Database::Access::read};
+  auto rows = database.prepare(select_maintenance);
+  std::vector<Maintenance> out;
+  rows.start();
+  while (rows.next()) {
+    const auto machine = rows.text(1);
+    if (rows.text(0) == "maintenance_stop") {
+      std::erase_if(out, [&](const Maintenance& one) { return one.machine == machine; });
+    } else {
+      out.push_back({machine, from_microseconds(rows.integer(2)),
+                     from_microseconds(rows.integer(3)), rows.text(4), rows.text(5)});
+    }
+  }
+  std::erase_if(out, [&](const Maintenance& one) { return one.to <= now; });
+  std::stable_sort(out.begin(), out.end(),
+                   [](const Maintenance& a, const Maintenance& b) { return a.from < b.from; });
+  return out;
+}
+
+std::optional<Timestamp> AlertList::newest_time() const {
+  Database database{archive_, Database::Access::read};
+  auto rows = database.prepare(
+      "SELECT max(t) FROM (SELECT max(t) AS t FROM summary_minute "
+      "UNION ALL SELECT max(time) FROM operation) HAVING max(t) IS NOT NULL");
+  rows.start();
+  if (!rows.next()) return std::nullopt;
+  return from_microseconds(rows.integer(0));
 }
 
 std::vector<std::string> AlertList::like(std::string_view id, std::size_t most) const {

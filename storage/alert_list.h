@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,13 @@ struct AlertStep {
   Timestamp time;
   std::string document;           // of an event; empty: a command that was refused
   std::string command, by, text;  // of such a command
+};
+
+// Of machines, as it was planned.
+struct Maintenance {
+  std::string machine;  // a glob
+  Timestamp from, to;
+  std::string by, comment;
 };
 
 // A minute of a sensor.
@@ -42,6 +50,10 @@ class AlertList {
   // Documents that say whether the machine's services helped, oldest first; those told after
   // `from`.
   std::vector<std::string> services(std::string_view machine, Timestamp from) const;
+  // What goes on at `now` or is planned, in the order of its begin.
+  std::vector<Maintenance> maintenance(Timestamp now) const;
+  // Of the newest minute that is summarised, or of the newest command; nothing: there is neither.
+  std::optional<Timestamp> newest_time() const;
   // Ids that look most like it, at most so many; the newest first where they are alike.
   std::vector<std::string> like(std::string_view id, std::size_t most) const;
   // Of a span of time, in its order; of a long one evenly spread samples, at most `most`.

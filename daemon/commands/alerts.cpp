@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -11,10 +12,13 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "daemon/ask.h"
 #include "daemon/broker_access.h"
+#include "daemon/clock.h"
 #include "daemon/command.h"
 #include "daemon/command_document.h"
 #include "daemon/commands/common.h"
@@ -82,17 +86,23 @@ void print_list(const std::vector<Json>& alerts) {
     const auto of = text_of(alert, "case");
     (listed.contains(of) ? parts[of] : top).push_back(&alert);
   }
-  std::size_t held_back = 0;
+  std::size_t held_back = 0, aside = 0;
   for (const auto* alert : top) {
     print_alert(*alert, "");
     held_back += flag_of(*alert, "held_back");
+    aside += flag_of(*alert, "suppressed") || !text_of(*alert, "shelved_until").empty() ||
+             text_of(*alert, "state") == "cleared";
     for (const auto* part : parts[text_of(*alert, "id")]) print_alert(*part, "      ");
   }
   if (top.empty()) {
     fmt::print("No alerts.\n");
   } else {
-    fmt::print("{} to look at; of {} nobody was told, because of the budget.\n", top.size(),
-               held_back);
+    fmt::print("{} to look at{}{}.\n", top.size() - aside,
+               aside == 0 ? "" : fmt::format("; {} shelved, under maintenance or over", aside),
+               held_back == 0 ? ""
+                              : fmt::format("; of {} nobody was told, because of the budget or "
+                                            "because it comes back",
+                                            held_back));
   }
 }
 
@@ -107,6 +117,36 @@ int list(const Options& options, const config::Configuration& configuration) {
     }
   }
   if (!options.json) print_list(alerts);
+  return exit_ok;
+}
+
+// What "now" is for the daemon: with event time, the newest reading, which the archive knows to the
+// minute.
+Timestamp now_of(const storage::AlertList& archive, const config::Configuration& configuration) {
+  if (configuration.processing.clock == ProcessingClock::wall) return wall_clock();
+  return archive.newest_time().value_or(Timestamp{});
+}
+
+int maintenance(const Options& options, const config::Configuration& configuration) {
+  const storage::AlertList archive{archive_of(configuration)};
+  const auto now = now_of(archive, configuration);
+  const auto windows = archive.maintenance(now);
+  for (const auto& window : windows) {
+    if (options.json) {
+      fmt::print("{}\n", Json({{"machine", window.machine},
+                               {"from", format_time(window.from)},
+                               {"to", format_time(window.to)},
+                               {"by", window.by},
+                               {"comment", window.comment}})
+                             .dump());
+      continue;
+    }
+    fmt::print("{}  {} to {}, {}, by {}{}\n", printable(window.machine), format_time(window.from),
+               format_time(window.to), window.from <= now ? "going on" : "planned",
+               printable(window.by),
+               window.comment.empty() ? "" : ": " + printable(window.comment));
+  }
+  if (windows.empty() && !options.json) fmt::print("No maintenance is planned or going on.\n");
   return exit_ok;
 }
 
@@ -188,6 +228,22 @@ std::string payload_of(const Wanted& wanted, const Options& options) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+// Over MQTT the keys of the command are named, here the options that stand for them.
+std::string in_options(std::string text) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 6> options{
+      {{"`to`", "--until"},
+       {"`from`", "--from"},
+       {"`minutes`", "--minutes"},
+       {"`comment`", "--comment"},
+       {"`sensor`", "--sensor"},
+       {"`by`", "--by"}}};
+  for (const auto& [key, option] : options) {
+    for (auto at = text.find(key); at != text.npos; at = text.find(key, at + option.size()))
+      text.replace(at, key.size(), option);
+  }
+  return text;
+}
+
 int give(const Options& options, const config::Configuration& configuration) {
   const auto what = wanted(options.words);
   Question question;
@@ -197,8 +253,9 @@ int give(const Options& options, const config::Configuration& configuration) {
   question.payload = payload_of(what, options);
   // What Millwright would refuse whatever it knows need not be sent.
   if (const auto read = read_command(question.command, question.payload); !read.problem.empty())
-    throw std::invalid_argument{
-        read.known && options.by.empty() ? "who says so? --by NAME is missing" : read.problem};
+    throw std::invalid_argument{read.known && options.by.empty()
+                                    ? "who says so? --by NAME is missing"
+                                    : in_options(read.problem)};
   question.topic_root = topic_root(configuration);
   question.broker = configuration.broker;
   if (!options.username.empty()) {
@@ -215,7 +272,7 @@ int give(const Options& options, const config::Configuration& configuration) {
   } else if (done) {
     fmt::print("{}\n", printable(answer.text));
   } else {
-    fmt::print(stderr, "millwright: {}\n", printable(answer.text));
+    fmt::print(stderr, "millwright: {}\n", printable(in_options(answer.text)));
   }
   if (done) return exit_ok;
   return answer.kind == Answer::Kind::refused ? exit_bad_data : exit_unavailable;
@@ -227,6 +284,8 @@ int run(const Options& options) {
   try {
     if (options.words.empty() || options.words == std::vector<std::string>{"list"})
       return list(options, *configuration);
+    if (options.words == std::vector<std::string>{"maintenance"})
+      return maintenance(options, *configuration);
     if (options.words.front() == "history") return history(options, *configuration);
   } catch (const storage::StorageError& error) {
     fmt::print(stderr, "millwright: {}\n", printable(error.what()));
@@ -242,7 +301,8 @@ std::function<int()> prepare(CLI::App& app) {
   app.add_option(
          "WHAT", o->words,
          "nothing, or list: the open ones; history ID; acknowledge, comment, shelve, unshelve "
-         "or close ID; maintenance start or stop MACHINE; serviced or rebaseline MACHINE")
+         "or close ID; maintenance: what is planned; maintenance start or stop MACHINE; serviced "
+         "or rebaseline MACHINE")
       ->option_text("[WHAT ...]");
   app.add_flag("--all", o->all, "List those that are over, too");
   app.add_option("--machine", o->machine, "List those of one machine")->option_text("NAME");

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -39,22 +40,81 @@ bool heard(const Client& client, const std::string& text) {
                      [&](const Received& m) { return m.payload.find(text) != std::string::npos; });
 }
 
-}  // namespace
-
-TEST_CASE("with the shipped access list a planner's command is done, a gateway's is refused") {
+// A broker with the access list that is shipped, where all of these have the password `secret`.
+std::unique_ptr<Broker> shipped_broker(const std::vector<std::string>& users) {
   BrokerOptions options;
   options.username = "millwright";
   options.password = "secret";
   options.acl = read_file(MILLWRIGHT_SOURCE "/systemd/examples/mosquitto/millwright.acl");
-  Broker broker{options};
-  for (const std::string user : {"planner", "gateway", "crew"}) {
+  auto broker = std::make_unique<Broker>(options);
+  for (const auto& user : users) {
     const auto added = run(
-        {"mosquitto_passwd", "-b", (broker.directory() / "passwords").string(), user, "secret"});
+        {"mosquitto_passwd", "-b", (broker->directory() / "passwords").string(), user, "secret"});
     CAPTURE(added.second);
     REQUIRE(added.first.code == 0);
   }
-  broker.stop();
-  broker.start();
+  broker->stop();
+  broker->start();
+  return broker;
+}
+
+}  // namespace
+
+TEST_CASE("with the shipped access list a machine writes its own readings, and nothing else") {
+  const auto broker = shipped_broker({"R017", "R018", "crew", "planner"});
+  Client millwright{as(*broker, "millwright", "acme/#")};
+  Client planner{as(*broker, "planner", "millwright/berlin/#")};
+  Client sensor{as(*broker, "R017", "#")};
+  REQUIRE((millwright.up() && planner.up() && sensor.up()));
+
+  const std::string foreign[] = {"acme/berlin/press/R018/telemetry",
+                                 "acme/berlin/press/R018/R017/telemetry",
+                                 "acme/berlin/R017",
+                                 "acme/hamburg/press/R017/telemetry",
+                                 "millwright/berlin/event/alert",
+                                 "millwright/berlin/event/case",
+                                 "millwright/berlin/state/R017/temp/limit",
+                                 "millwright/berlin/status",
+                                 "millwright/berlin/cmd/acknowledge",
+                                 "millwright/berlin/cmd/maintenance_start",
+                                 "millwright/berlin/cmd/serviced",
+                                 "millwright/berlin/cmd/reply",
+                                 "homeassistant/device/R017/config"};
+  for (const auto& topic : foreign) {
+    CAPTURE(topic);
+    CHECK_FALSE(sensor.publish(outgoing(topic, "forged by R017")));
+  }
+  CHECK(sensor.told(SessionEvent::publish_refused));
+  CHECK(sensor.publish(outgoing("acme/berlin/press/R017/telemetry", "own")));
+  CHECK(wait_until([&] { return heard(millwright, "own"); }));
+  CHECK_FALSE(heard(millwright, "forged"));
+  CHECK_FALSE(heard(planner, "forged"));
+  // It subscribed to everything, and hears nothing: neither others' readings nor alerts.
+  CHECK(millwright.publish(outgoing("millwright/berlin/event/alert", "alert")));
+  CHECK(wait_until([&] { return heard(planner, "alert"); }));
+  CHECK(sensor.messages().empty());
+}
+
+TEST_CASE("with the shipped access list a name is no way around it, nor is having none") {
+  // As a pattern's %u such names would stand for everybody's topics.
+  const auto broker = shipped_broker({"+", "#", "R018"});
+  Client millwright{as(*broker, "millwright", "acme/#")};
+  REQUIRE(millwright.up());
+  for (const std::string user : {"+", "#"}) {
+    CAPTURE(user);
+    Client impostor{as(*broker, user, "acme/none")};
+    if (!impostor.up(3s)) continue;  // not even let in
+    CHECK_FALSE(impostor.publish(outgoing("acme/berlin/press/R018/telemetry", "forged")));
+  }
+  const auto nobody = run({"mosquitto_pub", "-h", "127.0.0.1", "-p", std::to_string(broker->port()),
+                           "-t", "acme/berlin/press/R018/telemetry", "-m", "forged"});
+  CHECK(nobody.first.code != 0);
+  CHECK_FALSE(heard(millwright, "forged"));
+}
+
+TEST_CASE("with the shipped access list a planner's command is done, a gateway's is refused") {
+  const auto shipped = shipped_broker({"planner", "gateway", "crew"});
+  const Broker& broker = *shipped;
 
   Site site{broker};
   site.config["site"] = "berlin";

@@ -56,6 +56,13 @@ TEST_CASE("millwright alerts lists, acknowledges, shelves and tells the history"
     CHECK(done.code == 0);
     CHECK(done.out == id + " is acknowledged\n");
     CHECK(done.err == "");
+    done = alerts(site, {"acknowledge", id, "--by", "bo"});
+    CHECK(done.code == 0);
+    CHECK(has(done.out, "was acknowledged already"));
+    CHECK(has(done.out, "anna was the last"));
+    const auto forever = alerts(site, {"shelve", id, "--by", "anna"});
+    CHECK(forever.code == 65);
+    CHECK(forever.err == "millwright: until when? --until or --minutes is missing\n");
     done = alerts(site, {"shelve", id, "--by", "anna", "--minutes", "90", "--json"});
     CHECK(done.code == 0);
     CHECK(Json::parse(done.out)["to"] == "2025-03-10T07:30:00.000Z");
@@ -63,7 +70,21 @@ TEST_CASE("millwright alerts lists, acknowledges, shelves and tells the history"
         site, {"maintenance", "start", machine, "--by", "bo", "--until", "2025-03-10T08:00:00Z"});
     CAPTURE(done.err);
     CHECK(done.code == 0);
-    CHECK(alerts(site, {"maintenance", "stop", machine, "--by", "bo"}).code == 0);
+    CHECK(has(done.out, "nobody is told; now one machine (" + machine + ")"));
+    CHECK(has(alerts(site, {"maintenance"}).out, machine +
+                                                     "  2025-03-10T06:00:00.000Z to "
+                                                     "2025-03-10T08:00:00.000Z, going on, by bo"));
+    CHECK(alerts(site, {"maintenance", "stop", machine, "--by", "bo"}).out ==
+          "maintenance of " + machine + " is over\n");
+    done = alerts(site, {"maintenance", "start", "X?", "--by", "bo", "--minutes", "5", "--from",
+                         "2025-03-11T06:00:00Z", "--comment", "grease"});
+    CHECK(has(done.out, "no machine has this name yet"));
+    CHECK(
+        has(alerts(site, {"maintenance"}).out,
+            "X?  2025-03-11T06:00:00.000Z to 2025-03-11T06:05:00.000Z, planned, by bo: grease\n"));
+    CHECK(alerts(site, {"maintenance", "stop", "X?", "--by", "bo"}).out ==
+          "the planned maintenance of X? is taken back\n");
+    CHECK(alerts(site, {"maintenance"}).out == "No maintenance is planned or going on.\n");
     CHECK(alerts(site, {"serviced", machine, "--by", "bo"}).code == 0);
 
     const auto refused = alerts(site, {"comment", id + "7", "--by", "anna", "--comment", "x"});
@@ -87,11 +108,12 @@ TEST_CASE("millwright alerts lists, acknowledges, shelves and tells the history"
     REQUIRE(site.stop().code == 0);
   }
   // The archive of a stopped daemon; the broker without a daemon.
-  CHECK(has(alerts(site, {}).out, " to look at; of "));
+  CHECK(has(alerts(site, {}).out, " to look at"));
   CHECK(alerts(site, {"--machine", "none"}).out == "No alerts.\n");
   const auto alone = alerts(site, {"serviced", "R5", "--by", "bo", "--timeout", "0.5"});
   CHECK(alone.code == 69);
-  CHECK(has(alone.err, "nobody answered"));
+  CHECK(has(alone.err, "nobody answered within 0.5 s"));
+  CHECK(has(alone.err, "it is carried out later"));
 }
 
 TEST_CASE("what cannot be meant so, and a broker that is away, have exit codes of their own") {
@@ -109,8 +131,8 @@ TEST_CASE("what cannot be meant so, and a broker that is away, have exit codes o
       {{"explode", "x", "--by", "a"}, 64, "there is no command `explode`"},
       {{"maintenance", "R1", "--by", "a"}, 64, "start|stop MACHINE"},
       {{"serviced", "R1", "R2", "--by", "a"}, 64, "one word too many"},
-      {{"shelve", "x", "--by", "a", "--minutes", "-3"}, 64, "`minutes` must be"},
-      {{"shelve", "x", "--by", "a", "--until", "noon"}, 64, "`to` must be a time"},
+      {{"shelve", "x", "--by", "a", "--minutes", "-3"}, 64, "--minutes must be"},
+      {{"shelve", "x", "--by", "a", "--until", "noon"}, 64, "--until must be a time"},
       {{"history"}, 64, "which alert?"},
       {{}, 74, "millwright.db"},
   };

@@ -44,9 +44,11 @@ class World {
 
   // A committed event, as the writer hands it over.
   void raise(const std::string& alert, std::uint32_t revision,
-             const std::string& topic = "event/alert") {
+             const std::string& topic = "event/alert", int priority = 0, bool retain = false) {
     storage::OutboxRow row;
     row.topic = topic;
+    row.priority = priority;
+    row.retain = retain;
     row.alert_id = alert;
     row.revision = revision;
     row.payload = alert + "#" + std::to_string(revision);
@@ -163,6 +165,20 @@ class World {
     }
     return "";
   }
+  // Payloads, in the order in which they were handed over.
+  std::vector<std::string> on_its_way() {
+    const std::lock_guard lock{mutex_};
+    std::vector<std::string> all;
+    for (const auto& it : on_its_way_) all.push_back(it.second.payload);
+    return all;
+  }
+  std::string newest_on(const std::string& topic) {
+    const std::lock_guard lock{mutex_};
+    std::string newest;
+    for (const auto& message : arrived_)
+      if (message.first == topic) newest = message.second;
+    return newest;
+  }
   Publisher& publisher() { return publisher_; }
   bool until(const std::function<bool()>& condition) {
     return wait_until([&] {
@@ -203,6 +219,29 @@ Publisher::Limits quick() {
 }
 
 }  // namespace
+
+TEST_CASE("of what waits the most urgent goes first, but nothing before what must precede it") {
+  World world{quick()};
+  world.start();
+  // An hour without a broker.
+  world.raise("a", 1, "event/alert", 10);
+  world.raise("a", 1, "state/x", 10, true);
+  world.raise("b", 1, "event/alert", 50);
+  world.raise("c", 1, "state/x", 90, true);  // of another alert with the same retained topic
+  world.raise("a", 2, "event/alert", 99);    // it became worse
+  world.raise("", 1, "cmd/reply", 0);
+  world.raise("b", 2, "event/alert", 50);
+  world.connect();
+  // The answer to a command, then by priority; the others wait until these are acknowledged.
+  REQUIRE(wait_until([&] {
+    world.write();
+    return world.on_its_way().size() == 4;
+  }));
+  CHECK(world.on_its_way() == std::vector<std::string>{"#1", "b#1", "a#1", "a#1"});
+  REQUIRE(world.until([&] { return world.distinct() == 7; }));
+  CHECK(world.disorder() == "");
+  CHECK(world.newest_on("state/x") == "c#1");
+}
 
 TEST_CASE("what a killed broker had acknowledged and forgot is published again, in order") {
   World world{quick()};
@@ -320,7 +359,8 @@ TEST_CASE("whatever the broker does, every row arrives, and each alert's in orde
       if (what < 60) {
         const std::string alert{static_cast<char>('a' + random.below(5))};
         const auto revision = ++revisions[alert];
-        for (const auto& topic : topics) world.raise(alert, revision, topic);
+        for (const auto& topic : topics)
+          world.raise(alert, revision, topic, static_cast<int>(random.below(100)));
         raised += topics.size();
       } else if (what < 75) {
         world.answer();

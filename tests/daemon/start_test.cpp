@@ -2,12 +2,23 @@
 // configuration, 74 is the machine's trouble. A broker that is away is neither.
 #include <doctest/doctest.h>
 
+#include <signal.h>
+#include <sqlite3.h>
+
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
 #include <string>
+
+#include "core/hash.h"
+#include "daemon/right_clock.h"
 
 #include "tests/daemon/site.h"
 
 using namespace millwright::test;
 using namespace std::chrono_literals;
+using millwright::daemon::Log;
 
 namespace {
 
@@ -120,4 +131,88 @@ TEST_CASE("without a broker it stops at once") {
   site.start();
   CHECK(site.stop().code == 0);
   CHECK(says(site, "Stopped: drained, committed and saved"));
+}
+
+TEST_CASE("a clock that is wrong is waited for, and systemd is told so") {
+  const TemporaryDirectory directory;
+  const Notifications told{directory / "notify"};
+  ::setenv("NOTIFY_SOCKET", (directory / "notify").c_str(), 1);
+  std::string said;
+  Log log{{.write = [&](std::string_view line) { said += line; }}};
+  const auto wrong = std::chrono::sys_days{1970y / 1 / 1};
+  const auto right = std::chrono::sys_days{2026y / 11 / 28};
+  int looks = 0;
+  const auto waited = millwright::daemon::wait_for_right_clock(
+      [&]() -> millwright::Timestamp { return ++looks < 8 ? wrong : right; }, log);
+  ::unsetenv("NOTIFY_SOCKET");
+  CHECK(waited == millwright::daemon::Waited::clock_is_right);
+  CHECK(said.find("The clock is wrong, it is waited for") != std::string::npos);
+  CHECK(said.find("The clock has been set clock=2026-11-28T00:00:00") != std::string::npos);
+  CHECK(wait_until([&] { return told.count("WATCHDOG=1") >= 2; }));
+  CHECK(told.count("READY=1") == 1);
+  CHECK(told.count("STATUS=waits for the clock to be set, it says " +
+                   millwright::format_time(wrong) + "; takes in no readings") >= 2);
+}
+
+TEST_CASE("a right clock is not waited for, and a wait ends when it is told to") {
+  using millwright::daemon::Waited;
+  std::string said;
+  Log log{{.write = [&](std::string_view line) { said += line; }}};
+  const auto at = [&](std::chrono::sys_days day) {
+    return millwright::daemon::wait_for_right_clock(
+        [day]() -> millwright::Timestamp { return day; }, log);
+  };
+  CHECK(at(2020y / 1 / 1) == Waited::clock_is_right);
+  CHECK(said.empty());
+  // On this thread, as the daemon's first: blocked, so that the wait takes it.
+  sigset_t signals, before;
+  sigemptyset(&signals);
+  for (const int number : {SIGTERM, SIGHUP}) sigaddset(&signals, number);
+  pthread_sigmask(SIG_BLOCK, &signals, &before);
+  pthread_kill(pthread_self(), SIGTERM);
+  CHECK(at(2019y / 12 / 31) == Waited::told_to_stop);
+  pthread_kill(pthread_self(), SIGHUP);
+  CHECK(at(2019y / 12 / 31) == Waited::told_to_reload);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+TEST_CASE("a database that somebody has locked keeps no alert back, and has it when it is free") {
+  const Broker broker;
+  Site site{broker};
+  site.start();
+  REQUIRE(site.stop().code == 0);
+  sqlite3* other = nullptr;
+  REQUIRE(sqlite3_open((site.state() / "millwright.db").c_str(), &other) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(other, "PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE", nullptr, nullptr,
+                       nullptr) == SQLITE_OK);
+
+  site.start();
+  Client client{listener(broker, "client")};
+  REQUIRE(client.up());
+  REQUIRE(wait_until([&] { return site.running_and_connected(); }));
+  CHECK(says(site, "The archive cannot be used, alerts go out without it"));
+  CHECK(says(site, "locked"));
+  CHECK(pass_marker(client, "2025-03-10T06:00:00Z"));
+  CHECK(site.process().running());
+
+  REQUIRE(sqlite3_exec(other, "ROLLBACK", nullptr, nullptr, nullptr) == SQLITE_OK);
+  sqlite3_close(other);
+  CHECK(site.stop().code == 0);
+  CHECK(raised_kinds(archived_events(site)).find("limit") != std::string::npos);
+}
+
+TEST_CASE("a checkpoint of a newer version ends the start with 78 and is left as it is") {
+  const Broker broker;
+  Site site{broker};
+  site.start();
+  REQUIRE(site.stop().code == 0);
+  auto bytes = read_file(site.state() / "lane-0.state");
+  // docs/formats/checkpoint.md: the version, and the check that says it is not damage.
+  bytes[8] = 99;
+  const auto check = static_cast<std::uint32_t>(millwright::hash64(bytes.substr(0, 12)));
+  std::memcpy(bytes.data() + 12, &check, sizeof check);
+  write_file(site.state() / "lane-0.state", bytes);
+  CHECK(end_of(site).code == 78);
+  CHECK(says(site, "format version 99"));
+  CHECK(read_file(site.state() / "lane-0.state") == bytes);
 }

@@ -48,7 +48,7 @@ TEST_CASE("what is wrong with a command is said in one sentence, and what was un
   const Row rows[] = {
       {"acknowlege", R"({"by":"a"})", "there is no command `acknowlege`"},
       {"", "{}", "there is no command ``"},
-      {"close", "", "not JSON"},
+      {"close", "", "the command is empty"},
       {"close", "{", "not JSON"},
       {"close", "\xff", "not JSON"},
       {"close", "{\"by\":\"\xff\"}", "not JSON"},

@@ -343,6 +343,55 @@ TEST_CASE("the budget is kept, the worst come first, what is critical gets throu
   CHECK(plant.desk.figures().held_back == 1);
 }
 
+TEST_CASE(
+    "what was learned to be critical keeps to the budget, but for the worst; a limit passes") {
+  Plan plan;
+  plan.desk.budget = {4, 1h};
+  plan.desk.escalate_after = 30min;
+  Plant plant{plan};
+  std::string heard;
+  const auto step = [&](std::vector<Alert> alerts) {
+    for (const auto& a : plant.step(std::move(alerts), 10s))
+      if (a.notify) heard += a.machine + " ";
+  };
+  const auto critical = [](const std::string& machine, double score,
+                           AlertKind kind = AlertKind::shift) {
+    auto a = alert(machine, "temp", AlertEvent::raised, kind, Severity::critical);
+    a.score = score;
+    a.priority = priority_of(a.severity, score);
+    return a;
+  };
+  // Far enough apart to be no crowd.
+  const auto later = [&] {
+    for (int i = 0; i < 20; ++i) step({});
+  };
+  for (int i = 0; i < 4; ++i, later()) step({critical(fmt::format("R{}", i), 3)});
+  CHECK(heard == "R0 R1 R2 R3 ");
+  step({critical("R4", 2.5)});
+  later();
+  CHECK(heard == "R0 R1 R2 R3 ");
+  CHECK(plant.desk.figures().waiting == 1);
+  step({critical("R5", 8)});
+  later();
+  step({critical("R6", 7)});
+  later();
+  CHECK(heard == "R0 R1 R2 R3 R5 ");
+  step({critical("L", 1.1, AlertKind::limit)});
+  later();
+  plant.restart();
+  CHECK(heard == "R0 R1 R2 R3 R5 L ");
+  // A warning that nobody took note of is critical by a person's own rule.
+  step({alert("W", "temp")});
+  CHECK(heard == "R0 R1 R2 R3 R5 L ");
+  for (int i = 0; i < 190; ++i) step({});
+  CHECK(heard.find("W ") != std::string::npos);
+  // Those that wait are told as soon as there is room, the worst of them first.
+  for (int i = 0; i < 360; ++i) step({});
+  CHECK(heard.find("R6 ") < heard.find("R4 "));
+  CHECK(heard.find("R4 ") != std::string::npos);
+  CHECK(plant.desk.figures().waiting == 0);
+}
+
 namespace {
 
 // Silence that is told after ten minutes of it.

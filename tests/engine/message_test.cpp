@@ -38,7 +38,11 @@ TEST_CASE("every kind has a sentence with unit and time") {
     const char* sentence;
   };
   const Row rows[] = {
-      {AlertKind::limit, " is 71.4 degC, at or above its limit of 66 degC"},
+      {AlertKind::limit, " is 71.4 degC, at or above its limit of 66 degC since 04:33 UTC (2 h)"},
+      {AlertKind::rate,
+       " changes faster than it normally does: 71.4 degC where 58.1 to 66 degC would be usual "
+       "since "
+       "04:33 UTC (2 h)"},
       {AlertKind::shift,
        " is 9.4 degC above normal (71.4 degC instead of 62 degC) since 04:33 UTC"},
       {AlertKind::drift,

@@ -6,8 +6,13 @@ using namespace std::chrono_literals;
 
 ingest::SessionOptions options_for(const Broker& broker, const std::string& client_id,
                                    std::vector<ingest::Decoder::Subscription> subscriptions) {
+  return options_for(broker.url(), client_id, std::move(subscriptions));
+}
+
+ingest::SessionOptions options_for(const std::string& url, const std::string& client_id,
+                                   std::vector<ingest::Decoder::Subscription> subscriptions) {
   ingest::SessionOptions options;
-  options.broker.url = broker.url();
+  options.broker.url = url;
   options.broker.client_id = client_id;
   options.subscriptions = std::move(subscriptions);
   options.first_backoff = 20ms;

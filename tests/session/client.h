@@ -24,6 +24,8 @@ struct Told {
 };
 
 // A broker's settings that reconnect at a test's pace.
+ingest::SessionOptions options_for(const std::string& url, const std::string& client_id,
+                                   std::vector<ingest::Decoder::Subscription> subscriptions = {});
 ingest::SessionOptions options_for(const Broker& broker, const std::string& client_id,
                                    std::vector<ingest::Decoder::Subscription> subscriptions = {});
 ingest::Outgoing outgoing(std::string topic, std::string payload);

@@ -74,7 +74,7 @@ pid_t Broker::pid() const { return process_->pid(); }
 void Broker::start() {
   process_ = std::make_unique<ChildProcess>(
       std::vector<std::string>{"mosquitto", "-c", (directory_ / "mosquitto.conf").string()},
-      directory_ / "log");
+      directory_ / "log", options_.environment);
   const bool up = wait_until([&] { return answers() || !process_->running(); });
   if (!up || !process_->running())
     throw std::runtime_error{"mosquitto does not start: " + process_->output()};

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/support/process.h"
@@ -22,6 +23,7 @@ struct BrokerOptions {
   bool tls = false;  // the listener speaks TLS with a certificate for 127.0.0.1 and localhost
   bool client_certificates = false;  // and asks for a client certificate of its CA
   std::string more{};                // further lines of mosquitto.conf
+  std::vector<std::pair<std::string, std::string>> environment{};  // added to the test's own
 };
 
 // Thread rule: one thread.

@@ -35,6 +35,7 @@ expected = {
     f"{documents}/examples/systemd/password.conf",
     f"{documents}/examples/systemd/broker-on-lan.conf",
     f"{documents}/examples/systemd/millwright.sysusers",
+    f"{documents}/examples/systemd/wait-for-time.conf",
     f"{documents}/examples/systemd/mosquitto/millwright.conf",
     f"{documents}/examples/systemd/mosquitto/millwright.acl",
 }

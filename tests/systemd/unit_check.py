@@ -38,7 +38,7 @@ def exposure(file):
 
 
 plain = stage("plain", unit)
-lan = stage("lan", unit, "password.conf", "broker-on-lan.conf")
+lan = stage("lan", unit, "password.conf", "broker-on-lan.conf", "wait-for-time.conf")
 for name, file, limit in (("the unit", plain, EXPOSURE_LIMIT),
                           ("the unit with a broker on the LAN and a password", lan, EXPOSURE_LIMIT_LAN)):
     right, output = verify(file)
