@@ -296,6 +296,8 @@ Recovered recover(const Ring& ring, State& state, bool doubtful) {
     state.arrival = std::max(state.arrival, record->arrival);
     ++result.kept;
   }
+  // Or the next record would get a position that has been given, and be taken for torn.
+  state.appended = std::max(state.appended, last);
   if (offset < promised_head) {
     result.torn = state.appended > last ? state.appended - last : 1;
     state.head = offset;
