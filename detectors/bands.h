@@ -66,7 +66,7 @@ class Bands {
 
  private:
   static constexpr double shortest = 3, ratio = 5.0 / 3, quality = 2.5;
-  static constexpr double widest = 2.5;             // usual changes
+  static constexpr double widest = 4;               // usual changes
   static constexpr double long_windows = 25;        // of what is usual
   static constexpr double least_windows = 10;       // known before anything is said
   static constexpr float least_deviation = 0.005F;  // of the usual value: a clockwork is no noise

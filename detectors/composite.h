@@ -28,6 +28,7 @@
 #include "detectors/neighbours.h"
 #include "detectors/numbers.h"
 #include "detectors/peaks.h"
+#include "detectors/places.h"
 #include "detectors/record.h"
 #include "detectors/shapes.h"
 #include "detectors/tail.h"
@@ -241,6 +242,7 @@ struct Composite {
     usually_rougher,
     usually_wider,
     fluctuating,
+    astray,
     alone_count
   };
   static constexpr std::array<Recorded, alone_count> alone{
@@ -259,7 +261,8 @@ struct Composite {
        {"time of day", AlertKind::seasonal, usual_margin, 24},
        {"rougher", AlertKind::spread, calmly_rough_margin, record_block},
        {"wider", AlertKind::spread, calmly_wide_margin, record_block},
-       {"fluctuation", AlertKind::spread, fit_margin, 32, false, false, Bands::count}}};
+       {"fluctuation", AlertKind::spread, fit_margin, 32, false, false, Bands::count},
+       {"level of program", AlertKind::shift, usual_margin, 48}}};
   static constexpr std::size_t is_drift = alone_count;  // in place of one of them
 
   // Of the single readings of a fast sensor.
@@ -319,6 +322,8 @@ struct Composite {
     Judged judged;
 
     double middle = 0;  // level of 200 frames
+    double old = 0;     // of all, at last of 10000 frames
+    Places places;
     double day_mean = 0, reference = 0, drift_record = 0;
     Duration adrift{0};
     float drift_peak = 0;
@@ -338,10 +343,11 @@ struct Composite {
          s.reading_records, s.reading_judged, s.slow, s.fast, s.window, s.shape, s.ring,
          s.neighbours, s.bands, s.roughness, s.by_hour, s.by_half_hour, s.by_week, s.day_error,
          s.week_error, s.compared, s.residual, s.values, s.more, s.tails, s.records, s.judged,
-         s.middle, s.day_mean, s.reference, s.drift_record, s.adrift, s.drift_peak, s.habit,
-         s.hour_peak, s.hour, s.scores, s.control, s.alarmed, s.spiked, s.score_before, s.held);
+         s.middle, s.old, s.places, s.day_mean, s.reference, s.drift_record, s.adrift, s.drift_peak,
+         s.habit, s.hour_peak, s.hour, s.scores, s.control, s.alarmed, s.spiked, s.score_before,
+         s.held);
       bool sound =
-          in_bounds(s.origin, s.frame_mean, s.middle, s.residual, s.day_mean, s.reference) &&
+          in_bounds(s.origin, s.frame_mean, s.middle, s.old, s.residual, s.day_mean, s.reference) &&
           positive_in_bounds(s.drift_record) && s.frame_square >= 0 &&
           s.frame_square <= largest_square && s.age >= Duration{0} && s.adrift >= Duration{0} &&
           s.age <= most_age && s.adrift <= most_age && s.hour >= -1 && s.hour < 24 &&
@@ -702,7 +708,8 @@ struct Composite {
     if (is_quick(s) && known >= 72) {
       f.far[lasting] = std::abs(x + sum[72] / 72 - s.shape.mean);
       // Less than a day known: its cycle is yet to come.
-      if (s.age >= std::chrono::hours{24}) f.far[creeping] = std::abs(s.middle - s.shape.mean);
+      if (s.age >= std::chrono::hours{24}) f.far[creeping] = std::abs(s.middle - s.old);
+      if (s.places.apart()) f.far[astray] = s.places.astray();
       if (s.age >= calendar_taken) f.far[by_clock] = f.u[at_half_hour];
     }
     if (s.frames % calmer_every == 0 && s.bands.known(band_window(s))) {
@@ -1065,6 +1072,8 @@ struct Composite {
     s.fast.learn(f.value, open * fast_rate, n);
     s.window.learn(f.value, window_rate, n);
     s.middle += std::max(middle_rate, 1 / n) * (f.value - s.middle);
+    s.old += std::max(old_rate, 1 / n) * (f.value - s.old);
+    s.places.learn(f.value - s.origin, s.shape.spread, n);
     learn_clock(s, f);
     if (s.frames > 1) s.values.learn(f.bin);
     if constexpr (precise) {
@@ -1106,7 +1115,7 @@ struct Composite {
         record.learn(f.far[i]);
         record.reach(f.far[i]);
       }
-      const auto window = window_of(s, i);
+      const auto window = i == creeping ? creeping_wait : window_of(s, i);
       if (s.frames % window == window - 1) {
         record.settle(growth, share * window);
       }
@@ -1301,7 +1310,7 @@ struct Composite {
   static constexpr int most_votes = 32;
   static constexpr double fast_share = 0.35;  // of a frame: no usual period is near it
   static constexpr double slow_rate = 0.002, fast_rate = 0.02, window_rate = 0.001,
-                          middle_rate = 0.005,
+                          middle_rate = 0.005, old_rate = 0.0001,
                           shape_rate = 0.0005;  // *
   static constexpr double doubtful_rate = 0.3;  // of levels, in alarm
   static constexpr double record_growth = 1.5;  // *
@@ -1322,8 +1331,10 @@ struct Composite {
   static constexpr double escalation = 8;                             // *
   static constexpr double slow_band_window = 160;                     // readings
   static constexpr double fast_band_window = 16;                      // frames
-  static constexpr double dynamics_clip = 5;                          // spreads
-  static constexpr double back_of_spike = 0.5, most_of_burst = 1;     // of the residual
+  // A slow drift must not carry the limit of its own statistic upwards: frames.
+  static constexpr std::uint32_t creeping_wait = 2048;
+  static constexpr double dynamics_clip = 5;                       // spreads
+  static constexpr double back_of_spike = 0.5, most_of_burst = 1;  // of the residual
   static constexpr double light = 1.4;        // a normal residual's tail shows 1.4 to 2 (simulated)
   static constexpr float least_fitted = 500;  // values
   static constexpr Duration chance_time_window = std::chrono::hours{24 * 150};

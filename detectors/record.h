@@ -40,7 +40,7 @@ class Record {
     if (record <= 0 || upper_.count() < 5 * window) return 0;
     const double chances = std::max(16 * values / window, 1 / UpperShare::share);
     const double reach = normal_reach(of * chances) / normal_reach(of / UpperShare::share);
-    const double unsure = 1 + 0.7 / std::sqrt(upper_.count() / window);
+    const double unsure = 1 + 0.7 / std::sqrt(upper_.count() / window * std::max(1.0, of / 2));
     return std::max(margin * record, unsure * reach * std::exp2(upper_.begins()));
   }
 

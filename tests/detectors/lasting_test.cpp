@@ -84,6 +84,27 @@ TEST_CASE_TEMPLATE("auto finds lost noise behind changes of program", D, Auto, P
   CHECK(found >= tried * 8 / 10);
 }
 
+// A step of 3 deviations is nothing beside 20 between two programs.
+TEST_CASE_TEMPLATE("auto finds a step within both of two programs", D, Auto, Precise) {
+  int found = 0, tried = 0;
+  for (std::uint64_t seed = 330; seed < 338; ++seed) {
+    Random random{seed};
+    Run<D> run{.spacing = std::chrono::minutes{1}};
+    double level = 40;
+    const auto next = [&](double shift) {
+      if (random.chance(1.0 / 20)) level = 100 - level;
+      return level + shift + random.normal();
+    };
+    for (int i = 0; i < 3 * 1440; ++i) run.feed(next(0));
+    bool alarm = false;
+    for (int i = 0; i < 400 && !alarm; ++i) alarm = run.feed(next(3)) >= 1;
+    ++tried;
+    found += alarm ? 1 : 0;
+  }
+  CAPTURE(found);
+  CHECK(found >= tried * 8 / 10);
+}
+
 // --- what swings, or is louder or quieter, behind what moves anyway ---
 
 struct Hidden {

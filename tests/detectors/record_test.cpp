@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/random.h"
@@ -132,6 +133,23 @@ TEST_CASE("what was reached in doubt counts for a while") {
   CHECK(record.record_of_late() == doctest::Approx(4.5));
   for (int i = 0; i < 10; ++i) record.forget_doubtful(0.1);
   CHECK(record.record_of_late() == 2);
+}
+
+// Of the furthest of six standard normal sizes, 12 Q(z) is the share beyond z: what is passed once
+// in 40000 values has 2 Q(z) = 4.17e-6, so z = 4.60 (tables of the normal distribution).
+TEST_CASE("the limit of the furthest of six goes on as steeply as its own tail") {
+  Random random{96};
+  Record record;
+  for (int i = 0; i < 200000; ++i) {
+    double most = 0;
+    for (int k = 0; k < 6; ++k) most = std::max(most, std::abs(random.normal()));
+    record.learn(most);
+  }
+  record.raise(1e-6, 1e30, 0);
+  // In a window of 16 every value is a chance.
+  const double limit = record.limit_of_mean(40000, 1, record.record(), 16, 6);
+  CHECK(limit == doctest::Approx(4.60).epsilon(0.05));
+  CHECK(record.limit_of_mean(40000, 1, record.record(), 16) > 1.15 * limit);
 }
 
 TEST_CASE("a restored record has the same bytes and goes on as the original") {
