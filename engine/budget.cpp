@@ -7,9 +7,9 @@ namespace millwright::engine {
 bool Budget::allows(const BudgetRule& rule, Severity severity, Timestamp now) {
   std::erase_if(spent_, [&](Timestamp at) { return now - at >= rule.per; });
   if (rule.most == 0) return true;
-  if (severity == Severity::critical) return spent_.size() < rule.most;
-  const auto reserve = severity == Severity::notice ? rule.most - rule.most / 2
-                                                    : std::max<std::uint32_t>(1, rule.most / 4);
+  const auto reserve = severity == Severity::notice    ? rule.most - rule.most / 2
+                       : severity == Severity::warning ? std::max<std::uint32_t>(1, rule.most / 4)
+                                                       : 1;
   const auto room = rule.most > 1 ? rule.most - reserve : 1;
   return spent_.size() < std::max<std::uint32_t>(1, room);
 }

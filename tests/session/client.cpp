@@ -48,7 +48,9 @@ Client::Client(ingest::SessionOptions options, bool started) {
 }
 
 bool Client::up(std::chrono::milliseconds within) {
-  return wait_until([&] { return session_->connected(); }, within);
+  // The event comes a moment after the fact.
+  return wait_until([&] { return session_->connected() && told(ingest::SessionEvent::connected); },
+                    within);
 }
 
 bool Client::send(const ingest::Outgoing& message, std::uint64_t tag) {
