@@ -93,9 +93,9 @@ TEST_CASE("over a slow line no more is on its way than is through before the kee
   for (std::size_t i = 0; i < messages; ++i)
     REQUIRE(wait_until([&] { return client.send(outgoing("t/slow", payload), i); }, 30s));
   CHECK(wait_until([&] { return client.answers().size() == messages; }, 30s));
-  for (const auto& [tag, answers] : client.answers()) {
-    CAPTURE(tag);
-    CHECK(answers == std::vector<bool>{true});
+  for (const auto& answered : client.answers()) {
+    CAPTURE(answered.first);
+    CHECK(answered.second == std::vector<bool>{true});
   }
   CHECK_FALSE(client.told(SessionEvent::disconnected));
   report_fault("broker or line slow: 40 kB/s for 200 kB", 1, "stays connected; each taken once",
