@@ -71,7 +71,7 @@ int code_of(const std::runtime_error& error) {
 }
 
 template <class Rows>
-void put_in_front(Rows& rows, Rows&& older) {
+void put_in_front(Rows& rows, Rows older) {
   older.insert(older.end(), std::make_move_iterator(rows.begin()),
                std::make_move_iterator(rows.end()));
   rows = std::move(older);
