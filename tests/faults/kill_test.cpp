@@ -78,6 +78,9 @@ class Killed {
   Kept play() {
     start();
     wait_for_ready();
+    // READY does not wait for the broker, which keeps messages for us from the first subscription
+    // on.
+    REQUIRE(wait_until([&] { return site_.running_and_connected(); }, 60s));
     Client client{listener(broker_, "publisher")};
     REQUIRE(client.up());
     const auto messages = messages_of(recording_);
