@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
@@ -139,10 +137,9 @@ std::string condition_document(const MachineCondition& condition) {
 HomeAssistant::HomeAssistant(Options options) : options_(std::move(options)) { read(); }
 
 void HomeAssistant::read() {
-  std::ifstream in{options_.file, std::ios::binary};
-  if (!in) return;
-  const std::string text{std::istreambuf_iterator<char>{in}, {}};
-  const auto json = Json::parse(text, nullptr, false);
+  const auto text = storage::text_in(options_.file);
+  if (!text) return;
+  const auto json = Json::parse(*text, nullptr, false);
   const auto is_text = [&](const char* key) { return json.contains(key) && json[key].is_string(); };
   if (!json.is_object() || !is_text("prefix") || !is_text("root") || !json.contains("machines") ||
       !json["machines"].is_object()) {

@@ -3,7 +3,6 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <fstream>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -56,18 +55,8 @@ std::filesystem::path note_of(const WriterOptions& options) {
   return directory / "storage-alerts";
 }
 
-std::string text_of(const std::filesystem::path& file) {
-  std::ifstream in{file, std::ios::binary};
-  return {std::istreambuf_iterator<char>{in}, {}};
-}
-
 std::filesystem::path ballast_of(const WriterOptions& options) {
   return (options.archive ? options.archive->parent_path() : options.state_directory) / "ballast";
-}
-
-int code_of(const std::runtime_error& error) {
-  const auto* storage = dynamic_cast<const storage::StorageError*>(&error);
-  return storage == nullptr ? 0 : storage->code();
 }
 
 template <class Rows>
@@ -88,26 +77,40 @@ std::size_t cut(Rows& rows, std::size_t most) {
 
 }  // namespace
 
+// Something that the disk's thread tries on the archive.
+struct ArchiveWriter::Attempt {
+  std::string why;  // it failed; empty: it did not
+  int code = 0;
+  std::optional<std::string> set_aside;  // the archive, since it was damaged
+
+  // True when `work` threw no StorageError, nor a file system's system_error.
+  bool make(const std::function<void()>& work) {
+    try {
+      work();
+      return true;
+    } catch (const std::runtime_error& error) {
+      const auto* storage = dynamic_cast<const storage::StorageError*>(&error);
+      why = error.what();
+      code = storage == nullptr ? 0 : storage->code();
+      return false;
+    }
+  }
+};
+
 // A transaction on its way.
-struct ArchiveWriter::Commit {
+struct ArchiveWriter::Commit : Attempt {
   // Made and unmade by the writer's thread; both read it while the disk works.
   std::deque<NamedSummary> summaries;
   std::deque<std::uint32_t> summary_lanes;
   storage::Batch batch;
   bool opened = false, ballast_released = false;
   std::optional<storage::Committed> committed;
-  std::string why;  // not
-  int code = 0;
-  std::optional<std::string> set_aside;
 };
 
 // What the archive has of open alerts and healths.
-struct ArchiveWriter::Opened {
+struct ArchiveWriter::Opened : Attempt {
   std::vector<storage::Archive::OpenAlert> alerts;
   std::vector<storage::Archive::KnownHealth> health;
-  std::string why;  // not read
-  int code = 0;
-  std::optional<std::string> set_aside;
 };
 
 bool ArchiveWriter::Waiting::nothing() const {
@@ -133,7 +136,7 @@ ArchiveWriter::ArchiveWriter(WriterOptions options, WriterHandlers handlers, Log
       log_(log),
       home_assistant_({options_.home_assistant, options_.topic_root, std::string{version()},
                        options_.state_directory / "home-assistant.json"}),
-      storage_alerts_(text_of(note_of(options_)), options_.delays, now()),
+      storage_alerts_(storage::text_in(note_of(options_)).value_or(""), options_.delays, now()),
       through_(options_.lanes, 0),
       ballast_(ballast_of(options_)) {
   if (home_assistant_.problem()) log_.warning(*home_assistant_.problem());
@@ -147,14 +150,15 @@ StorageAlerts::Now ArchiveWriter::now() { return {wall_clock(), Clock::now()}; }
 
 void ArchiveWriter::open_archive() {
   if (!options_.archive) return;
-  try {
+  Attempt opening;
+  const bool opened = opening.make([&] {
     archive_ = std::make_unique<storage::Archive>(*options_.archive);
     report_set_aside(archive_->set_aside());
     adopt_storage_alerts();
-  } catch (const std::runtime_error& error) {  // StorageError, or a file system's system_error
-    commit_failed(error.what(), code_of(error));
-    published_unsaved_ = true;
-  }
+  });
+  if (opened) return;
+  commit_failed(opening.why, opening.code);
+  published_unsaved_ = true;
 }
 
 // Of an earlier run, which it may not have ended.
@@ -182,14 +186,13 @@ void ArchiveWriter::found_damage(const std::string& sentence) {
 
 Position ArchiveWriter::applied(std::uint32_t lane) {
   if (!archive_) return 0;
-  try {
-    return archive_->applied(lane);
-  } catch (const std::runtime_error& error) {
-    report_set_aside(archive_->set_aside());
-    commit_failed(error.what(), code_of(error));
-    published_unsaved_ = true;
-    return 0;
-  }
+  Attempt asking;
+  Position position = 0;
+  if (asking.make([&] { position = archive_->applied(lane); })) return position;
+  report_set_aside(archive_->set_aside());
+  commit_failed(asking.why, asking.code);
+  published_unsaved_ = true;
+  return 0;
 }
 
 void ArchiveWriter::work_off() {
@@ -557,13 +560,10 @@ void ArchiveWriter::take(PublishOpen&) {
   if (!commit() || !archive_) return publish_without_archive();
   const auto opened = std::make_shared<Opened>();
   const auto read = [this, opened] {
-    try {
+    opened->make([&] {
       opened->alerts = archive_->open_alerts();
       opened->health = archive_->newest_health();
-    } catch (const std::runtime_error& error) {
-      opened->why = error.what();
-      opened->code = code_of(error);
-    }
+    });
     opened->set_aside = archive_->set_aside();
   };
   // What was read long ago may be told by newer events already.
@@ -617,20 +617,12 @@ void ArchiveWriter::take(const Reload& reload) {
   take_delivered();
   if (!options_.archive) return handlers_.refill(reload.after, {}, true);
   if (!commit() || !archive_) return;
-  struct Read {
+  struct Read : Attempt {
     std::vector<storage::OutboxRow> rows;
-    std::string why;
-    int code = 0;
-    std::optional<std::string> set_aside;
   };
   const auto result = std::make_shared<Read>();
   const auto read = [this, result, reload] {
-    try {
-      result->rows = archive_->outbox(most_reloaded, reload.after);
-    } catch (const std::runtime_error& error) {
-      result->why = error.what();
-      result->code = code_of(error);
-    }
+    result->make([&] { result->rows = archive_->outbox(most_reloaded, reload.after); });
     result->set_aside = archive_->set_aside();
   };
   on_disk(read, [this, result, reload](bool late) {
@@ -718,19 +710,15 @@ bool ArchiveWriter::do_without_archive() {
 // On the disk's thread.
 void ArchiveWriter::write(Commit& commit) {
   const auto attempt = [&] {
-    try {
+    return commit.make([&] {
       if (!archive_) {
         archive_ = std::make_unique<storage::Archive>(*options_.archive);
         commit.opened = true;
       }
       commit.committed = archive_->commit(commit.batch);
-    } catch (const std::runtime_error& error) {  // StorageError, or a file system's system_error
-      commit.why = error.what();
-      commit.code = code_of(error);
-    }
+    });
   };
-  attempt();
-  if (!commit.committed && storage::is_full(commit.code) && ballast_.release()) {
+  if (!attempt() && storage::is_full(commit.code) && ballast_.release()) {
     commit.ballast_released = true;
     attempt();
   }

@@ -129,6 +129,7 @@ class ArchiveWriter {
     // Puts what came before in front of it.
     void put_back(Waiting&& older);
   };
+  struct Attempt;
   struct Commit;
   struct Opened;
 

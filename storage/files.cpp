@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <system_error>
 
@@ -59,6 +61,12 @@ void File::sync() {
 
 void sync_directory(const fs::path& directory) {
   File{directory.empty() ? fs::path{"."} : directory, O_RDONLY | O_DIRECTORY}.sync();
+}
+
+std::optional<std::string> text_in(const fs::path& file) {
+  std::ifstream in{file, std::ios::binary};
+  if (!in) return std::nullopt;
+  return std::string{std::istreambuf_iterator<char>{in}, {}};
 }
 
 void replace_file(const fs::path& file, std::string_view content) {

@@ -3,6 +3,8 @@
 
 #include <filesystem>
 #include <initializer_list>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -39,6 +41,9 @@ void sync_directory(const std::filesystem::path& directory);
 // Gives the file new content, whole or not at all: <file>.new is written, synced and renamed, the
 // directory synced. Throws std::system_error; the old file is then still good.
 void replace_file(const std::filesystem::path& file, std::string_view content);
+
+// All that a small file holds; nothing when it cannot be opened.
+std::optional<std::string> text_in(const std::filesystem::path& file);
 
 // Moves `file` to the first free <base>.damaged-<n>, n from 1 to 9 (then the ninth is replaced: a
 // disk that damages files again and again must not fill itself with them), and with it each
