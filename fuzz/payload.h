@@ -10,6 +10,16 @@
 
 namespace millwright::fuzz {
 
+// Machine and sensor from the topic.
+inline InputSettings settings_of(PayloadFormat format) {
+  InputSettings settings;
+  settings.topic = "plant/{machine}/{sensor}";
+  settings.format = format;
+  settings.machine = "{machine}";
+  settings.sensor = "{sensor}";
+  return settings;
+}
+
 // The input: a line that follows `plant/` in the topic, a line of user properties with \0 written
 // as a blank, the payload. Decodes with each of `inputs` in turn, in both forms that a lane asks
 // for.

@@ -6,11 +6,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     std::vector<InputSettings> all;
     for (const auto type :
          {SampleType::int16, SampleType::int32, SampleType::float32, SampleType::float64}) {
-      InputSettings settings;
-      settings.topic = "plant/{machine}/{sensor}";
-      settings.format = PayloadFormat::packed_binary;
-      settings.machine = "{machine}";
-      settings.sensor = "{sensor}";
+      auto settings = fuzz::settings_of(PayloadFormat::packed_binary);
       settings.sample_type = type;
       if (type != SampleType::int16) settings.rate_hz = 1000;
       all.push_back(settings);

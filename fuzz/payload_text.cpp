@@ -3,11 +3,7 @@
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace millwright;
   static const auto inputs = [] {
-    InputSettings settings;
-    settings.topic = "plant/{machine}/{sensor}";
-    settings.format = PayloadFormat::text;
-    settings.machine = "{machine}";
-    settings.sensor = "{sensor}";
+    auto settings = fuzz::settings_of(PayloadFormat::text);
     settings.words = {{"on", 1}, {"off", 0}};
     return std::vector{settings};
   }();

@@ -5,16 +5,13 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
-#include <fstream>
-#include <functional>
 #include <map>
 #include <set>
 #include <string>
 #include <vector>
 
-#include "core/time.h"
+#include "tests/daemon/load.h"
 #include "tests/daemon/recording.h"
 #include "tests/daemon/site.h"
 #include "tests/support/scale.h"
@@ -29,51 +26,6 @@ using Steady = std::chrono::steady_clock;
 // After so long a session is there again.
 constexpr auto promised = 35s;
 constexpr const char* cases_topic = "millwright/test/event/case";
-// As in the example that is shipped.
-constexpr const char* shipped_limits =
-    "max_inflight_messages 1000\nmax_queued_messages 100000\nmax_queued_bytes 268435456\n";
-
-// Readings that raise an alert on every machine, make it worse, and clear it, again and again.
-class Storm {
- public:
-  Storm(Client& client, int machines) : client_(client), machines_(machines) {}
-
-  // All machines, a minute later.
-  void blow() {
-    static constexpr std::array<double, 6> values{95, 130, 180, 60, 60, 60};
-    for (int machine = 0; machine < machines_; ++machine) {
-      const auto value = values[static_cast<std::size_t>(minute_ + machine) % values.size()];
-      const auto message = telemetry("R" + std::to_string(machine), now(), "temp", value);
-      REQUIRE(wait_until([&] { return client_.send(message, ++tag_); }, 60s));
-    }
-    ++minute_;
-  }
-  // A minute or more, until the condition holds.
-  void blow_until(const std::function<bool()>& condition) {
-    const auto most = minute_ + 2000;  // a minute of it, at least
-    do {
-      blow();
-      REQUIRE(minute_ < most);
-    } while (!wait_until(condition, 30ms));
-  }
-  std::string now() const {
-    return millwright::format_time(*millwright::parse_time("2025-03-10T00:00:00Z") +
-                                   std::chrono::minutes{minute_});
-  }
-  int minute() const { return minute_; }
-
- private:
-  Client& client_;
-  const int machines_;
-  int minute_ = 0;
-  std::uint64_t tag_ = 0;
-};
-
-void only_limits(Site& site) {
-  site.config["profiles"] = Json::parse(R"([
-    { "match": "marker/*", "detectors": ["limit"], "limits": { "high": 1 } },
-    { "match": "*", "detectors": ["limit"], "limits": { "high": 90 } } ])");
-}
 
 // The first time each (id, revision) came, in the order in which they did.
 struct Heard {
@@ -129,28 +81,6 @@ void check_complete(const Site& site, const Client& subscriber) {
   CHECK(longest->first.second >= 4);
 }
 
-// How often the broker has let the daemon in, as its log says. The log gets long: only what is new
-// is read.
-class Admissions {
- public:
-  explicit Admissions(const Broker& broker) : log_{broker.directory() / "log", std::ios::binary} {}
-  int count() {
-    log_.clear();  // the end was reached last time
-    for (std::string more; std::getline(log_, more);) {
-      line_ += more;
-      if (log_.eof()) break;  // the rest of this line is not written yet
-      count_ += line_.find(" as millwright-test (") != line_.npos ? 1 : 0;
-      line_.clear();
-    }
-    return count_;
-  }
-
- private:
-  std::ifstream log_;
-  std::string line_;
-  int count_ = 0;
-};
-
 // A daemon between a source of readings and a subscriber of all that it tells, all connected.
 struct Crew {
   // `more`: of the broker's configuration.
@@ -185,17 +115,17 @@ TEST_CASE("a subscriber that was down for a day hears of everything when it come
   REQUIRE(source.up());
   REQUIRE(wait_until([&] { return site.running_and_connected(); }));
   const auto crew = options_for(broker, "crew", {{"millwright/test/event/#", 1}});
-  Storm storm{source, scaled(2, 10)};
+  Load storm{source, scaled(2, 10)};
   std::vector<Received> messages;
   {
     Client subscriber{crew};
     REQUIRE(subscriber.up());
-    storm.blow_until([&] { return subscriber.received() > 0; });
+    REQUIRE(storm.until([&] { return subscriber.received() > 0; }));
     subscriber.stop();
     messages = subscriber.messages();
   }
-  const auto begun = storm.minute();
-  while (storm.minute() < begun + 1440) storm.blow();
+  const auto begun = storm.minutes();
+  while (storm.minutes() < begun + 1440) storm.minute();
   REQUIRE(pass_marker(source, storm.now()));
   CHECK(site.stop().code == 0);
 
@@ -244,7 +174,7 @@ TEST_CASE("a broker killed in a storm forgets nothing that subscribers would mis
   auto& site = crew.site;
   auto &source = crew.source, &subscriber = crew.subscriber;
   save(broker, kept / "mosquitto.db");
-  Storm storm{source, 5};
+  Load storm{source, 5};
   Random random{31};
   // A session that has lasted for ten seconds begins with short pauses again: of many kills most
   // are met by such a one.
@@ -258,7 +188,7 @@ TEST_CASE("a broker killed in a storm forgets nothing that subscribers would mis
     const auto earliest = back + (random.below(8) > 0 ? steady : 0s);
     REQUIRE(wait_until([&] { return Steady::now() >= earliest; }, 2 * promised));
     const auto until = subscriber.received() + 20 + random.below(200);
-    storm.blow_until([&] { return subscriber.received() >= until; });
+    REQUIRE(storm.until([&] { return subscriber.received() >= until; }));
     const auto before = admissions.count();
     broker.kill();
     // Long enough that the daemon has tried in vain: a broker that is back at once looks to it like
@@ -279,7 +209,7 @@ TEST_CASE("a broker killed in a storm forgets nothing that subscribers would mis
                 << " ms at the latest");
   INFO(site.log());
   REQUIRE(source.up());
-  for (int i = 0; i < 10; ++i) storm.blow();
+  for (int i = 0; i < 10; ++i) storm.minute();
   REQUIRE(pass_marker(source, storm.now()));
   CHECK(site.stop().code == 0);
   check_complete(site, subscriber);
@@ -289,23 +219,23 @@ TEST_CASE("a daemon killed at any point of a storm tells of everything, in order
   Crew crew;
   auto& site = crew.site;
   auto &source = crew.source, &subscriber = crew.subscriber;
-  Storm storm{source, 5};
+  Load storm{source, 5};
   Random random{41};
   for (int kill = 0; kill < scaled(6, 200); ++kill) {
     CAPTURE(kill);
     // Some as it starts, most while it publishes.
     if (random.below(4) > 0) {
       const auto until = subscriber.received() + 1 + random.below(100);
-      storm.blow_until([&] { return subscriber.received() >= until; });
+      REQUIRE(storm.until([&] { return subscriber.received() >= until; }));
     } else {
-      storm.blow();
+      storm.minute();
       const auto written = random.below(400);
       REQUIRE(wait_until([&] { return site.log().size() >= written; }, 30s));
     }
     site.kill();
     site.start_without_waiting();
   }
-  for (int i = 0; i < 10; ++i) storm.blow();
+  for (int i = 0; i < 10; ++i) storm.minute();
   REQUIRE(pass_marker(source, storm.now()));
   CHECK(site.stop().code == 0);
   check_complete(site, subscriber);

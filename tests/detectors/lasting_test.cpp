@@ -60,49 +60,52 @@ TEST_CASE_TEMPLATE("auto finds a lasting step within the wandering of a fast sen
   CHECK(found >= tried * 8 / 10);
 }
 
-// 20 deviations between two programs every 20 readings hide a lost noise from any mean.
-TEST_CASE_TEMPLATE("auto finds lost noise behind changes of program", D, Auto, Precise) {
-  int found = 0, tried = 0;
-  for (std::uint64_t seed = 320; seed < 328; ++seed) {
-    Random random{seed};
+// Two programs 20 deviations apart, for 20 readings on average, every minute.
+class Programs {
+ public:
+  explicit Programs(std::uint64_t seed) : random_{seed} {}
+  double next(double shift, double noise) {
+    if (random_.chance(1.0 / 20)) level_ = 100 - level_;
+    return level_ + shift + noise * random_.normal();
+  }
+
+ private:
+  Random random_;
+  double level_ = 40;
+};
+
+constexpr int runs_on_programs = 8;
+
+// In how many of these runs a fault on `Programs` raises an alarm within 400 readings; `seen` looks
+// at each.
+template <class D>
+int found_on_programs(std::uint64_t first_seed, double shift, double noise, const auto& seen) {
+  int found = 0;
+  for (std::uint64_t seed = first_seed; seed < first_seed + runs_on_programs; ++seed) {
+    Programs programs{seed};
     Run<D> run{.spacing = std::chrono::minutes{1}};
-    double level = 40;
-    const auto next = [&](double noise) {
-      if (random.chance(1.0 / 20)) level = 100 - level;
-      return level + noise * random.normal();
-    };
-    for (int i = 0; i < 3 * 1440; ++i) run.feed(next(1));
+    for (int i = 0; i < 3 * 1440; ++i) run.feed(programs.next(0, 1));
     bool alarm = false;
-    for (int i = 0; i < 400 && !alarm; ++i) {
-      alarm = run.feed(next(0.1)) >= 1;
-      if (alarm) CHECK(run.last->kind == AlertKind::spread);
-    }
-    ++tried;
+    for (int i = 0; i < 400 && !alarm; ++i) alarm = run.feed(programs.next(shift, noise)) >= 1;
+    if (alarm) seen(*run.last);
     found += alarm ? 1 : 0;
   }
+  return found;
+}
+
+// 20 deviations between two programs hide a lost noise from any mean.
+TEST_CASE_TEMPLATE("auto finds lost noise behind changes of program", D, Auto, Precise) {
+  const int found = found_on_programs<D>(
+      320, 0, 0.1, [](const Score& score) { CHECK(score.kind == AlertKind::spread); });
   CAPTURE(found);
-  CHECK(found >= tried * 8 / 10);
+  CHECK(found >= runs_on_programs * 8 / 10);
 }
 
 // A step of 3 deviations is nothing beside 20 between two programs.
 TEST_CASE_TEMPLATE("auto finds a step within both of two programs", D, Auto, Precise) {
-  int found = 0, tried = 0;
-  for (std::uint64_t seed = 330; seed < 338; ++seed) {
-    Random random{seed};
-    Run<D> run{.spacing = std::chrono::minutes{1}};
-    double level = 40;
-    const auto next = [&](double shift) {
-      if (random.chance(1.0 / 20)) level = 100 - level;
-      return level + shift + random.normal();
-    };
-    for (int i = 0; i < 3 * 1440; ++i) run.feed(next(0));
-    bool alarm = false;
-    for (int i = 0; i < 400 && !alarm; ++i) alarm = run.feed(next(3)) >= 1;
-    ++tried;
-    found += alarm ? 1 : 0;
-  }
+  const int found = found_on_programs<D>(330, 3, 1, [](const Score&) {});
   CAPTURE(found);
-  CHECK(found >= tried * 8 / 10);
+  CHECK(found >= runs_on_programs * 8 / 10);
 }
 
 // --- what swings, or is louder or quieter, behind what moves anyway ---

@@ -304,13 +304,8 @@ extern "C" int open(const char* path, int flags, ...) {
   va_end(arguments);
   return open_and_tell(path, flags, mode);
 }
-extern "C" int open64(const char* path, int flags, ...) {
-  va_list arguments;
-  va_start(arguments, flags);
-  const auto mode = (flags & O_CREAT) != 0 ? va_arg(arguments, unsigned) : 0U;
-  va_end(arguments);
-  return open_and_tell(path, flags, mode);
-}
+// The same where offsets have 64 bits.
+extern "C" int open64(const char*, int, ...) __attribute__((alias("open")));
 extern "C" long write(int descriptor, const void* bytes, unsigned long size) {
   const bool watching = Calls::disk() != nullptr;
   const auto offset = watching ? syscall(SYS_lseek, descriptor, 0L, 1) : 0;

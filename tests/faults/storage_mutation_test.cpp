@@ -115,6 +115,12 @@ class Originals {
   std::vector<std::pair<std::string, std::string>> files_;
 };
 
+Originals originals_kept() {
+  const TemporaryDirectory directory;
+  make_kept(directory.path());
+  return Originals{directory.path()};
+}
+
 struct Tally {
   std::int64_t files = 0, as_if_whole = 0, set_aside = 0, refused = 0;
 };
@@ -128,11 +134,9 @@ void report(const std::string& what, const Tally& tally) {
 }  // namespace
 
 TEST_CASE("a lane starts on whatever its checkpoints and its journal hold") {
-  const TemporaryDirectory directory;
-  make_kept(directory.path());
-  const Originals originals{directory.path()};
   const TemporaryDirectory place;
   const auto folder = place / "state";
+  const auto originals = originals_kept();
   originals.put(folder);
   const auto whole = take_up_lane(folder);
   REQUIRE(whole.sensors == 2);
@@ -174,11 +178,9 @@ TEST_CASE("a lane starts on whatever its checkpoints and its journal hold") {
 }
 
 TEST_CASE("an archive opens whatever its file and its log hold") {
-  const TemporaryDirectory directory;
-  make_kept(directory.path());
-  const Originals originals{directory.path()};
   const TemporaryDirectory place;
   const auto folder = place / "state";
+  const auto originals = originals_kept();
   const auto file = folder / Kept::archive;
   originals.put(folder);
   const auto whole = take_up_archive(file);

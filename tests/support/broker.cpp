@@ -1,6 +1,5 @@
 #include "tests/support/broker.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -11,16 +10,10 @@
 #include <system_error>
 #include <utility>
 
+#include "tests/support/loopback.h"
+
 namespace millwright::test {
 namespace {
-
-sockaddr_in loopback(std::uint16_t port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return address;
-}
 
 void must_run(std::vector<std::string> command) {
   const std::string name = command.at(0);

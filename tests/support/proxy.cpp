@@ -1,6 +1,5 @@
 #include "tests/support/proxy.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -12,6 +11,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "tests/support/loopback.h"
 #include "tests/support/process.h"
 
 namespace millwright::test {
@@ -20,14 +20,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t most_waiting = 64 << 10;  // of one direction; then its sender has to wait
-
-sockaddr_in loopback(std::uint16_t port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return address;
-}
 
 // The other side sees a reset, as of a connection that broke.
 void reset(int socket) {

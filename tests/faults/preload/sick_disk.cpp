@@ -93,13 +93,8 @@ extern "C" int open(const char* path, int flags, ...) {
   va_end(arguments);
   return open_at(path, flags, mode);
 }
-extern "C" int open64(const char* path, int flags, ...) {
-  va_list arguments;
-  va_start(arguments, flags);
-  const auto mode = (flags & O_CREAT) != 0 ? va_arg(arguments, unsigned) : 0U;
-  va_end(arguments);
-  return open_at(path, flags, mode);
-}
+// The same where offsets have 64 bits.
+extern "C" int open64(const char*, int, ...) __attribute__((alias("open")));
 extern "C" long write(int descriptor, const void* bytes, unsigned long size) {
   return unless_sick<long>(descriptor, true,
                            [&] { return syscall(SYS_write, descriptor, bytes, size); });
