@@ -451,8 +451,7 @@ void add_treatment(std::vector<Field>& fields, ProfileDraft& draft) {
 
   Field chosen = make(
       "detectors", Type::detectors,
-      "`\"auto\"`: the detector `auto` with `gap` and `stuck`; right for most "
-      "sensors. "
+      "`\"auto\"`: the detector `auto` with `gap`, `stuck` and `clock`; right for most sensors. "
       "`\"precise\"`: the same with `precise`, which costs twice as much. `\"none\"`: only "
       "archived. "
       "A list of these, of names, and of `{ name: { parameter: value } }`; or one such object.");

@@ -67,7 +67,7 @@ Pointer `value` names the machine and the sensor, and whatever turns up is watch
 
 constexpr std::string_view detectors_introduction = R"(## Detectors and their parameters
 
-`"detectors": "auto"` is `auto`, `gap` and `stuck`; `"precise"` the same with `precise` in place of `auto`.
+`"detectors": "auto"` is `auto`, `gap`, `stuck` and `clock`; `"precise"` the same with `precise` in place of `auto`.
 To have more: `"detectors": ["auto", "trend"]`. To change one and keep the others:
 `"detectors": ["auto", { "gap": { "factor": 20 } }]`. To have only some: `"detectors": ["shift", "gap"]`.
 Sigma is the usual scatter of the sensor itself, as the detector has learned it.

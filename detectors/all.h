@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "detectors/auto.h"
+#include "detectors/clock.h"
 #include "detectors/detector.h"
 #include "detectors/drift.h"
 #include "detectors/gap.h"
@@ -26,7 +27,7 @@
 namespace millwright::detectors {
 
 using All = std::tuple<Auto, Precise, Limit, Rate, Spike, Shift, Gap, Stuck, Drift, Trend,
-                       Saturated, Spread, Pattern, Seasonal, Model>;
+                       Saturated, Spread, Pattern, Seasonal, Model, Clock>;
 
 // In the order of All; a detector's place here is its index in the engine.
 std::span<const DetectorType> types();

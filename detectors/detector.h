@@ -58,10 +58,15 @@
 
 namespace millwright::detectors {
 
-// Which time a detector's samples carry: the event time of the reading, or the moment it arrived
-// (processing time). Those on `arrival` see every sign of life, late and repeated readings
-// included.
-enum class Timeline : std::uint8_t { event, arrival };
+// What a detector's samples carry.
+enum class Timeline : std::uint8_t {
+  event,    // event time and value of the reading
+  arrival,  // the moment it arrived (processing time), and its value: every sign of life, late and
+            // repeated readings included
+  stamp     // the moment it arrived, and how many seconds its time is ahead of the gateway's clock
+            // (< 0: behind), where it is wrong, else 0. Wrong is what is refused for its time, or
+            // far behind
+};
 
 template <class D>
 concept Detector = requires(const typename D::Params& params, const typename D::State& state,

@@ -31,7 +31,19 @@ void Engine::Impl::judge(std::size_t i, std::size_t w, Effects& effects) {
   const auto& entry = round[i];
   const auto& sensor = sensors[index(entry.sensor)];
   const auto& type = types[sensor.watches[w].type];
+  if (reads_stamps(type)) return judge_stamp(i, w, effects);
   judge(entry.sensor, w, entry.sample.time, scores[i][w], sample_for(type, sensor, entry),
+        entry.position, effects);
+}
+
+void Engine::Impl::judge_stamp(std::size_t i, std::size_t w, Effects& effects) {
+  const auto& entry = round[i];
+  auto score = scores[i][w];
+  if (!score) return;
+  const double value = entry.sample.value;
+  score->value = score->expected = score->low = score->high = value;
+  if (score->onset) *score->onset += entry.received - entry.arrival;
+  judge(entry.sensor, w, entry.received, score, Sample{entry.arrival, *entry.stamp_error},
         entry.position, effects);
 }
 
@@ -76,6 +88,8 @@ Explanation Engine::Impl::explain(const Sensor& sensor, const Watch& watch,
     const double known = sensor.usual.confidence(machine.rule(), sensor.regime);
     why.confidence = std::min(why.confidence, known);
   }
+  if (reads_stamps(types[watch.type]))
+    why.numbers.push_back({detectors::Clock::lag_number, to_seconds(plan->lag_limit)});
   if (!sample) {
     why.features.clear();
     why.forecast.reset();

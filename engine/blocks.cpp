@@ -67,6 +67,10 @@ void Engine::Impl::take_samples(const Event& event, const Block& block, Effects&
   const bool none = refused || skipped == block.samples.size();
   sign.kind = none ? Entry::Kind::refused : Entry::Kind::heard;
   if (refuse_value(sign.sample.value)) sign.sample.value = sensor.last_value;
+  const bool old = none && !refused && !event.redelivered;
+  const auto judged = old ? std::optional{Outcome::late} : refused;
+  sign.received = event.received;
+  if (!none || judged) sign.stamp_error = stamp_error(event, block.first, judged);
   enqueue(sign, effects);
   flush(effects);
   if (refused)

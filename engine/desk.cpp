@@ -472,7 +472,7 @@ void Desk::gather_parts(Case& one) {
   auto& parts = one.alert.parts;
   for (auto& part : parts) part.state = AlertState::cleared;
   const Record* lead = nullptr;
-  bool open = false, only_gaps = true;
+  bool open = false, only_shared = true;
   one.wait = Duration{0};
   each_part(one, [&](Record& record) {
     const auto& a = record.alert;
@@ -485,7 +485,7 @@ void Desk::gather_parts(Case& one) {
     const auto sensor = one.is_outage() ? a.machine + "/" + a.sensor : a.sensor;
     part = {a.id, sensor, a.kind, a.severity, record.life.state, std::max(part.score, a.score)};
     open |= !record.quiet;
-    only_gaps &= a.kind == AlertKind::gap;
+    only_shared &= is_shared(a.kind);
     one.wait = std::max(one.wait, nearness(record));
     const auto worse = [](const Record& x, const Record& y) {
       return std::tuple{x.alert.severity, x.alert.priority, x.alert.score} >
@@ -493,7 +493,7 @@ void Desk::gather_parts(Case& one) {
     };
     if (lead == nullptr || worse(record, *lead)) lead = &record;
   });
-  if (!only_gaps) one.wait = Duration{0};
+  if (!only_shared) one.wait = Duration{0};
   settle_parts(one, open);
   if (lead == nullptr) return;
   take_from(one, lead->alert);
@@ -505,7 +505,7 @@ void Desk::gather_parts(Case& one) {
   // Nobody watches these machines.
   one.alert.severity = std::max(one.alert.severity, Severity::warning);
   one.alert.priority = priority_of(one.alert.severity, one.alert.score);
-  one.alert.message = outage_message(one.machines, one.alert.onset, now_);
+  one.alert.message = outage_message(one.shared_kind(), one.machines, one.alert.onset, now_);
 }
 
 void Desk::look_at(Case& one, std::vector<Alert>& told) {
@@ -549,8 +549,12 @@ bool Desk::is_repeat(const Case& one) const {
   const auto found = past_.find(key_of_past(one.alert));
   if (found == past_.end() || one.alert.severity > found->second.severity) return false;
   const auto& parts = found->second.parts;
-  return one.is_outage() ||
-         std::all_of(one.alert.parts.begin(), one.alert.parts.end(), [&](const CasePart& p) {
+  if (one.is_outage()) {
+    const auto kind = key_of("", name_of(one.shared_kind()), "");
+    return std::any_of(parts.begin(), parts.end(),
+                       [&](const std::string& part) { return part.ends_with(kind); });
+  }
+  return std::all_of(one.alert.parts.begin(), one.alert.parts.end(), [&](const CasePart& p) {
            return std::binary_search(parts.begin(), parts.end(), key_of(p));
          });
 }

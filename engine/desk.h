@@ -107,6 +107,11 @@ class Desk {
     }
     bool is_of_plant() const { return alert.machine == whole_plant && !machines.empty(); }
     bool is_outage() const { return is_of_plant() && alert.kind == AlertKind::sensor_case; }
+    // What its machines have in common: they are silent, or have the wrong time.
+    AlertKind shared_kind() const {
+      return alert.parts.empty() ? AlertKind::gap : alert.parts.front().kind;
+    }
+    bool is_outage_of(AlertKind kind) const { return is_outage() && shared_kind() == kind; }
     bool is_crowd() const { return is_of_plant() && alert.kind == AlertKind::machine_case; }
     static void fields(auto& io, auto& c) {
       io(c.alert, c.life, c.opened, c.told, c.heard, c.heard_at, c.wait, c.over, c.changed,
@@ -177,6 +182,9 @@ class Desk {
   Duration nearness(const Record& gap) const;
   bool may_be_outage(const Record& record) const;
   void find_outages();
+  void find_outages(AlertKind kind);
+  // May it be what many machines share that is at fault?
+  static bool is_shared(AlertKind kind);
   Case& begin_outage(const std::vector<Record*>& gaps);
   void move(Record& gap, Case& outage);
   void watch_ebb(Case& outage, std::vector<Alert>& told);

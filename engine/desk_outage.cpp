@@ -1,6 +1,6 @@
-// Many machines that fall silent at once: one case of the plant, not one of each machine. What they
-// share - a gateway, the network, the power - is broken, not their sensors. The engine does not
-// know what they share, so the desk goes by the time at which they fell silent.
+// Many machines that fall silent at once, or have the wrong time: one case of the plant, not one of
+// each machine. What they share - a gateway, the network, the power, a clock - is broken, not their
+// sensors. The engine does not know what they share, so the desk goes by the time at which it began.
 #include <algorithm>
 #include <set>
 #include <string_view>
@@ -11,6 +11,8 @@ namespace millwright::engine {
 namespace {
 
 constexpr std::size_t least_machines = 3;  // fewer are told of one by one
+
+constexpr AlertKind shared_kinds[] = {AlertKind::gap, AlertKind::clock};
 
 Duration between(Timestamp a, Timestamp b) { return a < b ? b - a : a - b; }
 
@@ -29,22 +31,31 @@ Duration Desk::nearness(const Record& gap) const {
   return std::max(rule().gather, (gap.raised - gap.began) / 4);
 }
 
+bool Desk::is_shared(AlertKind kind) {
+  return std::find(std::begin(shared_kinds), std::end(shared_kinds), kind) !=
+         std::end(shared_kinds);
+}
+
 bool Desk::may_be_outage(const Record& record) const {
-  return record.alert.kind == AlertKind::gap && record.life.open() && !record.life.quiet() &&
+  return is_shared(record.alert.kind) && record.life.open() && !record.life.quiet() &&
          !record.quiet && !record.dropped && now_ - record.noticed <= 2 * nearness(record);
 }
 
 void Desk::find_outages() {
+  for (const auto kind : shared_kinds) find_outages(kind);
+}
+
+void Desk::find_outages(AlertKind kind) {
   std::vector<Record*> fresh;
   for (auto& [key, record] : records_) {
-    if (!may_be_outage(record)) continue;
+    if (record.alert.kind != kind || !may_be_outage(record)) continue;
     const auto* known = find_case(record.alert);
     if (known == nullptr || !known->is_outage()) fresh.push_back(&record);
   }
   // Late ones of an outage that is known.
   for (auto& entry : cases_) {
     auto& one = entry.second;
-    if (!one.is_outage()) continue;
+    if (!one.is_outage_of(kind)) continue;
     std::erase_if(fresh, [&](Record* gap) {
       if (between(gap->began, one.alert.onset) > nearness(*gap)) return false;
       move(*gap, one);
@@ -71,7 +82,7 @@ void Desk::find_outages() {
 // The same machines again, before it was over, are the same outage.
 Desk::Case& Desk::begin_outage(const std::vector<Record*>& gaps) {
   for (auto& [key, one] : cases_) {
-    if (!one.is_outage() || (!one.over && !one.ebbing)) continue;
+    if (!one.is_outage_of(gaps.front()->alert.kind) || (!one.over && !one.ebbing)) continue;
     const auto& known = one.machines;
     if (std::any_of(gaps.begin(), gaps.end(), [&](const Record* gap) {
           return std::binary_search(known.begin(), known.end(), gap->alert.machine);

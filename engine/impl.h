@@ -62,6 +62,9 @@ struct Entry {
   // Where the machine has regimes: nothing while this one is being learned, and in a transition.
   std::optional<Measure> measure{};
   std::uint32_t quality = 0;  // of what the value was made of
+  Timestamp received{};       // by the gateway's clock
+  // As in detectors::Timeline::stamp; nothing: it says nothing of its sender's clock.
+  std::optional<double> stamp_error{};
 };
 
 // What a reading is worth to the detectors.
@@ -83,8 +86,12 @@ struct Opinion {
 };
 
 inline bool learns(const detectors::DetectorType& type) { return type.kind != AlertKind::limit; }
+// Those that look at what comes, be it taken in or not.
 inline bool hears_arrivals(const detectors::DetectorType& type) {
-  return type.timeline == detectors::Timeline::arrival;
+  return type.timeline != detectors::Timeline::event;
+}
+inline bool reads_stamps(const detectors::DetectorType& type) {
+  return type.timeline == detectors::Timeline::stamp;
 }
 // Those that say from the values whether the sensor is at fault, and those that say it of the
 // machine.
@@ -161,6 +168,7 @@ inline Sample sample_for(const detectors::DetectorType& type, const Sensor& sens
   if (entry.measure && goes_by_regime(type))
     return {entry.sample.time, entry.measure->from(entry.sample.value)};
   if (!hears_arrivals(type)) return entry.sample;
+  if (reads_stamps(type)) return {entry.arrival, entry.stamp_error.value_or(0)};
   // The value of an ignored reading may be no number at all.
   const bool ignored = entry.kind == Entry::Kind::ignored || entry.kind == Entry::Kind::refused;
   return {entry.arrival, ignored ? sensor.last_value : entry.sample.value};
@@ -296,6 +304,9 @@ struct Engine::Impl {
   // that came before is judged before: by readings taken in, not by who is registered.
   void see(Sensor& sensor, Effects& effects);
   std::optional<Outcome> refuse(const Event& event, const Sensor& sensor) const;
+  // Of a reading of this time; nothing where that says nothing of its sender's clock.
+  std::optional<double> stamp_error(const Event& event, Timestamp time,
+                                    const std::optional<Outcome>& refused) const;
   // Into the reorder buffer, and out of it what is old enough or one too many.
   void hold(Sensor& sensor, Entry entry, Effects& effects);
   void release(SensorId id, Position position, Effects& effects);
@@ -385,6 +396,8 @@ struct Engine::Impl {
   // is told when it is over: it has been held against readings on both sides.
   double alone_for(const Sensor& sensor, AlertKind kind) const;
   void judge(std::size_t i, std::size_t w, Effects& effects);
+  // In the gateway's time, as that of the reading is wrong or was.
+  void judge_stamp(std::size_t i, std::size_t w, Effects& effects);
   // `sample` is what the detector scored; nothing when it is silence that is judged.
   void judge(SensorId id, std::size_t w, Timestamp time, std::optional<Score> score,
              const std::optional<Sample>& sample, Position position, Effects& effects);

@@ -62,7 +62,10 @@ void Engine::Impl::take(const Event& event, Effects& effects) {
     return take_samples(event, {time, 0, {&value, 1}}, effects);
   }
   Entry entry{event.reading.sensor, event.position, event.reading.sample, event.arrival};
-  if (const auto refusal = refuse(event, sensor)) {
+  const auto refusal = refuse(event, sensor);
+  entry.received = event.received;
+  entry.stamp_error = stamp_error(event, entry.sample.time, refusal);
+  if (refusal) {
     entry.kind = *refusal == Outcome::late ? Entry::Kind::late : Entry::Kind::ignored;
     entry.outcome = *refusal;
     return enqueue(entry, effects);
@@ -102,6 +105,22 @@ std::optional<Outcome> Engine::Impl::refuse(const Event& event, const Sensor& se
                   [&](const Waiting& w) { return w.sample.time == sample.time; });
   if (waits_already) return Outcome::duplicate;
   return std::nullopt;
+}
+
+// A repeated reading may be an old one that is sent until there is a new one.
+std::optional<double> Engine::Impl::stamp_error(const Event& event, Timestamp time,
+                                                const std::optional<Outcome>& refused) const {
+  const double ahead = to_seconds(time - event.received);
+  if (!refused) return time < event.received - plan->lag_limit ? ahead : 0;
+  switch (*refused) {
+    case Outcome::future:
+    case Outcome::too_old:
+      return ahead;
+    case Outcome::late:  // also where the gateway's clock agrees with it
+      return std::min(ahead, to_seconds(Duration{-1}));
+    default:
+      return std::nullopt;
+  }
 }
 
 void Engine::Impl::hold(Sensor& sensor, Entry entry, Effects& effects) {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "detectors/clock.h"
+
 namespace millwright::engine {
 namespace {
 
@@ -77,6 +79,20 @@ std::string so_far(const Alert& alert) {
   return alert.time > alert.onset ? " " + since_when(alert) : "";
 }
 
+// `2 h ahead of this gateway's clock, and are not taken in`
+std::string how_wrong(const Alert& alert) {
+  double error = 0, lag_limit = 0;
+  for (const auto& [name, value] : alert.numbers) {
+    if (name == detectors::Clock::error_number) error = value;
+    if (name == detectors::Clock::lag_number) lag_limit = value;
+  }
+  const auto far = describe_duration(from_seconds(std::abs(error)));
+  if (error > 0) return far + " ahead of this gateway's clock, and are not taken in";
+  if (error < -lag_limit) return far + " behind this gateway's clock";
+  const auto behind = error <= -1 ? far + " behind this gateway's clock and " : std::string{};
+  return behind + "older than the newest one, and are not taken in";
+}
+
 std::string what_is_wrong(const Alert& alert, std::string_view label) {
   const auto value = with_unit(alert.value, alert.unit);
   const auto off = with_unit(std::abs(alert.value - alert.expected), alert.unit);
@@ -102,6 +118,10 @@ std::string what_is_wrong(const Alert& alert, std::string_view label) {
     case AlertKind::stuck:
       return fmt::format("{} shows exactly {} since {} ({}), although it normally varies", label,
                          value, since, lasting);
+    case AlertKind::clock:
+      return fmt::format(
+          "{} has the wrong time {}: its readings say they are {}", label, since_when(alert),
+          how_wrong(alert));
     case AlertKind::saturated:
       return fmt::format("{} stays at the end of its range, {}, {}: the true value may lie beyond",
                          label, value, since_when(alert));
@@ -159,6 +179,10 @@ std::string alert_message(const Alert& alert, std::string_view label) {
       return fmt::format("{} reports again, after {}", label,
                          describe_duration(alert.time - alert.onset));
     }
+    if (alert.kind == AlertKind::clock) {
+      return fmt::format("{} has the right time again, after {}", label,
+                         describe_duration(alert.time - alert.onset));
+    }
     if (alert.kind == AlertKind::machine) {
       return fmt::format("{} as a whole is as usual again, after {}", label,
                          describe_duration(alert.time - alert.onset));
@@ -209,7 +233,14 @@ std::string case_over_message(const Alert& alert, std::string_view machine, Time
                      was);
 }
 
-std::string outage_message(std::span<const std::string> machines, Timestamp onset, Timestamp now) {
+std::string outage_message(AlertKind kind, std::span<const std::string> machines, Timestamp onset,
+                           Timestamp now) {
+  if (kind == AlertKind::clock) {
+    return fmt::format(
+        "Plant: {} machines have the wrong time, {} ({}): {}; their readings are not taken in; look "
+        "for what they share: this gateway's own clock, a time server, a time zone",
+        machines.size(), clock_time(onset, now), describe_duration(now - onset), listed(machines));
+  }
   return fmt::format(
       "Plant: {} machines fell silent at about the same time, {} ({}): {}; look for what they "
       "share: a gateway, the network, the power",

@@ -30,8 +30,10 @@ std::string case_message(const Alert& alert, std::string_view machine, const Ale
 // `Press 7: over after 2 h; it was: ...`, of the case as it was told last.
 std::string case_over_message(const Alert& alert, std::string_view machine, Timestamp now);
 
-// `Plant: 24 machines have sent nothing since ...: R001, R002 ...`
-std::string outage_message(std::span<const std::string> machines, Timestamp onset, Timestamp now);
+// `Plant: 24 machines fell silent at about the same time, ...: R001, R002 ...`; of kind clock, that
+// they have the wrong time.
+std::string outage_message(AlertKind kind, std::span<const std::string> machines, Timestamp onset,
+                           Timestamp now);
 // `Plant: 24 machines are not as usual at about the same time, ...`, with what the worst one says.
 std::string crowd_message(std::span<const std::string> machines, Timestamp onset, Timestamp now,
                           std::string_view worst);

@@ -93,6 +93,7 @@ struct Plan {
   std::uint32_t max_sensors = 20000;
   Duration reorder{0};  // readings are held back this long to be put in order; 0: not at all
   Duration future_tolerance = std::chrono::minutes{5};
+  Duration lag_limit = std::chrono::hours{24};  // what is further behind may have a wrong clock
   Duration oldest_accepted = std::chrono::hours{24 * 366 * 100};
   friend bool operator==(const Plan&, const Plan&) = default;
 };

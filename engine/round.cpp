@@ -5,6 +5,7 @@ namespace {
 
 // Is the entry handed to the detector?
 bool concerns(const detectors::DetectorType& type, const Entry& entry) {
+  if (reads_stamps(type)) return entry.stamp_error.has_value();
   if (hears_arrivals(type)) return entry.kind != Entry::Kind::released;
   return is_scored(entry) && (entry.measure || !goes_by_regime(type) || !entry.in_regimes);
 }

@@ -53,9 +53,9 @@ TEST_CASE("test-input shows each reading with its profile and detectors") {
   CHECK(finished.code == 0);
   CHECK(finished.err == "");
   CHECK(contains(finished.out, "R017/j3_temp  2024-11-22T04:33:20.123Z  71.4 degC"));
-  CHECK(contains(finished.out, "profile */*_temp: auto, limit, gap, stuck\n"));
+  CHECK(contains(finished.out, "profile */*_temp: auto, limit, gap, stuck, clock\n"));
   CHECK(contains(finished.out, "R017/j3_vib  2024-11-22T04:33:20.123Z  1.5"));
-  CHECK(contains(finished.out, "profile *: auto, gap, stuck\n"));
+  CHECK(contains(finished.out, "profile *: auto, gap, stuck, clock\n"));
   CHECK(contains(finished.out, "2 good, 0 refused."));
 }
 
@@ -71,7 +71,7 @@ TEST_CASE("test-input --json gives the same to programs") {
   CHECK(reading["value"] == 71.4);
   CHECK(reading["unit"] == "degC");
   CHECK(reading["profile"] == "*/*_temp");
-  CHECK(reading["detectors"] == nlohmann::json{"auto", "limit", "gap", "stuck"});
+  CHECK(reading["detectors"] == nlohmann::json{"auto", "limit", "gap", "stuck", "clock"});
   CHECK(json["rejected"].empty());
 }
 

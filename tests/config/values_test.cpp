@@ -161,10 +161,10 @@ TEST_CASE("detectors are written in four ways") {
 }
 
 TEST_CASE("auto and precise are sets by their names, and detectors in an object") {
-  const Names all{"auto", "gap", "stuck"};
+  const Names all{"auto", "gap", "stuck", "clock"};
   CHECK(names(profile(R"("detectors": "auto")")) == all);
   CHECK(names(profile(R"("detectors": ["auto"])")) == all);
-  CHECK(names(profile(R"("detectors": "precise")")) == Names{"precise", "gap", "stuck"});
+  CHECK(names(profile(R"("detectors": "precise")")) == Names{"precise", "gap", "stuck", "clock"});
   for (const auto& choice : profile(R"("detectors": "auto")").detectors)
     CHECK(choice.parameters.empty());
 
@@ -186,10 +186,10 @@ TEST_CASE("auto and precise are sets by their names, and detectors in an object"
   CHECK(detector(framed, "auto")->parameters == ParameterValues{{"frame_s", 60}});
 
   CHECK(names(profile(R"("detectors": ["auto", "trend"])")) ==
-        Names{"auto", "gap", "stuck", "trend"});
+        Names{"auto", "gap", "stuck", "trend", "clock"});
   CHECK(names(profile(R"("detectors": ["auto", "gap"])")) == all);
   CHECK(names(profile(R"("detectors": ["auto", "precise"])")) ==
-        Names{"auto", "precise", "gap", "stuck"});
+        Names{"auto", "precise", "gap", "stuck", "clock"});
 }
 
 TEST_CASE("limits are added to whatever the detectors say") {
@@ -201,7 +201,7 @@ TEST_CASE("limits are added to whatever the detectors say") {
             .detectors[0]
             .parameters == ParameterValues{{"high", 1}, {"low", 0}});
   CHECK(names(profile(R"("detectors": "auto", "limits": { "high": 1 })")) ==
-        Names{"auto", "limit", "gap", "stuck"});
+        Names{"auto", "limit", "gap", "stuck", "clock"});
   CHECK(names(profile(R"("detectors": "auto", "limits": {})")) ==
         names(profile(R"("detectors": "auto")")));
 }

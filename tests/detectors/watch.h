@@ -32,6 +32,7 @@ class Watch {
     bool standing = false;
     each([&](auto index, const auto& params, auto& state) {
       using D = std::tuple_element_t<index, All>;
+      if (D::timeline == Timeline::stamp) return;  // times are right here
       scores[index] = D::score(params, state, sample);
       const double ratio = scores[index] ? scores[index]->ratio : 0;
       follow(index, ratio, sample.time);

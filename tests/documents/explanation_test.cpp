@@ -85,6 +85,14 @@ TEST_CASE("the score of a silent sensor comes out again, also when it reports ag
   CHECK(same_again(rig, "gap") >= 3);  // raised, updated, cleared
 }
 
+TEST_CASE("the score of a wrong time comes out again, also when it is right again") {
+  auto rig = rig_of({{"clock", {}}});
+  for (int i = 0; i < 100; ++i) rig.reading("R1", "vib", i, i);
+  for (int i = 100; i < 400; ++i) rig.received("R1", "vib", i + 7200, 1, i);
+  for (int i = 400; i < 420; ++i) rig.reading("R1", "vib", i, i);
+  CHECK(same_again(rig, "clock") >= 3);  // raised, updated, cleared
+}
+
 TEST_CASE("the score of a stuck sensor comes out again") {
   auto rig = rig_of({{"stuck", {}}});
   Random random{32};

@@ -452,6 +452,40 @@ TEST_CASE("machines that fall silent at once are one case of the plant, told onc
   CHECK(plant.desk.figures().open == 5);
 }
 
+TEST_CASE("machines that have the wrong time at once are one case of the plant, apart from silence") {
+  Plant plant;
+  std::vector<Alert> all;
+  const auto step = [&](std::vector<Alert> alerts, Duration later = 10s) {
+    for (auto& a : plant.step(std::move(alerts), later)) all.push_back(std::move(a));
+  };
+  const auto wrong = [&](const std::string& machine) {
+    auto a = alert(machine, "temp", AlertEvent::raised, AlertKind::clock, Severity::notice);
+    a.onset = plant.now() - 60s;
+    return a;
+  };
+  const auto right = [](const std::string& machine) {
+    return alert(machine, "temp", AlertEvent::cleared, AlertKind::clock, Severity::notice);
+  };
+  step({wrong("R1"), wrong("R2"), gap(plant, "S1", "temp", 60s), gap(plant, "S2", "temp", 60s)});
+  step({wrong("R3"), wrong("R4")});
+  plant.restart();
+  for (int i = 0; i < 20; ++i) step({});
+  std::map<std::string, Alert> heard;
+  for (const auto& a : all)
+    if (a.notify) CHECK(heard.emplace(a.machine, a).second);
+  REQUIRE(heard.size() == 3);  // with S1 and S2, each by itself
+  const auto& one = heard.at("_plant");
+  CHECK(one.parts.size() == 4);
+  CHECK(one.message.starts_with("Plant: 4 machines have the wrong time, "));
+  all.clear();
+  step({right("R1"), right("R2"), right("R3"), right("R4")});
+  for (int i = 0; i < 90; ++i) step({});
+  const auto told = only(all, true);
+  CHECK(std::any_of(told.begin(), told.end(), [](const Alert& a) {
+    return a.machine == "_plant" && a.event == AlertEvent::cleared;
+  }));
+}
+
 TEST_CASE("an outage is told though the budget is used up") {
   Plan plan;
   plan.desk.budget = {2, 1h};

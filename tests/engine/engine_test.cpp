@@ -163,6 +163,90 @@ TEST_CASE("silence is heard at ticks, in processing time, and ends with the next
   CHECK(rig.ids_of(AlertEvent::cleared) == raised);
 }
 
+namespace {
+
+Plan clock_plan() {
+  Plan plan;
+  plan.profiles.push_back(profile("*", {{"limit", {{"high", 90.0}}}, {"gap", {}}, {"clock", {}}}));
+  plan.profiles[0].unit = "degC";
+  plan.profiles[0].alarm.off_delay = std::chrono::seconds{5};
+  return plan;
+}
+std::string events_of(const Rig& rig) {
+  std::string out;
+  for (const auto& a : rig.effects.alerts)
+    out += fmt::format("{} {}, ", name_of(a.kind), name_of(a.event));
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a sensor with a wrong time is told of in the gateway's time, with a value in its unit") {
+  Rig rig{clock_plan()};
+  for (int t = 0; t < 200; ++t) rig.reading("R1", "temp", t, 60);
+  // Two hours ahead, a hundred and one years behind, an hour back.
+  for (const double wrong : {7200.0, -101 * 366 * 86400.0, -3600.0}) {
+    CAPTURE(wrong);
+    rig.effects.clear();
+    const double begin = to_seconds(rig.engine.info(SensorId{0}).last - at(0)) + 1;
+    for (double t = begin; t < begin + 120; ++t) {
+      rig.received("R1", "temp", t + wrong, 61, t);
+      rig.tick(t);
+    }
+    REQUIRE(events_of(rig) == "clock raised, ");
+    const auto& raised = rig.effects.alerts[0];
+    CHECK(raised.alert_class() == AlertClass::sensor);
+    CHECK(raised.onset == at(begin));
+    CHECK(raised.time == at(begin + 60));
+    CHECK(raised.value == 61);
+    CHECK(raised.unit == "degC");
+    CHECK(raised.severity == Severity::notice);
+    rig.effects.clear();
+    for (double t = begin + 120; t < begin + 140; ++t) rig.reading("R1", "temp", t, 60);
+    CHECK(events_of(rig) == "clock cleared, ");
+  }
+}
+
+TEST_CASE("a sensor that had the wrong time from the start is told of, also where it is taken in") {
+  Rig rig{clock_plan()};
+  for (int t = 0; t < 100; ++t) {
+    rig.received("R1", "temp", t - 86400.0 * 365, 61, t);
+    rig.tick(t);
+  }
+  REQUIRE(events_of(rig) == "clock raised, ");
+  CHECK(rig.effects.alerts[0].message.ends_with("365 days behind this gateway's clock"));
+  CHECK(rig.effects.alerts[0].onset == at(0));
+  CHECK(rig.engine.outcomes()[Outcome::learned] == 100);
+}
+
+TEST_CASE("what was kept while something was down is no wrong time") {
+  Rig rig{clock_plan()};
+  for (int t = 0; t < 200; ++t) rig.reading("R1", "temp", t, 60);
+  // A fortnight later, each second a minute of it.
+  const double now = 15 * 86400;
+  for (int t = 0; t < 20000; ++t) rig.received("R1", "temp", 200 + 60 * t, 60, now + t);
+  CHECK(events_of(rig) == "");
+}
+
+TEST_CASE("what a source sends again, repeats or sends out of order is no wrong time") {
+  Rig rig{clock_plan()};
+  for (int t = 0; t < 200; ++t) rig.reading("R1", "temp", t, 60);
+  // Redelivered after a crash, for minutes; the last one repeated; every other one an old one.
+  for (int t = 200; t < 400; ++t) rig.received("R1", "temp", t - 200, 60, t, true);
+  for (int t = 400; t < 600; ++t) rig.received("R1", "temp", 199, 60, t);
+  for (int t = 600; t < 900; ++t) rig.received("R1", "temp", t - t % 2 * 500, 60, t);
+  CHECK(events_of(rig) == "");
+}
+
+TEST_CASE("a sensor with a wrong time does not clear an alert on the machine") {
+  Rig rig{clock_plan()};
+  for (int t = 0; t < 200; ++t) rig.reading("R1", "temp", t, t < 190 ? 60 : 99);
+  REQUIRE(events_of(rig) == "limit raised, ");
+  for (int t = 200; t < 400; ++t) rig.received("R1", "temp", t + 7200, 60, t);
+  CHECK(events_of(rig).find("limit cleared") == std::string::npos);
+  CHECK(events_of(rig).find("clock raised") != std::string::npos);
+}
+
 TEST_CASE("a sensor that goes silent does not clear an alert on the machine") {
   auto plan = limit_plan(90);
   plan.profiles[0].detectors.push_back({"gap", {}});

@@ -109,6 +109,13 @@ struct Rig {
                  at(seconds));
     feed.step(engine, effects);
   }
+  // One that says it is of `seconds`, and comes at `now`.
+  void received(const std::string& machine, const std::string& sensor, double seconds, double value,
+                double now, bool redelivered = false) {
+    feed.reading(engine, machine, sensor, {at(seconds), value}, ++position, at(now), at(now),
+                 redelivered);
+    feed.step(engine, effects);
+  }
   void tick(double seconds) {
     feed.tick(++position, at(seconds), at(seconds));
     feed.step(engine, effects);
