@@ -1,10 +1,14 @@
 #include "daemon/publisher.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iterator>
 #include <set>
 #include <string_view>
 #include <utility>
+
+#include "core/hash.h"
 
 namespace millwright::daemon {
 namespace {
@@ -367,13 +371,21 @@ ingest::Outgoing Publisher::message(const Row& row) const {
   out.retain = row.retain;
   out.expiry = row.expiry;
   out.correlation = row.correlation;
-  if (!row.alert_id.empty()) {
-    // CloudEvents 1.0, MQTT binding, binary mode.
+  // CloudEvents 1.0, MQTT binding, binary mode.
+  const auto tell = [&](std::string_view type, std::string id) {
     out.properties = {{"specversion", "1.0"},
-                      {"type", "millwright.alert"},
+                      {"type", std::string{type}},
                       {"source", source_},
-                      {"id", row.alert_id + "#" + std::to_string(row.revision)},
-                      {"alert_id", row.alert_id}};
+                      {"id", std::move(id)}};
+  };
+  if (!row.alert_id.empty()) {
+    tell("millwright.alert", row.alert_id + "#" + std::to_string(row.revision));
+    out.properties.emplace_back("alert_id", row.alert_id);
+  } else if (!row.retain) {
+    // Without an id of its own: published again it has the same, and another has another.
+    const bool service = row.topic.ends_with("/event/service");
+    tell(service ? "millwright.service" : "millwright.answer",
+         fmt::format("{:016x}", hash64(row.payload, hash64(row.topic))));
   }
   return out;
 }

@@ -46,6 +46,8 @@ class Planner {
               continue;
             CHECK(schema_problem(daemon::answer_schema(), got.payload) == "");
             CHECK_FALSE(got.retained);
+            const auto type = std::string{"type"} + '\0' + "millwright.answer" + '\0';
+            CHECK(got.properties.find(type) != std::string::npos);
             answer = Json::parse(got.payload);
             return true;
           }

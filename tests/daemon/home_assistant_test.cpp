@@ -30,6 +30,32 @@ const std::map<std::string, std::set<std::string>> device_classes{
       "vibration"}},
     {"sensor", {"battery", "current", "duration", "enum", "power", "temperature", "timestamp"}}};
 
+// Of its source (home-assistant/core, homeassistant/components/mqtt/schemas.py): these keys it
+// takes, and refuses the whole message for any other. Entities may have more.
+const std::set<std::string> device_message_keys{"availability_mode",
+                                                "availability_template",
+                                                "availability_topic",
+                                                "availability",
+                                                "command_topic",
+                                                "components",
+                                                "device",
+                                                "encoding",
+                                                "origin",
+                                                "payload_available",
+                                                "payload_not_available",
+                                                "qos",
+                                                "state_topic"};
+const std::set<std::string> device_keys{
+    "configuration_url", "connections",   "hw_version",     "identifiers", "manufacturer", "model",
+    "name",              "serial_number", "suggested_area", "sw_version",  "via_device"};
+const std::set<std::string> origin_keys{"name", "support_url", "sw_version"};
+
+std::string unknown_key(const Json& json, const std::set<std::string>& known) {
+  for (const auto& [key, value] : json.items())
+    if (!known.contains(key)) return key;
+  return "";
+}
+
 bool is_topic(const std::string& topic) {
   return !topic.empty() && topic.find_first_of("+#") == std::string::npos && topic.front() != '/';
 }
@@ -51,6 +77,9 @@ std::string discovery_problem(const std::string& topic, const std::string& paylo
     if (!json.contains(key) || !json[key].is_object()) return std::string{"no "} + key;
   }
   const auto& device = json["device"];
+  const auto unknown = unknown_key(json, device_message_keys) + unknown_key(device, device_keys) +
+                       unknown_key(json["origin"], origin_keys);
+  if (!unknown.empty()) return "the key " + unknown;
   if (!device.contains("identifiers") || device["identifiers"].empty()) return "no identifiers";
   if (!json["origin"].contains("name")) return "origin without a name";
   if (!is_topic(json.value("state_topic", ""))) return "state_topic";

@@ -172,6 +172,16 @@ class World {
     for (const auto& it : on_its_way_) all.push_back(it.second.payload);
     return all;
   }
+  // Topic and CloudEvents attributes of what is on its way.
+  std::vector<std::pair<std::string, std::map<std::string, std::string>>> attributes() {
+    const std::lock_guard lock{mutex_};
+    std::vector<std::pair<std::string, std::map<std::string, std::string>>> all;
+    for (const auto& it : on_its_way_) {
+      const auto& properties = it.second.properties;
+      all.push_back({it.second.topic, {properties.begin(), properties.end()}});
+    }
+    return all;
+  }
   std::string newest_on(const std::string& topic) {
     const std::lock_guard lock{mutex_};
     std::string newest;
@@ -241,6 +251,47 @@ TEST_CASE("of what waits the most urgent goes first, but nothing before what mus
   REQUIRE(world.until([&] { return world.distinct() == 7; }));
   CHECK(world.disorder() == "");
   CHECK(world.newest_on("state/x") == "c#1");
+}
+
+TEST_CASE("every event carries CloudEvents attributes, the same when it is published again") {
+  World world{quick()};
+  Random random{5};
+  world.start();
+  world.raise("a", 1, "root/event/alert", 10);
+  world.raise("", 1, "root/event/service");
+  world.raise("", 1, "answers/planner");
+  world.raise("", 2, "answers/planner");
+  world.raise("", 1, "homeassistant/device/x/config", 0, true);
+  const auto handed_over = [&] {
+    world.connect();
+    REQUIRE(wait_until([&] {
+      world.write();
+      return world.attributes().size() == 4;  // the second answer waits for the first
+    }));
+    auto all = world.attributes();
+    std::sort(all.begin(), all.end());
+    return all;
+  };
+  const auto first = handed_over();
+  std::map<std::string, std::string> types;
+  std::set<std::string> ids;
+  for (const auto& [topic, attributes] : first) {
+    CAPTURE(topic);
+    if (topic.starts_with("homeassistant/")) {
+      CHECK(attributes.empty());
+      continue;
+    }
+    CHECK(attributes.at("specversion") == "1.0");
+    CHECK(attributes.at("source") == "/test");
+    CHECK(ids.insert(attributes.at("id")).second);
+    types[topic] = attributes.at("type");
+  }
+  CHECK(types == std::map<std::string, std::string>{{"answers/planner", "millwright.answer"},
+                                                    {"root/event/alert", "millwright.alert"},
+                                                    {"root/event/service", "millwright.service"}});
+  world.kill(random);
+  CHECK(handed_over() == first);
+  REQUIRE(world.until([&] { return world.distinct() == 5; }));
 }
 
 TEST_CASE("what a killed broker had acknowledged and forgot is published again, in order") {
