@@ -22,6 +22,7 @@ constexpr Duration longest_shelf = std::chrono::hours{24 * 30};
 constexpr Duration longest_maintenance = std::chrono::hours{24 * 90};
 // What comes back is told once a shift, unless it is worse or stays.
 constexpr Duration repeat_window = std::chrono::hours{8};
+constexpr double far_worse = 2;  // in score, as `critical` is to the limit
 constexpr std::size_t most_times = 64;  // of raises that are remembered, of one alert
 
 std::string key_of(std::string_view machine, std::string_view sensor, std::string_view kind) {
@@ -567,11 +568,13 @@ void Desk::remember(const Case& one) {
   past_.insert_or_assign(key_of_past(one.alert), std::move(past));
 }
 
-// Within the budget; beyond it of machines that nobody watches, of what a person's own rule calls
-// critical, and of what is worse than all that people were told of and is still open.
+// Within the budget; of what it keeps back, what is worse than all that people were told of and is
+// still open. Beyond it of machines that nobody watches, of what a person's own rule calls critical,
+// and of what is twice as bad as all that.
 bool Desk::may_tell(const Case& one) {
   if (one.is_outage() || budget_.allows(budget_rule_, one.alert.severity, now_)) return true;
-  return one.alert.severity == Severity::critical && (is_sure(one) || is_worst(one));
+  if (one.alert.severity != Severity::critical) return false;
+  return is_sure(one) || is_worst(one, budget_.is_spent(budget_rule_) ? far_worse : 1);
 }
 
 // A part is critical by a limit that somebody set, or by one of the rules for escalation, and not
@@ -583,12 +586,12 @@ bool Desk::is_sure(const Case& one) const {
   });
 }
 
-bool Desk::is_worst(const Case& one) const {
+bool Desk::is_worst(const Case& one, double times) const {
   return std::none_of(cases_.begin(), cases_.end(), [&](const auto& entry) {
     const Case& other = entry.second;
     const bool counts = &other != &one && other.heard && !other.over &&
                         now_ - other.heard_at < budget_rule_.per && other.life.open();
-    return counts && std::tuple{other.alert.severity, other.alert.score} >=
+    return counts && std::tuple{other.alert.severity, times * other.alert.score} >=
                          std::tuple{one.alert.severity, one.alert.score};
   });
 }

@@ -380,13 +380,21 @@ TEST_CASE(
   later();
   plant.restart();
   CHECK(heard == "R0 R1 R2 R5 L ");
+  // Over the budget only what is twice as bad.
+  step({critical("R7", 15.9)});
+  later();
+  CHECK(heard == "R0 R1 R2 R5 L ");
+  step({critical("R8", 16.1)});
+  later();
+  CHECK(heard == "R0 R1 R2 R5 L R8 ");
   // A warning that nobody took note of is critical by a person's own rule.
   step({alert("W", "temp")});
-  CHECK(heard == "R0 R1 R2 R5 L ");
+  CHECK(heard == "R0 R1 R2 R5 L R8 ");
   for (int i = 0; i < 190; ++i) step({});
   CHECK(heard.find("W ") != std::string::npos);
   // Those that wait are told as soon as there is room, the worst of them first.
-  for (int i = 0; i < 360; ++i) step({});
+  for (int i = 0; i < 400; ++i) step({});
+  CHECK(heard.find("R7 ") < heard.find("R6 "));
   CHECK(heard.find("R6 ") < heard.find("R4 "));
   CHECK(heard.find("R4 ") != std::string::npos);
   CHECK(plant.desk.figures().waiting == 0);
