@@ -568,13 +568,12 @@ void Desk::remember(const Case& one) {
   past_.insert_or_assign(key_of_past(one.alert), std::move(past));
 }
 
-// Within the budget; of what it keeps back, what is worse than all that people were told of and is
-// still open. Beyond it of machines that nobody watches, of what a person's own rule calls critical,
-// and of what is twice as bad as all that.
+// Within the budget; of what it keeps back, and beyond it, of machines that nobody watches, of what
+// a person's own rule calls critical, and of what is far worse than all that people were told of and
+// is still open.
 bool Desk::may_tell(const Case& one) {
   if (one.is_outage() || budget_.allows(budget_rule_, one.alert.severity, now_)) return true;
-  if (one.alert.severity != Severity::critical) return false;
-  return is_sure(one) || is_worst(one, budget_.is_spent(budget_rule_) ? far_worse : 1);
+  return one.alert.severity == Severity::critical && (is_sure(one) || is_worst(one));
 }
 
 // A part is critical by a limit that somebody set, or by one of the rules for escalation, and not
@@ -586,12 +585,12 @@ bool Desk::is_sure(const Case& one) const {
   });
 }
 
-bool Desk::is_worst(const Case& one, double times) const {
+bool Desk::is_worst(const Case& one) const {
   return std::none_of(cases_.begin(), cases_.end(), [&](const auto& entry) {
     const Case& other = entry.second;
     const bool counts = &other != &one && other.heard && !other.over &&
                         now_ - other.heard_at < budget_rule_.per && other.life.open();
-    return counts && std::tuple{other.alert.severity, times * other.alert.score} >=
+    return counts && std::tuple{other.alert.severity, far_worse * other.alert.score} >=
                          std::tuple{one.alert.severity, one.alert.score};
   });
 }

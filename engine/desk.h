@@ -175,7 +175,7 @@ class Desk {
   bool is_repeat(const Case& one) const;
   bool may_tell(const Case& one);
   bool is_sure(const Case& one) const;
-  bool is_worst(const Case& one, double times) const;
+  bool is_worst(const Case& one) const;
   void remember(const Case& one);
 
   // Many machines that fall silent at once (desk_outage.cpp).

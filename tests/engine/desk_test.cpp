@@ -380,7 +380,7 @@ TEST_CASE(
   later();
   plant.restart();
   CHECK(heard == "R0 R1 R2 R5 L ");
-  // Over the budget only what is twice as bad.
+  // What is twice as bad passes.
   step({critical("R7", 15.9)});
   later();
   CHECK(heard == "R0 R1 R2 R5 L ");
