@@ -1,5 +1,7 @@
 #include "tests/session/client.h"
 
+#include <algorithm>
+
 namespace millwright::test {
 
 using namespace std::chrono_literals;
@@ -74,6 +76,10 @@ std::vector<Received> Client::messages() const {
   return messages_;
 }
 
+std::size_t Client::count(const std::function<bool(const Received&)>& which) const {
+  const std::lock_guard lock{mutex_};
+  return static_cast<std::size_t>(std::count_if(messages_.begin(), messages_.end(), which));
+}
 std::size_t Client::received() const {
   const std::lock_guard lock{mutex_};
   return messages_.size();

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -45,6 +47,8 @@ class Client {
 
   std::vector<Received> messages() const;
   std::size_t received() const;  // how many
+  // How many of them; without a copy, for who asks again and again.
+  std::size_t count(const std::function<bool(const Received&)>& which) const;
   std::vector<std::string> payloads() const;
   bool has_payload(const std::string& payload) const;
   std::vector<Told> events() const;
