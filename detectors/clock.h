@@ -2,14 +2,14 @@
 // stamps: the value is how far a wrong time is from the gateway's, in seconds, and 0 when it is in
 // order.
 //
-// ratio = min(duration / limit, readings / `readings`) over the readings with a wrong time since the
-// last with a right one; limit = the larger of
+// ratio = min(duration / limit, readings / `readings`) over the readings with a wrong time since
+// the last with a right one; limit = the larger of
 //   min_duration
 //   factor * mean interval   of readings with a right time: a batch is one
 // A reading with a right time ends it: its own score is 0. So is that of one that is behind, while
 // what is behind changes by more than half of the time that goes by: a wrong clock runs like any
-// other, and what was kept while something was down comes faster. One longer interval moves the mean
-// as if it were `factor` times as long, at most: an outage teaches little.
+// other, and what was kept while something was down comes faster. One longer interval moves the
+// mean as if it were `factor` times as long, at most: an outage teaches little.
 #pragma once
 
 #include <algorithm>

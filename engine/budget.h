@@ -19,8 +19,8 @@ struct BudgetRule {
 
 class Budget {
  public:
-  // May people be told now? Of notices up to half of the budget, of warnings and of what is critical
-  // all but a third (at least one), which is kept for the worst.
+  // May people be told now? Of notices up to half of the budget, of warnings and of what is
+  // critical all but a third (at least one), which is kept for the worst.
   bool allows(const BudgetRule& rule, Severity severity, Timestamp now);
   void spend(Timestamp now) { spent_.push_back(now); }
   static void fields(auto& io, auto& b) { io(b.spent_); }

@@ -22,7 +22,7 @@ constexpr Duration longest_shelf = std::chrono::hours{24 * 30};
 constexpr Duration longest_maintenance = std::chrono::hours{24 * 90};
 // What comes back is told once a shift, unless it is worse or stays.
 constexpr Duration repeat_window = std::chrono::hours{8};
-constexpr double far_worse = 2;  // in score, as `critical` is to the limit
+constexpr double far_worse = 2;         // in score, as `critical` is to the limit
 constexpr std::size_t most_times = 64;  // of raises that are remembered, of one alert
 
 std::string key_of(std::string_view machine, std::string_view sensor, std::string_view kind) {
@@ -556,8 +556,8 @@ bool Desk::is_repeat(const Case& one) const {
                        [&](const std::string& part) { return part.ends_with(kind); });
   }
   return std::all_of(one.alert.parts.begin(), one.alert.parts.end(), [&](const CasePart& p) {
-           return std::binary_search(parts.begin(), parts.end(), key_of(p));
-         });
+    return std::binary_search(parts.begin(), parts.end(), key_of(p));
+  });
 }
 
 void Desk::remember(const Case& one) {
@@ -569,8 +569,8 @@ void Desk::remember(const Case& one) {
 }
 
 // Within the budget; of what it keeps back, and beyond it, of machines that nobody watches, of what
-// a person's own rule calls critical, and of what is far worse than all that people were told of and
-// is still open.
+// a person's own rule calls critical, and of what is far worse than all that people were told of
+// and is still open.
 bool Desk::may_tell(const Case& one) {
   if (one.is_outage() || budget_.allows(budget_rule_, one.alert.severity, now_)) return true;
   return one.alert.severity == Severity::critical && (is_sure(one) || is_worst(one));

@@ -1,6 +1,7 @@
 // Many machines that fall silent at once, or have the wrong time: one case of the plant, not one of
 // each machine. What they share - a gateway, the network, the power, a clock - is broken, not their
-// sensors. The engine does not know what they share, so the desk goes by the time at which it began.
+// sensors. The engine does not know what they share, so the desk goes by the time at which it
+// began.
 #include <algorithm>
 #include <set>
 #include <string_view>

@@ -119,9 +119,8 @@ std::string what_is_wrong(const Alert& alert, std::string_view label) {
       return fmt::format("{} shows exactly {} since {} ({}), although it normally varies", label,
                          value, since, lasting);
     case AlertKind::clock:
-      return fmt::format(
-          "{} has the wrong time {}: its readings say they are {}", label, since_when(alert),
-          how_wrong(alert));
+      return fmt::format("{} has the wrong time {}: its readings say they are {}", label,
+                         since_when(alert), how_wrong(alert));
     case AlertKind::saturated:
       return fmt::format("{} stays at the end of its range, {}, {}: the true value may lie beyond",
                          label, value, since_when(alert));
@@ -237,7 +236,8 @@ std::string outage_message(AlertKind kind, std::span<const std::string> machines
                            Timestamp now) {
   if (kind == AlertKind::clock) {
     return fmt::format(
-        "Plant: {} machines have the wrong time, {} ({}): {}; their readings are not taken in; look "
+        "Plant: {} machines have the wrong time, {} ({}): {}; their readings are not taken in; "
+        "look "
         "for what they share: this gateway's own clock, a time server, a time zone",
         machines.size(), clock_time(onset, now), describe_duration(now - onset), listed(machines));
   }

@@ -18,16 +18,16 @@ std::string derived_name(std::string_view parent, const DerivedSensor& derived) 
   return std::string{parent} + "." + derived.suffix;
 }
 
-// The detectors of a sensor: of a waveform itself only whether it is silent or has the wrong time, of
-// its velocity the zones, too.
+// The detectors of a sensor: of a waveform itself only whether it is silent or has the wrong time,
+// of its velocity the zones, too.
 std::vector<DetectorChoice> detectors_of(const Profile& profile, const DerivedSensor* derived,
                                          const Profile* parent) {
   auto chosen = profile.detectors;
   const bool is_waveform = derived == nullptr && profile.waveform;
   if (is_waveform)
     std::erase_if(chosen, [](const auto& one) { return one.name != "gap" && one.name != "clock"; });
-  // Silence and time are the waveform's; features without a value, or all at their ends, are a machine that
-  // stands still.
+  // Silence and time are the waveform's; features without a value, or all at their ends, are a
+  // machine that stands still.
   if (derived != nullptr) {
     const bool loudness = derived->feature == WaveFeature::rms;
     std::erase_if(chosen, [&](const auto& one) {

@@ -33,7 +33,8 @@ bool class_matches(std::string_view& glob, char c) {
 
 std::optional<std::vector<DetectorChoice>> detector_set(std::string_view name) {
   if (name != "auto" && name != "precise") return std::nullopt;
-  return std::vector<DetectorChoice>{{std::string{name}, {}}, {"gap", {}}, {"stuck", {}}, {"clock", {}}};
+  return std::vector<DetectorChoice>{
+      {std::string{name}, {}}, {"gap", {}}, {"stuck", {}}, {"clock", {}}};
 }
 
 std::vector<DetectorChoice> auto_detectors() { return *detector_set("auto"); }

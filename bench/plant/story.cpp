@@ -124,7 +124,11 @@ Story story_of(const PlantOptions& options, Timestamp start) {
     const auto sensor = read[random.below(read.size())];
     if (i % 4 == 3 && !story.faults.empty()) {
       const auto& victim = story.faults[random.below(story.faults.size())];
-      const auto from = victim.start + (victim.ramp + victim.hold) / 4;
+      // Not while a collision lasts, or that shows in no reading: it tears the cable off.
+      const auto length_before = victim.kind == FaultKind::collision
+                                     ? victim.hold + options.period
+                                     : (victim.ramp + victim.hold) / 4;
+      const auto from = victim.start + length_before;
       story.troubles.push_back({victim.robot, sensor, what, {from, from + length}});
     } else {
       const auto from = sometime(random, start, run);

@@ -46,8 +46,9 @@ const std::set<std::string> device_message_keys{"availability_mode",
                                                 "qos",
                                                 "state_topic"};
 const std::set<std::string> device_keys{
-    "configuration_url", "connections",   "hw_version",     "identifiers", "manufacturer", "model",
-    "name",              "serial_number", "suggested_area", "sw_version",  "via_device"};
+    "configuration_url", "connections", "hw_version", "identifiers",
+    "manufacturer",      "model",       "name",       "serial_number",
+    "suggested_area",    "sw_version",  "via_device"};
 const std::set<std::string> origin_keys{"name", "support_url", "sw_version"};
 
 std::string unknown_key(const Json& json, const std::set<std::string>& known) {

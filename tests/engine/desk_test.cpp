@@ -460,7 +460,8 @@ TEST_CASE("machines that fall silent at once are one case of the plant, told onc
   CHECK(plant.desk.figures().open == 5);
 }
 
-TEST_CASE("machines that have the wrong time at once are one case of the plant, apart from silence") {
+TEST_CASE(
+    "machines that have the wrong time at once are one case of the plant, apart from silence") {
   Plant plant;
   std::vector<Alert> all;
   const auto step = [&](std::vector<Alert> alerts, Duration later = 10s) {

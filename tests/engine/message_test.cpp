@@ -78,7 +78,8 @@ TEST_CASE("every kind has a sentence with unit and time") {
 
 TEST_CASE("how wrong a time is stands in the sentence") {
   auto alert = alert_of(AlertKind::clock);
-  const std::string has = label + " has the wrong time since 04:33 UTC (2 h): its readings say they are ";
+  const std::string has =
+      label + " has the wrong time since 04:33 UTC (2 h): its readings say they are ";
   const auto with = [&](double error) {
     alert.numbers = {{"error_s", error}, {"lag_limit_s", 86400}};
     return said(alert);
@@ -86,7 +87,8 @@ TEST_CASE("how wrong a time is stands in the sentence") {
   CHECK(with(7200) == has + "2 h ahead of this gateway's clock, and are not taken in");
   CHECK(with(-9 * 86400) == has + "9 days behind this gateway's clock");
   CHECK(with(-3600) ==
-        has + "1 h behind this gateway's clock and older than the newest one, and are not taken in");
+        has +
+            "1 h behind this gateway's clock and older than the newest one, and are not taken in");
   CHECK(with(-1e-6) == has + "older than the newest one, and are not taken in");
   alert.event = AlertEvent::cleared;
   CHECK(said(alert) == label + " has the right time again, after 2 h");

@@ -39,7 +39,8 @@ TEST_CASE("a ready-made set is its detector and those that watch the sensor itse
     CAPTURE(name);
     const auto set = detector_set(name);
     REQUIRE(set);
-    CHECK(*set == std::vector<DetectorChoice>{{name, {}}, {"gap", {}}, {"stuck", {}}, {"clock", {}}});
+    CHECK(*set ==
+          std::vector<DetectorChoice>{{name, {}}, {"gap", {}}, {"stuck", {}}, {"clock", {}}});
     const auto types = millwright::detectors::types();
     for (const auto& choice : *set) {
       CAPTURE(choice.name);
