@@ -22,6 +22,10 @@ class Budget {
   // May people be told now? Of notices up to half of the budget, of warnings and of what is
   // critical all but a third (at least one), which is kept for the worst.
   bool allows(const BudgetRule& rule, Severity severity, Timestamp now);
+  // As of the last question.
+  bool is_spent(const BudgetRule& rule) const {
+    return rule.most > 0 && spent_.size() >= rule.most;
+  }
   void spend(Timestamp now) { spent_.push_back(now); }
   static void fields(auto& io, auto& b) { io(b.spent_); }
 

@@ -22,6 +22,7 @@ constexpr Duration longest_shelf = std::chrono::hours{24 * 30};
 constexpr Duration longest_maintenance = std::chrono::hours{24 * 90};
 // What comes back is told once a shift, unless it is worse or stays.
 constexpr Duration repeat_window = std::chrono::hours{8};
+constexpr double well_known = 0.5;      // confidence
 constexpr double far_worse = 2;         // in score, as `critical` is to the limit
 constexpr std::size_t most_times = 64;  // of raises that are remembered, of one alert
 
@@ -570,10 +571,14 @@ void Desk::remember(const Case& one) {
 
 // Within the budget; of what it keeps back, and beyond it, of machines that nobody watches, of what
 // a person's own rule calls critical, and of what is far worse than all that people were told of
-// and is still open.
+// and is still open. How much worse is known beyond the budget only of what was learned for a
+// while: on a first morning everything is worse than anything before.
 bool Desk::may_tell(const Case& one) {
   if (one.is_outage() || budget_.allows(budget_rule_, one.alert.severity, now_)) return true;
-  return one.alert.severity == Severity::critical && (is_sure(one) || is_worst(one));
+  if (one.alert.severity != Severity::critical) return false;
+  if (is_sure(one)) return true;
+  const bool known = one.alert.confidence.value_or(0) >= well_known;
+  return is_worst(one) && (known || !budget_.is_spent(budget_rule_));
 }
 
 // A part is critical by a limit that somebody set, or by one of the rules for escalation, and not

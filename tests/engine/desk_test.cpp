@@ -357,6 +357,7 @@ TEST_CASE(
   const auto critical = [](const std::string& machine, double score,
                            AlertKind kind = AlertKind::shift) {
     auto a = alert(machine, "temp", AlertEvent::raised, kind, Severity::critical);
+    a.confidence = machine == "young" ? 0.4 : 0.6;
     a.score = score;
     a.priority = priority_of(a.severity, score);
     return a;
@@ -384,6 +385,10 @@ TEST_CASE(
   step({critical("R7", 15.9)});
   later();
   CHECK(heard == "R0 R1 R2 R5 L ");
+  // On a first morning everything is worse than anything before.
+  step({critical("young", 100)});
+  later();
+  CHECK(heard == "R0 R1 R2 R5 L ");
   step({critical("R8", 16.1)});
   later();
   CHECK(heard == "R0 R1 R2 R5 L R8 ");
@@ -393,7 +398,7 @@ TEST_CASE(
   for (int i = 0; i < 190; ++i) step({});
   CHECK(heard.find("W ") != std::string::npos);
   // Those that wait are told as soon as there is room, the worst of them first.
-  for (int i = 0; i < 400; ++i) step({});
+  for (int i = 0; i < 760; ++i) step({});
   CHECK(heard.find("R7 ") < heard.find("R6 "));
   CHECK(heard.find("R6 ") < heard.find("R4 "));
   CHECK(heard.find("R4 ") != std::string::npos);
