@@ -569,16 +569,16 @@ void Desk::remember(const Case& one) {
   past_.insert_or_assign(key_of_past(one.alert), std::move(past));
 }
 
-// Within the budget; of what it keeps back, and beyond it, of machines that nobody watches, of what
-// a person's own rule calls critical, and of what is far worse than all that people were told of
-// and is still open. How much worse is known beyond the budget only of what was learned for a
-// while: on a first morning everything is worse than anything before.
+// Within the budget; of what it keeps back, of many machines at once, and of what is far worse than
+// all that people were told of and is still open. That passes even beyond it, but only where enough
+// was learned: on a first morning everything is worse than anything before. So do machines that
+// nobody watches, and what a person's own rule calls critical.
 bool Desk::may_tell(const Case& one) {
   if (one.is_outage() || budget_.allows(budget_rule_, one.alert.severity, now_)) return true;
   if (one.alert.severity != Severity::critical) return false;
   if (is_sure(one)) return true;
-  const bool known = one.alert.confidence.value_or(0) >= well_known;
-  return is_worst(one) && (known || !budget_.is_spent(budget_rule_));
+  if (!budget_.is_spent(budget_rule_)) return one.is_crowd() || is_worst(one);
+  return one.alert.confidence.value_or(0) >= well_known && is_worst(one);
 }
 
 // A part is critical by a limit that somebody set, or by one of the rules for escalation, and not
