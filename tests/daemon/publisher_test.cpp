@@ -275,7 +275,9 @@ TEST_CASE("every event carries CloudEvents attributes, the same when it is publi
   const auto first = handed_over();
   std::map<std::string, std::string> types;
   std::set<std::string> ids;
-  for (const auto& [topic, attributes] : first) {
+  for (const auto& one : first) {
+    const auto& topic = one.first;
+    const auto& attributes = one.second;
     CAPTURE(topic);
     if (topic.starts_with("homeassistant/")) {
       CHECK(attributes.empty());
