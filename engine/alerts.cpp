@@ -42,7 +42,11 @@ void Engine::Impl::judge_stamp(std::size_t i, std::size_t w, Effects& effects) {
   if (!score) return;
   const double value = entry.sample.value;
   score->value = score->expected = score->low = score->high = value;
-  if (score->onset) *score->onset += entry.received - entry.arrival;
+  if (score->onset) {
+    constexpr Duration longest = std::chrono::hours{24 * 36500};
+    const auto ago = detectors::elapsed_between(*score->onset, entry.arrival);
+    score->onset = entry.received - std::min(ago, longest);
+  }
   judge(entry.sensor, w, entry.received, score, Sample{entry.arrival, *entry.stamp_error},
         entry.position, effects);
 }

@@ -110,7 +110,9 @@ std::optional<Outcome> Engine::Impl::refuse(const Event& event, const Sensor& se
 // A repeated reading may be an old one that is sent until there is a new one.
 std::optional<double> Engine::Impl::stamp_error(const Event& event, Timestamp time,
                                                 const std::optional<Outcome>& refused) const {
-  const double ahead = to_seconds(time - event.received);
+  // Apart, since the difference of extremes overflows.
+  const double ahead = 1e-6 * (static_cast<double>(to_microseconds(time)) -
+                               static_cast<double>(to_microseconds(event.received)));
   if (!refused) return time < event.received - plan->lag_limit ? ahead : 0;
   switch (*refused) {
     case Outcome::future:

@@ -41,6 +41,8 @@ Plant::Plant(const PlantOptions& options)
 }
 
 std::string Plant::undelivered() {
+  // What is urgent overtakes the rest, and what is not out when it stops waits for the next start.
+  wait_until([&] { return events_of(crew).size() >= archived_events(site).size(); }, 120s);
   CHECK(site.stop().code == 0);
   for (const auto& message : crew.messages())
     CHECK_MESSAGE(Json::accept(message.payload),
