@@ -174,21 +174,15 @@ std::string format_value(double value) {
 
 std::string alert_message(const Alert& alert, std::string_view label) {
   if (alert.event == AlertEvent::cleared) {
-    if (alert.kind == AlertKind::gap) {
-      return fmt::format("{} reports again, after {}", label,
-                         describe_duration(alert.time - alert.onset));
-    }
-    if (alert.kind == AlertKind::clock) {
-      return fmt::format("{} has the right time again, after {}", label,
-                         describe_duration(alert.time - alert.onset));
-    }
-    if (alert.kind == AlertKind::machine) {
-      return fmt::format("{} as a whole is as usual again, after {}", label,
-                         describe_duration(alert.time - alert.onset));
-    }
+    const auto lasted = describe_duration(alert.time - alert.onset);
+    const std::string_view again = alert.kind == AlertKind::gap     ? "reports again"
+                                   : alert.kind == AlertKind::clock ? "has the right time again"
+                                   : alert.kind == AlertKind::machine
+                                       ? "as a whole is as usual again"
+                                       : "";
+    if (!again.empty()) return fmt::format("{} {}, after {}", label, again, lasted);
     return fmt::format("{} is back to normal at {}, after {}", label,
-                       with_unit(alert.value, alert.unit),
-                       describe_duration(alert.time - alert.onset));
+                       with_unit(alert.value, alert.unit), lasted);
   }
   // What a person has set as a limit holds whatever the machine does, and so does a dead sensor.
   const bool goes_by_regime = !alert.regime.empty() && alert.kind != AlertKind::limit &&
@@ -236,9 +230,8 @@ std::string outage_message(AlertKind kind, std::span<const std::string> machines
                            Timestamp now) {
   if (kind == AlertKind::clock) {
     return fmt::format(
-        "Plant: {} machines have the wrong time, {} ({}): {}; their readings are not taken in; "
-        "look "
-        "for what they share: this gateway's own clock, a time server, a time zone",
+        "Plant: {} machines have the wrong time, {} ({}): {}; look for what they share: this "
+        "gateway's own clock, a time server, a time zone",
         machines.size(), clock_time(onset, now), describe_duration(now - onset), listed(machines));
   }
   return fmt::format(
