@@ -80,8 +80,7 @@ struct Clock {
       if (elapsed == Duration::zero()) return;
       double seconds = to_seconds(elapsed);
       if (s.count > first_ones) seconds = std::min(seconds, p.factor * s.interval);
-      s.interval +=
-          std::max(1 / averaged, 1 / static_cast<double>(s.count)) * (seconds - s.interval);
+      s.interval = mean_with(s.interval, s.count, seconds, averaged);
     }
     s.last = sample.time;
     ++s.count;

@@ -95,8 +95,7 @@ struct Gap {
     if (!warming(p, s) && seconds >= limit_of(p, s)) {
       s.longest.suspect(seconds, sample.time, p.accept_after);
     } else {
-      s.interval +=
-          std::max(1 / averaged, 1 / static_cast<double>(s.count)) * (seconds - s.interval);
+      s.interval = mean_with(s.interval, s.count, seconds, averaged);
       s.longest.teach(seconds);
     }
     s.last = sample.time;

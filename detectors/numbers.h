@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 
 #include "core/reading.h"
 #include "core/time.h"
@@ -27,6 +28,12 @@ inline double without_sign_of_zero(double value) { return value + 0.0; }
 inline double forgotten(Duration elapsed, Duration memory, double readings) {
   const double share = to_seconds(elapsed) / std::max(to_seconds(memory), 1e-6);
   return std::clamp(share, 0.0, 1.0 / readings);
+}
+
+// The mean of `count` values so far, with one more: of all while they are few, then of about the
+// newest `most`.
+inline double mean_with(double mean, std::uint64_t count, double value, double most) {
+  return mean + std::max(1 / most, 1 / static_cast<double>(count)) * (value - mean);
 }
 
 // What is kept as float stays finite.
