@@ -521,6 +521,12 @@ class Daemon {
             "Another client uses our client id; give each Millwright a broker.client_id of its own",
             {{"what", text}});
         return;
+      case ingest::SessionEvent::keeps_breaking:
+        log_.error(
+            "Connections to the broker end soon after they are made; give each Millwright a "
+            "broker.client_id of its own, and look at the line",
+            {{"what", text}});
+        return;
       case ingest::SessionEvent::handler_failed:
         log_.error("A message could not be taken in", {{"why", text}});
         return;

@@ -94,9 +94,11 @@ void Publisher::refill(std::uint64_t after, std::vector<Row> rows, bool complete
   behind_ = !complete;
 }
 
-// Its sequences are low again: those of the old one mean nothing any more.
+// Its sequences are low again: those of the old one mean nothing any more. What was saved of that
+// one stands in its outbox.
 void Publisher::archive_began_anew() {
   cursor_ = 0;
+  behind_ = true;
   taken_.clear();
   for (auto& row : queue_) row.sequence = 0;
   for (auto& it : in_flight_) it.second.row.sequence = 0;

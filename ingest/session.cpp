@@ -359,7 +359,8 @@ class Link {
   Progress connecting_ = Progress::none;
   std::string connect_error_, connect_note_;
   std::uint64_t connection_ = 0;  // counts attempts
-  bool link_up_ = false, lost_ = false, taken_over_ = false, disconnected_ = false;
+  bool link_up_ = false, lost_ = false, taken_over_ = false, keeps_breaking_ = false,
+       disconnected_ = false;
   std::string lost_cause_;
   Steady::time_point connected_at_;
 
@@ -812,7 +813,7 @@ bool Link::connect_once() {
   Lock lock{mutex_};
   ++connection_;
   connecting_ = Progress::pending;
-  lost_ = taken_over_ = false;
+  lost_ = taken_over_ = keeps_breaking_ = false;
   lost_cause_.clear();
   lock.unlock();
   try {
@@ -1004,13 +1005,18 @@ void Link::serve() {
     }
   }
   note_end();
-  const bool taken_over = taken_over_;
+  const bool taken_over = taken_over_, keeps_breaking = keeps_breaking_;
   const std::string why = lost_cause_.empty() ? "the connection broke" : lost_cause_;
   lock.unlock();
   if (taken_over)
     emit(SessionEvent::taken_over,
          fmt::format("another client uses the client id {} ({}); next try in {}",
                      options_.broker.client_id, why, describe_duration(options_.max_backoff)));
+  else if (keeps_breaking)
+    emit(SessionEvent::keeps_breaking,
+         fmt::format("{}: another client uses the client id {}, or something between here and the "
+                     "broker ends them; next try in {}",
+                     why, options_.broker.client_id, describe_duration(options_.max_backoff)));
   else
     emit(SessionEvent::disconnected, why);
 }
@@ -1034,13 +1040,13 @@ void Link::note_end() {
   const bool suspicious = lost_cause_.empty() && lasted < 2 * options_.max_backoff;
   short_connections_ = suspicious ? short_connections_ + 1 : 0;
   if (short_connections_ < most_short_connections) return;
-  taken_over_ = true;
+  keeps_breaking_ = true;
   lost_cause_ = fmt::format("{} connections in a row were closed soon", short_connections_);
 }
 
 Duration Link::next_delay() {
   const Lock lock{mutex_};
-  if (taken_over_) return options_.max_backoff;
+  if (taken_over_ || keeps_breaking_) return options_.max_backoff;
   if (outlasted_ && connecting_ == Progress::succeeded) backoff_ = options_.first_backoff;
   const Duration limit = std::min(backoff_, options_.max_backoff);
   backoff_ = std::min(2 * backoff_, options_.max_backoff);

@@ -44,6 +44,7 @@ enum class SessionEvent : std::uint8_t {
   subscription_refused,  // text: which filter, reason code
   publish_refused,       // text: topic and reason code (0x87: the broker's ACL says no)
   taken_over,            // another client uses our client id: a configuration error
+  keeps_breaking,        // likewise, as it seems; or what is between here and the broker does it
   handler_failed,        // a handler threw; text: what was lost by it
 };
 

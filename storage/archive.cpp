@@ -13,6 +13,7 @@
 #include "core/hash.h"
 #include "storage/database.h"
 #include "storage/files.h"
+#include "storage/salvage.h"
 #include "storage/schema.h"
 
 namespace millwright::storage {
@@ -424,16 +425,29 @@ struct Archive::Impl {
 
   void replace(const StorageError& damage) {
     session.reset();
+    fs::path moved;
     try {
-      const auto moved = storage::set_aside(file, file, {"-wal", "-shm"});
-      set_aside = fmt::format("{}; it was set aside as {} and a new archive begun", damage.what(),
-                              moved.string());
+      moved = storage::set_aside(file, file, {"-wal", "-shm"});
     } catch (const fs::filesystem_error& error) {
       throw StorageError(
           fmt::format("{}; it could not be set aside: {}", damage.what(), error.code().message()),
           damage.code());
     }
-    session = std::make_unique<Session>(open_archive(file));
+    set_aside = fmt::format("{}; it was set aside as {} and a new archive begun", damage.what(),
+                            moved.string());
+    auto fresh = open_archive(file);
+    *set_aside += take_over(fresh, moved);
+    session = std::make_unique<Session>(std::move(fresh));
+  }
+
+  static std::string take_over(Database& fresh, const fs::path& damaged) {
+    try {
+      const auto saved = salvage(fresh, damaged);
+      return fmt::format(", with {} alerts and {} messages still to be published{}", saved.alerts,
+                         saved.messages, saved.whole ? "" : "; not all could be read");
+    } catch (const StorageError& error) {
+      return fmt::format("; nothing could be taken over: {}", error.what());
+    }
   }
 
   // Damage may show only when a page is touched, long after opening. The call then fails, but the

@@ -82,6 +82,15 @@ std::string Statement::text(int column) const {
   return size == 0 ? std::string{} : std::string{static_cast<const char*>(bytes), size};
 }
 
+void Statement::run_with(const Statement& row) {
+  reset();
+  const int count = sqlite3_bind_parameter_count(handle_.get());
+  for (int i = 0; i < count; ++i)
+    bound(sqlite3_bind_value(handle_.get(), i + 1, sqlite3_column_value(row.handle_.get(), i)));
+  while (next()) {
+  }
+}
+
 void Statement::bind(int place, std::string_view value) {
   // A null pointer would bind NULL instead of the empty text.
   const char* bytes = value.data() == nullptr ? "" : value.data();

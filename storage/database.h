@@ -47,6 +47,8 @@ class Statement {
     while (next()) {
     }
   }
+  // Likewise; its parameters are the first columns of another statement's current row.
+  void run_with(const Statement& row);
   // The first column of the first row, if there is a row.
   template <class... T>
   std::optional<std::int64_t> value(const T&... parameters) {

@@ -6,8 +6,11 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
+#include <chrono>
 #include <string_view>
 #include <system_error>
+#include <thread>
 
 #include "storage/files.h"
 #include "storage/schema.h"
@@ -19,6 +22,10 @@ namespace {
 // Larger files are not read through at start, so that starting stays fast; damage in them shows
 // when it is touched.
 constexpr std::uintmax_t largest_checked_at_open = 64U << 20U;
+
+// Before what cannot be read counts as damage.
+constexpr int tries_to_read = 4;
+constexpr std::chrono::milliseconds pause_to_read{250};
 
 [[noreturn]] void refuse_foreign(const fs::path& file) {
   throw StorageError(fmt::format("{} is not a Millwright archive but another SQLite database; it "
@@ -73,9 +80,25 @@ bool identify(Database& database, const fs::path& file, const Schema& schema) {
   return false;
 }
 
+// A sector that cannot be read shows in the verdict, not as an error; a second later it may be
+// readable again.
+bool says_unreadable(std::string_view verdict) {
+  constexpr std::string_view mark = "error code=";
+  const auto at = verdict.rfind(mark);
+  if (at == verdict.npos) return false;
+  int code = 0;
+  const auto digits = verdict.substr(at + mark.size());
+  std::from_chars(digits.data(), digits.data() + digits.size(), code);
+  return (code & 0xff) == SQLITE_IOERR;
+}
+
 void require_whole(Database& database, const fs::path& file) {
   if (fs::file_size(file) > largest_checked_at_open) return;
-  const auto verdict = database.text("PRAGMA quick_check(1)");
+  auto verdict = database.text("PRAGMA quick_check(1)");
+  for (int again = 0; again < tries_to_read && says_unreadable(verdict); ++again) {
+    std::this_thread::sleep_for(pause_to_read);
+    verdict = database.text("PRAGMA quick_check(1)");
+  }
   if (verdict != "ok")
     throw StorageError(fmt::format("the archive {} is damaged: {}", file.string(), verdict),
                        SQLITE_CORRUPT);

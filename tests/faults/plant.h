@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_set>
 
 #include "tests/daemon/load.h"
 #include "tests/daemon/site.h"
@@ -31,13 +32,16 @@ class Plant {
   explicit Plant(const PlantOptions& options);
 
   std::size_t connections() { return connections_.count(); }
+  // How many events the crew has heard of, each counted once however often it came.
+  std::size_t heard();
   // Stops the daemon; empty when the crew has heard of all that it archived.
   std::string undelivered();
   std::size_t archived() const { return archived_; }
 
  private:
   TemporaryDirectory kept_;
-  std::size_t archived_ = 0;
+  std::size_t archived_ = 0, looked_at_ = 0;
+  std::unordered_set<std::string> heard_;
 
  public:
   TestClock clock;

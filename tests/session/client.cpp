@@ -80,6 +80,11 @@ std::size_t Client::count(const std::function<bool(const Received&)>& which) con
   const std::lock_guard lock{mutex_};
   return static_cast<std::size_t>(std::count_if(messages_.begin(), messages_.end(), which));
 }
+std::size_t Client::look(std::size_t from, const std::function<void(const Received&)>& at) const {
+  const std::lock_guard lock{mutex_};
+  for (; from < messages_.size(); ++from) at(messages_[from]);
+  return from;
+}
 std::size_t Client::received() const {
   const std::lock_guard lock{mutex_};
   return messages_.size();

@@ -49,6 +49,8 @@ class Client {
   std::size_t received() const;  // how many
   // How many of them; without a copy, for who asks again and again.
   std::size_t count(const std::function<bool(const Received&)>& which) const;
+  // Shows those from this one on; how many there are then.
+  std::size_t look(std::size_t from, const std::function<void(const Received&)>& at) const;
   std::vector<std::string> payloads() const;
   bool has_payload(const std::string& payload) const;
   std::vector<Told> events() const;

@@ -295,12 +295,12 @@ TEST_CASE("two sessions with one client id do not fight for long, and one of the
   Client *loser = nullptr, *winner = nullptr;
   REQUIRE(wait_until(
       [&] {
-        loser = first.told(SessionEvent::taken_over) ? &first : &second;
+        loser = first.told(SessionEvent::keeps_breaking) ? &first : &second;
         winner = loser == &first ? &second : &first;
-        return loser->told(SessionEvent::taken_over);
+        return loser->told(SessionEvent::keeps_breaking);
       },
       40s));
-  CHECK(contains(loser->texts(SessionEvent::taken_over)[0], "same-id"));
+  CHECK(contains(loser->texts(SessionEvent::keeps_breaking)[0], "same-id"));
   REQUIRE(winner->up());
   CHECK(winner->publish(outgoing("t", "x")));
   CHECK_FALSE(loser->session().connected());

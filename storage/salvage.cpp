@@ -1,0 +1,150 @@
+#include "storage/salvage.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace millwright::storage {
+namespace {
+
+// A plant's alerts of years; read and written within a second or two.
+constexpr std::int64_t most_rows = 20'000;
+
+bool does_not_fit(int code) {
+  const int primary = code & 0xff;
+  return primary == SQLITE_CONSTRAINT || primary == SQLITE_MISMATCH;
+}
+
+class Salvage {
+ public:
+  Salvage(Database& fresh, const std::filesystem::path& damaged)
+      : fresh_(fresh), damaged_{damaged, Database::Access::read} {
+    damaged_.execute("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON");
+  }
+
+  // Rows that were copied. From both ends: what is damaged may lie in the middle.
+  std::size_t copy(const std::string& table) {
+    const auto columns = columns_of(table);
+    if (columns.empty()) return 0;
+    const auto list = fmt::format("{}", fmt::join(columns, ", "));
+    std::vector<std::string> places(columns.size(), "?");
+    Statement insert = fresh_.prepare(fmt::format("INSERT OR IGNORE INTO {} ({}) VALUES ({})", table,
+                                                  list, fmt::join(places, ", ")));
+    std::size_t copied = 0;
+    std::int64_t left = most_rows;
+    std::optional<std::int64_t> reached;
+    const auto pass = [&](const std::string& order) {
+      auto rows = read([&] {
+        auto statement = damaged_.prepare(
+            fmt::format("SELECT {}, rowid FROM {} ORDER BY rowid {}", list, table, order));
+        statement.start();
+        return statement;
+      });
+      if (!rows) return false;
+      for (;;) {
+        const auto there = read([&] { return rows->next(); });
+        if (!there) return false;
+        if (!*there) return true;
+        const auto row = rows->integer(static_cast<int>(columns.size()));
+        if (order == "ASC" && reached && row >= *reached) return true;
+        if (order == "DESC") reached = row;
+        if (left-- == 0) {
+          whole_ = false;
+          return true;
+        }
+        copied += put(insert, *rows) ? 1U : 0U;
+      }
+    };
+    if (!pass("DESC")) pass("ASC");
+    return copied;
+  }
+
+  // The numbers of the outbox go on, also where its newest rows cannot be read: others know them.
+  void continue_numbers() {
+    const auto last = read([&] {
+      return damaged_.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").value();
+    });
+    if (!last || !*last) return;
+    if (fresh_.integer("SELECT count(*) FROM sqlite_sequence WHERE name = 'outbox'") == 0)
+      fresh_.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', 0)");
+    fresh_.prepare("UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'outbox'").run(**last);
+  }
+
+  bool whole() const { return whole_; }
+
+ private:
+  // Of the damaged file; what cannot be read is known by `whole`.
+  template <class Work>
+  auto read(Work work) -> std::optional<decltype(work())> {
+    try {
+      return work();
+    } catch (const StorageError&) {
+      whole_ = false;
+      return std::nullopt;
+    }
+  }
+
+  // Those that both have: the damaged file may be of an older version.
+  std::vector<std::string> columns_of(const std::string& table) {
+    const auto all = [&](Database& database) {
+      std::vector<std::string> names;
+      auto rows = database.prepare("SELECT '\"' || name || '\"' FROM pragma_table_info(?1)");
+      rows.start(table);
+      while (rows.next()) names.push_back(rows.text(0));
+      return names;
+    };
+    const auto there = read([&] { return all(damaged_); });
+    if (!there) return {};
+    auto columns = all(fresh_);
+    std::erase_if(columns, [&](const std::string& name) {
+      return std::find(there->begin(), there->end(), name) == there->end();
+    });
+    return columns;
+  }
+
+  bool put(Statement& insert, const Statement& row) {
+    try {
+      insert.run_with(row);
+      return fresh_.changes() > 0;
+    } catch (const StorageError& error) {
+      if (!does_not_fit(error.code())) throw;
+      whole_ = false;
+      return false;
+    }
+  }
+
+  Database& fresh_;
+  Database damaged_;
+  bool whole_ = true;
+};
+
+}  // namespace
+
+Salvaged salvage(Database& fresh, const std::filesystem::path& damaged) {
+  Salvage from{fresh, damaged};
+  Transaction transaction{fresh};
+  from.copy("alert");
+  from.copy("alert_event");
+  // A row whose bytes make no sense is published by nobody.
+  fresh.execute(
+      "DELETE FROM alert_event WHERE NOT json_valid(document);"
+      "DELETE FROM alert WHERE id NOT IN (SELECT id FROM alert_event)");
+  from.copy("outbox");
+  fresh.execute(
+      "DELETE FROM outbox WHERE alert_id <> '' AND NOT EXISTS (SELECT 1 FROM alert_event AS e "
+      "WHERE e.id = outbox.alert_id AND e.revision = outbox.revision)");
+  from.continue_numbers();
+  for (const auto* table : {"baseline", "operation", "service"}) from.copy(table);
+  Salvaged salvaged;
+  salvaged.alerts = static_cast<std::size_t>(fresh.integer("SELECT count(*) FROM alert"));
+  salvaged.messages = static_cast<std::size_t>(fresh.integer("SELECT count(*) FROM outbox"));
+  salvaged.whole = from.whole();
+  transaction.commit();
+  return salvaged;
+}
+
+}  // namespace millwright::storage
