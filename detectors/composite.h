@@ -119,7 +119,7 @@ struct LastAlarm {
   static constexpr Duration most_age = std::chrono::hours{24 * 36500};
 };
 
-// Which share of the values a spike's and a burst's fit can judge: the others have not come back.
+// Which share of the values a spike's and a burst's fit can judge (`fitted`).
 struct Judged {
   float spike = 1, burst = 1;
   static void fields(auto& io, auto& self) {
@@ -577,7 +577,8 @@ struct Composite {
           beyond_record(s, record, reading_alone[i], seen.reading[i], reading_alone[i].margin,
                         reading_spacing(s), record.record_of_late(),
                         i == reading_burst_fit ? s.reading_judged.burst : s.reading_judged.spike);
-      if (ratio > most) {
+      const bool hidden = i == reading_burst_fit && is_hidden(seen.reading[i], x, s.newest);
+      if (ratio > most && !hidden) {
         most = ratio;
         seen.reading_leader = i;
       }
@@ -607,8 +608,9 @@ struct Composite {
     const double beside = std::abs(mean - after) < std::abs(mean - before) ? after : before;
     return {mean, beside, std::abs(mean - beside)};
   }
-  // A value, or five, against their interpolation from both sides, two values later; unknown
-  // (< 0) where they hardly stand out from both neighbourhoods: what has not come back is a step.
+  // A value, or five, against their interpolation from both sides, two values later. Unknown
+  // (< 0): a value that hardly stands out from both neighbourhoods, since what has not come back is
+  // a step; five of which one says all. At a step those of five cancel out.
   struct Fitted {
     double spike = -1, burst = -1;
   };
@@ -625,8 +627,11 @@ struct Composite {
     }
     const double spike = std::abs(residual[0]), burst = std::abs(sum) / burst_width;
     const bool by_one = largest > most_of_burst * std::abs(sum);  // a spike
-    return {back_of_spike * spike <= bump(x, ring, 1).size ? spike : -1,
-            !by_one && burst <= bump(x, ring, burst_width).size ? burst : -1};
+    return {back_of_spike * spike <= bump(x, ring, 1).size ? spike : -1, by_one ? -1 : burst};
+  }
+  // What is told as a burst stands out from both neighbourhoods.
+  static bool is_hidden(double burst, double x, const auto& ring) {
+    return burst > bump(x, ring, burst_width).size;
   }
   static std::size_t width_of(bool is_burst) { return is_burst ? burst_width : 1; }
 
@@ -841,7 +846,8 @@ struct Composite {
           i == burst_fit ? s.judged.burst : s.judged.spike, window_of(s, i) / every);
       const bool is_burst = i == burst_over || i == burst_fit;
       if (alone[i].fit && ratio >= 1) {
-        ratio /= std::max(1.0, restlessness(s, width_of(is_burst)));
+        if (is_burst && is_hidden(f.far[i], f.value, s.ring)) continue;
+        ratio /= std::max(1.0, restlessness(s, width_of(is_burst)) / restless_by_chance);
       }
       if (alone[i].over) {
         const bool tiny = f.far[i] < least_bump * s.shape.spread;
@@ -907,7 +913,8 @@ struct Composite {
     const double wider =
         1 + (what.over ? 0 : margin_per_decade * fast) + margin_of_youth * inexperience(s);
     // Where jumps or loud hours are part of the residual, its tail is heavy: then it says nothing.
-    if (what.fit && (record.count() < least_fitted || record.exponent(reached) < light)) return 0;
+    if (what.fit && (record.count() < least_fitted * judged || record.exponent(reached) < light))
+      return 0;
     double values = to_seconds(chance_time) * (1 + 20 * fast) / spacing;
     if (what.over) values = std::max(chance_values, to_seconds(chance_time_over) / spacing);
     if (what.window > record_block) values = to_seconds(chance_time_window) / spacing;
@@ -1335,8 +1342,10 @@ struct Composite {
   static constexpr std::uint32_t creeping_wait = 2048;
   static constexpr double dynamics_clip = 5;                       // spreads
   static constexpr double back_of_spike = 0.5, most_of_burst = 1;  // of the residual
-  static constexpr double light = 1.4;        // a normal residual's tail shows 1.4 to 2 (simulated)
-  static constexpr float least_fitted = 500;  // values
+  static constexpr double light = 1.35;  // * a normal residual's tail shows 1.4 to 2 (simulated)
+  static constexpr double least_fitted = 500;  // values looked at
+  // The mean of 16 sizes of normal changes strays by a fifth of itself.
+  static constexpr double restless_by_chance = 1.19;
   static constexpr Duration chance_time_window = std::chrono::hours{24 * 150};
   static constexpr Duration chance_time_fit = std::chrono::hours{24 * 400};
   static constexpr Duration doubt_memory = std::chrono::hours{24 * 28};

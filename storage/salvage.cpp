@@ -32,8 +32,8 @@ class Salvage {
     if (columns.empty()) return 0;
     const auto list = fmt::format("{}", fmt::join(columns, ", "));
     std::vector<std::string> places(columns.size(), "?");
-    Statement insert = fresh_.prepare(fmt::format("INSERT OR IGNORE INTO {} ({}) VALUES ({})", table,
-                                                  list, fmt::join(places, ", ")));
+    Statement insert = fresh_.prepare(fmt::format("INSERT OR IGNORE INTO {} ({}) VALUES ({})",
+                                                  table, list, fmt::join(places, ", ")));
     std::size_t copied = 0;
     std::int64_t left = most_rows;
     std::optional<std::int64_t> reached;
@@ -71,7 +71,8 @@ class Salvage {
     if (!last || !*last) return;
     if (fresh_.integer("SELECT count(*) FROM sqlite_sequence WHERE name = 'outbox'") == 0)
       fresh_.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', 0)");
-    fresh_.prepare("UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'outbox'").run(**last);
+    fresh_.prepare("UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'outbox'")
+        .run(**last);
   }
 
   bool whole() const { return whole_; }

@@ -14,10 +14,10 @@ struct Salvaged {
   bool whole = true;         // false: some of it could not be read, or was more than is taken over
 };
 
-// Copies alerts, their events, the outbox, baselines, commands and services into `fresh`, an archive
-// that is still empty, in one transaction; of each table at most the newest 20,000 rows. Summaries
-// and the history of health stay in the damaged file, which is only read. Throws StorageError when
-// `fresh` cannot be written; it is then as it was.
+// Copies alerts, their events, the outbox, baselines, commands and services into `fresh`, an
+// archive that is still empty, in one transaction; of each table at most the newest 20,000 rows.
+// Summaries and the history of health stay in the damaged file, which is only read. Throws
+// StorageError when `fresh` cannot be written; it is then as it was.
 Salvaged salvage(Database& fresh, const std::filesystem::path& damaged);
 
 }  // namespace millwright::storage

@@ -31,9 +31,7 @@ extern "C" ssize_t pread64(int descriptor, void* bytes, size_t size, off64_t fro
 namespace millwright::storage {
 namespace {
 
-bool contains(std::string_view text, std::string_view part) {
-  return text.find(part) != text.npos;
-}
+bool contains(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
 
 class Sector {
  public:
@@ -56,9 +54,9 @@ void fill(const fs::path& file) {
   for (int i = 0; i < alerts; ++i) {
     Batch batch;
     const auto position = static_cast<Position>(i + 1);
-    batch.summaries = {row("R017", "j3_temp",
-                           summary_of(at("2024-11-22T04:33:00Z") + std::chrono::minutes{i}, {1, 2},
-                                      position))};
+    batch.summaries = {
+        row("R017", "j3_temp",
+            summary_of(at("2024-11-22T04:33:00Z") + std::chrono::minutes{i}, {1, 2}, position))};
     batch.alerts = {alert_row(name_of(i), 1, AlertState::active)};
     batch.outbox = {outbox_row(name_of(i), 1, 5)};
     batch.baselines = {baseline_row("detector" + std::to_string(i), 1)};
@@ -92,7 +90,8 @@ std::int64_t leaf_of(const fs::path& file, std::string_view table, int cell) {
   };
   REQUIRE(bytes.at(root) == 5);  // an inner page of a table
   REQUIRE(number(root + 3, 2) > cell + 1);
-  const auto at = static_cast<std::size_t>(number(root + 12 + 2 * static_cast<std::size_t>(cell), 2));
+  const auto at =
+      static_cast<std::size_t>(number(root + 12 + 2 * static_cast<std::size_t>(cell), 2));
   return number(root + at, 4);
 }
 
@@ -104,7 +103,8 @@ TEST_CASE("of a damaged archive, alerts and what was still to be published go on
     spoil(file, root_of(file, "summary_minute"));
     Archive archive{file};
     REQUIRE(archive.set_aside());
-    CHECK(contains(*archive.set_aside(), ", with 300 alerts and 300 messages still to be published"));
+    CHECK(
+        contains(*archive.set_aside(), ", with 300 alerts and 300 messages still to be published"));
     CHECK_FALSE(contains(*archive.set_aside(), "not all"));
     CHECK(archive.open_alerts().size() == alerts);
     const auto waiting = archive.outbox(1000);
@@ -135,7 +135,8 @@ TEST_CASE("of a damaged archive, alerts and what was still to be published go on
     CHECK(open.size() > alerts - 40);
     CHECK(open.size() < alerts);
     const auto has = [&](int i) {
-      return std::any_of(open.begin(), open.end(), [&](const auto& a) { return a.id == name_of(i); });
+      return std::any_of(open.begin(), open.end(),
+                         [&](const auto& a) { return a.id == name_of(i); });
     };
     CHECK(has(0));
     CHECK(has(alerts - 1));
