@@ -255,17 +255,19 @@ class Daemon {
       std::unique_lock lock{mutex};
       const auto interval = configuration_.processing.journal_sync;
       while (!ends.wait_for(lock, stop, interval, [&] { return stop.stop_requested(); })) {
-        for (auto* journal : journals) sync(*journal);
+        std::string why;
+        for (auto* journal : journals) sync(*journal, why);
+        writer_->journals_synced(std::move(why));
       }
     }};
   }
 
-  void sync(ingest::Journal& journal) {
+  void sync(ingest::Journal& journal, std::string& why) {
     try {
       journal.sync();
     } catch (const std::system_error& error) {
-      log_.error("A power cut would lose readings: a journal is not on its disk",
-                 {{"why", error.what()}});
+      why = error.what();
+      log_.error("A power cut would lose readings: a journal is not on its disk", {{"why", why}});
     }
   }
 

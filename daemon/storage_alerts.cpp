@@ -19,6 +19,7 @@ std::string_view advice_for(StorageTrouble what) {
   switch (what) {
     case StorageTrouble::archive:
     case StorageTrouble::checkpoint:
+    case StorageTrouble::journal:
       return "Free space, or look after the gateway's disk or memory card";
     case StorageTrouble::damage:
       return "Look after the gateway's power supply and its disk or memory card";
@@ -60,7 +61,7 @@ std::optional<Timestamp> onset_in(std::string_view id) {
 
 std::string_view sensor_of(StorageTrouble what) {
   constexpr std::array<std::string_view, static_cast<std::size_t>(StorageTrouble::count_)> names{
-      "_archive", "_checkpoint", "_damage"};
+      "_archive", "_checkpoint", "_journal", "_damage"};
   return names.at(static_cast<std::size_t>(what));
 }
 

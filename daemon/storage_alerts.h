@@ -1,5 +1,5 @@
 // Trouble with the storage, as cases of the plant: kind sensor_case, machine _plant, sensor
-// _archive, _checkpoint or _damage. What a planner sees of it: docs/alerts.md.
+// _archive, _checkpoint, _journal or _damage. What a planner sees of it: docs/alerts.md.
 #pragma once
 
 #include <array>
@@ -17,6 +17,7 @@ namespace millwright::daemon {
 enum class StorageTrouble : std::uint8_t {
   archive,     // it cannot be written
   checkpoint,  // what was learned cannot be saved
+  journal,     // what came in is not on its disk
   damage,      // a file was damaged and set aside
   count_
 };

@@ -230,6 +230,25 @@ bool ArchiveWriter::shed(storage::Operation operation) {
 }
 void ArchiveWriter::reload_outbox(std::uint64_t after) { channel_.push(Reload{after}); }
 
+void ArchiveWriter::journals_synced(std::string why) {
+  const std::lock_guard lock{taken_mutex_};
+  journals_synced_ = std::move(why);
+}
+
+void ArchiveWriter::take_journals_synced() {
+  std::optional<std::string> news;
+  {
+    const std::lock_guard lock{taken_mutex_};
+    news = std::exchange(journals_synced_, std::nullopt);
+  }
+  if (!news) return;
+  if (news->empty()) return storage_alerts_.well(StorageTrouble::journal, now());
+  storage_alerts_.trouble(
+      StorageTrouble::journal,
+      "What comes in is not on the disk of its journal: " + *news + ". A power cut would lose it",
+      Severity::warning, now());
+}
+
 void ArchiveWriter::run() {
   while (!channel_.drained()) {
     ++beats_;
@@ -238,6 +257,7 @@ void ArchiveWriter::run() {
     }
     take_delivered();
     take_shed();
+    take_journals_synced();
     keep_watch();
     // Alerts that came in one burst share a transaction and its sync.
     if (!waiting_.alerts.empty() && channel_.size() > 0 && waiting_.alerts.size() < 256) continue;

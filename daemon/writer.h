@@ -96,6 +96,9 @@ class ArchiveWriter {
   void publish_open_alerts();               // and healths: after every connect
   void reload_outbox(std::uint64_t after);  // rows after that sequence
 
+  // Any thread, never waits: the journals were written to their disk, or why one could not be. That
+  // is told as an alert.
+  void journals_synced(std::string why);
   // Before start: a file was damaged and set aside; told as an alert.
   void found_damage(const std::string& sentence);
 
@@ -139,6 +142,7 @@ class ArchiveWriter {
   void take(CheckpointOrder& order);
   void take_delivered();
   void take_shed();
+  void take_journals_synced();
   void tell(std::uint32_t lane, Alert alert);
   void answer(std::uint32_t lane, storage::Operation operation);
   void take(PublishOpen&);
@@ -187,6 +191,7 @@ class ArchiveWriter {
   std::mutex taken_mutex_;
   std::vector<std::uint64_t> taken_;  // outbox rows that the broker has; bounded by the outbox
   std::vector<storage::Operation> shed_;
+  std::optional<std::string> journals_synced_;  // news: empty, or why not
   Position shed_count_ = 0;
 
   Waiting waiting_;

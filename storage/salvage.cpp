@@ -13,6 +13,7 @@ namespace {
 
 // A plant's alerts of years; read and written within a second or two.
 constexpr std::int64_t most_rows = 20'000;
+constexpr std::int64_t largest_number = std::int64_t{1} << 53U;
 
 bool does_not_fit(int code) {
   const int primary = code & 0xff;
@@ -26,15 +27,14 @@ class Salvage {
     damaged_.execute("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON");
   }
 
-  // Rows that were copied. From both ends: what is damaged may lie in the middle.
-  std::size_t copy(const std::string& table) {
+  // From both ends: what is damaged may lie in the middle.
+  void copy(const std::string& table) {
     const auto columns = columns_of(table);
-    if (columns.empty()) return 0;
+    if (columns.empty()) return;
     const auto list = fmt::format("{}", fmt::join(columns, ", "));
     std::vector<std::string> places(columns.size(), "?");
     Statement insert = fresh_.prepare(fmt::format("INSERT OR IGNORE INTO {} ({}) VALUES ({})",
                                                   table, list, fmt::join(places, ", ")));
-    std::size_t copied = 0;
     std::int64_t left = most_rows;
     std::optional<std::int64_t> reached;
     const auto pass = [&](const std::string& order) {
@@ -56,23 +56,23 @@ class Salvage {
           whole_ = false;
           return true;
         }
-        copied += put(insert, *rows) ? 1U : 0U;
+        put(insert, *rows);
       }
     };
     if (!pass("DESC")) pass("ASC");
-    return copied;
   }
 
   // The numbers of the outbox go on, also where its newest rows cannot be read: others know them.
+  // One that damage made too large would leave none for the rows to come.
   void continue_numbers() {
     const auto last = read([&] {
       return damaged_.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").value();
     });
-    if (!last || !*last) return;
-    if (fresh_.integer("SELECT count(*) FROM sqlite_sequence WHERE name = 'outbox'") == 0)
-      fresh_.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', 0)");
-    fresh_.prepare("UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'outbox'")
-        .run(**last);
+    fresh_.prepare("DELETE FROM outbox WHERE sequence NOT BETWEEN 1 AND ?1").run(largest_number);
+    auto number = fresh_.integer("SELECT max(sequence) FROM outbox");
+    if (last && *last && **last <= largest_number) number = std::max(number, **last);
+    fresh_.execute("DELETE FROM sqlite_sequence WHERE name = 'outbox'");
+    fresh_.prepare("INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', ?1)").run(number);
   }
 
   bool whole() const { return whole_; }
@@ -107,14 +107,12 @@ class Salvage {
     return columns;
   }
 
-  bool put(Statement& insert, const Statement& row) {
+  void put(Statement& insert, const Statement& row) {
     try {
       insert.run_with(row);
-      return fresh_.changes() > 0;
     } catch (const StorageError& error) {
       if (!does_not_fit(error.code())) throw;
       whole_ = false;
-      return false;
     }
   }
 

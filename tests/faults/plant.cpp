@@ -18,11 +18,6 @@ std::size_t heard_status(const Client& client, bool online) {
 
 namespace {
 
-std::size_t archived_so_far(const Site& site) {
-  storage::Database database{site.state() / "millwright.db"};
-  return static_cast<std::size_t>(database.integer("SELECT count(*) FROM alert_event"));
-}
-
 // Saves often: minutes of a plant are seconds here.
 constexpr const char* persistence = "persistence true\nautosave_interval 10\n";
 
@@ -47,6 +42,11 @@ Plant::Plant(const PlantOptions& options)
   REQUIRE(wait_until([&] { return std::filesystem::exists(kept_ / "mosquitto.db"); }));
 }
 
+std::size_t Plant::archived_so_far() const {
+  storage::Database database{site.state() / "millwright.db"};
+  return static_cast<std::size_t>(database.integer("SELECT count(*) FROM alert_event"));
+}
+
 std::size_t Plant::heard() {
   const auto at = [&](const Received& message) { heard_.insert(message.payload); };
   looked_at_ = crew.look(looked_at_, at);
@@ -55,7 +55,7 @@ std::size_t Plant::heard() {
 
 std::string Plant::undelivered() {
   // What is urgent overtakes the rest, and what is not out when it stops waits for the next start.
-  wait_until([&] { return heard() >= archived_so_far(site); }, 120s);
+  wait_until([&] { return heard() >= archived_so_far(); }, 120s);
   CHECK(site.stop().code == 0);
   for (const auto& message : crew.messages())
     CHECK_MESSAGE(Json::accept(message.payload),

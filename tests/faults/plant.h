@@ -32,6 +32,8 @@ class Plant {
   explicit Plant(const PlantOptions& options);
 
   std::size_t connections() { return connections_.count(); }
+  // How many events the archive of the running daemon has.
+  std::size_t archived_so_far() const;
   // How many events the crew has heard of, each counted once however often it came.
   std::size_t heard();
   // Stops the daemon; empty when the crew has heard of all that it archived.

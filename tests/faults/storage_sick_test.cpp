@@ -135,6 +135,28 @@ TEST_CASE("a disk that fails stops no alert, is told of, and gets all when it is
   }
 }
 
+TEST_CASE("a journal that cannot be written to its disk is told of, until it can") {
+  Patient patient{"msync"};
+  patient.site.config["processing"]["journal_directory"] =
+      (patient.site.directory() / "journal").string();
+  patient.site.config["processing"]["journal_sync_ms"] = 100;
+  std::filesystem::create_directory(patient.site.directory() / "journal");
+  patient.start();
+  patient.raise();
+  patient.make_sick();
+  patient.raise();
+  REQUIRE(wait_until([&] { return case_is(patient.client, "_journal", "active"); }, 60s));
+  const auto told = newest_case(patient.client, "_journal");
+  CHECK(told["message"].get<std::string>().find("Input/output error") != std::string::npos);
+  CHECK(wait_until([&] { return people_were_told(patient.client, told["id"]); }));
+  patient.heal();
+  CHECK(wait_until([&] { return case_is(patient.client, "_journal", "cleared"); }, 90s));
+  CHECK(patient.site.stop().code == 0);
+  check_committed(patient);
+  report_fault("journal: msync fails with EIO", 1, "alerts out, told as a case, cleared after",
+               "alerts out; raised and cleared");
+}
+
 TEST_CASE("a full disk gets the ballast back, and that is told") {
   Patient patient{"ballast"};
   patient.start();

@@ -170,6 +170,30 @@ TEST_CASE("of a damaged archive, alerts and what was still to be published go on
   CHECK(fs::exists(directory / "archive.db.damaged-1"));
 }
 
+TEST_CASE("a number that damage made too large leaves room for the rows to come") {
+  const TemporaryDirectory directory;
+  const auto old = directory / "old.db";
+  {
+    Database database = open_archive(old);
+    for (const auto* sequence : {"5", "9223372036854775807", "-3"})
+      database.execute(
+          std::string{"INSERT INTO outbox (sequence, topic, payload, retain, priority, "
+                      "alert_id, revision, expiry) VALUES ("} +
+          sequence + ", 't', x'70', 0, 5, '', 0, 0)");
+  }
+  {
+    Database fresh = open_archive(directory / "fresh.db");
+    CHECK(salvage(fresh, old).messages == 1);
+  }
+  Archive archive{directory / "fresh.db"};
+  Batch next;
+  next.alerts = {alert_row("next", 1, AlertState::active)};
+  next.outbox = {outbox_row("next", 1, 5)};
+  const auto committed = archive.commit(next).outbox;
+  REQUIRE(committed.size() == 1);
+  CHECK(committed.front().sequence == 6);
+}
+
 TEST_CASE("an archive of an older version gives what it has") {
   const TemporaryDirectory directory;
   const auto old = directory / "old.db";

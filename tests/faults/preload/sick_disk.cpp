@@ -1,6 +1,7 @@
 // Loaded into a daemon: files under $MILLWRIGHT_TEST_DISK fail as the file $MILLWRIGHT_TEST_FAULT
 // says at that moment: "eio", "erofs", "enospc", "ballast" (full until the file `ballast` there is
-// gone) or "hang" (until it says something else). No such file, or an empty one: the disk is well.
+// gone) or "hang" (until it says something else); "msync": maps cannot be written back, and all
+// else works. No such file, or an empty one: the disk is well.
 #include <linux/fcntl.h>
 #include <sys/syscall.h>
 
@@ -116,6 +117,16 @@ extern "C" int fsync(int descriptor) {
 }
 extern "C" int fdatasync(int descriptor) {
   return unless_sick<int>(descriptor, true, [&] { return syscall(SYS_fdatasync, descriptor); });
+}
+// Wherever the map is from: only journals ask.
+extern "C" int msync(void* from, unsigned long size, int flags) {
+  static const char* const control = std::getenv("MILLWRIGHT_TEST_FAULT");
+  char fault[64] = "";
+  if (control != nullptr && read_into(control, fault, sizeof fault) > 0 && begins(fault, "msync")) {
+    errno = EIO;
+    return -1;
+  }
+  return static_cast<int>(syscall(SYS_msync, from, size, flags));
 }
 extern "C" int rename(const char* from, const char* to) noexcept {
   return unless_sick<int>(from, true, [&] { return syscall(SYS_rename, from, to); });
