@@ -7,10 +7,8 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
-#include <chrono>
 #include <string_view>
 #include <system_error>
-#include <thread>
 
 #include "storage/files.h"
 #include "storage/schema.h"
@@ -23,9 +21,8 @@ namespace {
 // when it is touched.
 constexpr std::uintmax_t largest_checked_at_open = 64U << 20U;
 
-// Before what cannot be read counts as damage.
+// Once more before what cannot be read counts as damage. A device takes its time for each.
 constexpr int tries_to_read = 4;
-constexpr std::chrono::milliseconds pause_to_read{250};
 
 [[noreturn]] void refuse_foreign(const fs::path& file) {
   throw StorageError(fmt::format("{} is not a Millwright archive but another SQLite database; it "
@@ -80,8 +77,8 @@ bool identify(Database& database, const fs::path& file, const Schema& schema) {
   return false;
 }
 
-// A sector that cannot be read shows in the verdict, not as an error; a second later it may be
-// readable again.
+// A sector that cannot be read shows in the verdict, not as an error; the next time it may be
+// readable.
 bool says_unreadable(std::string_view verdict) {
   constexpr std::string_view mark = "error code=";
   const auto at = verdict.rfind(mark);
@@ -95,10 +92,8 @@ bool says_unreadable(std::string_view verdict) {
 void require_whole(Database& database, const fs::path& file) {
   if (fs::file_size(file) > largest_checked_at_open) return;
   auto verdict = database.text("PRAGMA quick_check(1)");
-  for (int again = 0; again < tries_to_read && says_unreadable(verdict); ++again) {
-    std::this_thread::sleep_for(pause_to_read);
+  for (int again = 0; again < tries_to_read && says_unreadable(verdict); ++again)
     verdict = database.text("PRAGMA quick_check(1)");
-  }
   if (verdict != "ok")
     throw StorageError(fmt::format("the archive {} is damaged: {}", file.string(), verdict),
                        SQLITE_CORRUPT);
