@@ -44,6 +44,8 @@ void Vitals::look(pid_t pid) {
   descriptors_.push_back(descriptors(pid));
 }
 
+std::size_t Vitals::newest_kib() const { return median(kib_, 3); }
+
 double Vitals::growth() const {
   return static_cast<double>(median(kib_, 3)) / static_cast<double>(median(kib_, 1));
 }

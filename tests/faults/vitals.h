@@ -21,6 +21,7 @@ class Vitals {
   void look(pid_t pid);
   bool known() const { return kib_.size() >= 20; }  // enough rounds to say that it grows
   double growth() const;                            // of memory: 1 is flat
+  std::size_t newest_kib() const;                   // of the last quarter
   bool descriptors_flat() const;
   std::string describe() const;
 
