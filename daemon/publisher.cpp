@@ -86,7 +86,7 @@ void Publisher::refill(std::uint64_t after, std::vector<Row> rows, bool complete
   try_now_ = true;
   changed_.notify_all();
   if (after != cursor_) return;  // it moved meanwhile: asked again
-  const auto known = here();
+  const auto known = here_after(after);
   for (auto& row : rows) {
     cursor_ = row.sequence;
     if (!known.contains(row.sequence)) queue_.push_back(std::move(row));
@@ -353,15 +353,19 @@ void Publisher::read_again_from(std::uint64_t sequence) {
   behind_ = true;
 }
 
-// The outbox rows that are in memory, or that the broker has and need not be published again.
-std::unordered_set<std::uint64_t> Publisher::here() const {
+// The outbox rows behind this one that are in memory, or that the broker has and need not be
+// published again.
+std::unordered_set<std::uint64_t> Publisher::here_after(std::uint64_t sequence) const {
   std::unordered_set<std::uint64_t> all;
-  for (const auto& row : queue_) all.insert(row.sequence);
-  for (const auto& taken : taken_) all.insert(taken.sequence);
-  for (const auto& it : in_flight_) all.insert(it.second.row.sequence);
-  for (const auto& it : failed_) all.insert(it.second.sequence);
+  const auto add = [&](const auto& row) {
+    if (row.sequence > sequence) all.insert(row.sequence);
+  };
+  for (const auto& row : queue_) add(row);
+  for (const auto& taken : taken_) add(taken);
+  for (const auto& it : in_flight_) add(it.second.row);
+  for (const auto& it : failed_) add(it.second);
   for (const auto& topic : held_) {
-    for (const auto& row : topic.second.rows) all.insert(row.sequence);
+    for (const auto& row : topic.second.rows) add(row);
   }
   return all;
 }

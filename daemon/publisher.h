@@ -110,7 +110,7 @@ class Publisher {
   void allow(Topics::iterator topic);
   void read_again_from(std::uint64_t sequence);
   std::deque<Row>::iterator most_urgent();
-  std::unordered_set<std::uint64_t> here() const;
+  std::unordered_set<std::uint64_t> here_after(std::uint64_t sequence) const;
   void archive_began_anew();
   bool idle() const;
   std::size_t waiting() const;

@@ -577,11 +577,11 @@ struct Composite {
           beyond_record(s, record, reading_alone[i], seen.reading[i], reading_alone[i].margin,
                         reading_spacing(s), record.record_of_late(),
                         i == reading_burst_fit ? s.reading_judged.burst : s.reading_judged.spike);
-      const bool hidden = i == reading_burst_fit && is_hidden(seen.reading[i], x, s.newest);
-      if (ratio > most && !hidden) {
-        most = ratio;
-        seen.reading_leader = i;
-      }
+      if (ratio <= most) continue;
+      // What is told as a burst stands out from both neighbourhoods.
+      if (i == reading_burst_fit && seen.reading[i] > seen.reading[reading_burst_over]) continue;
+      most = ratio;
+      seen.reading_leader = i;
     }
     if (most < 1 || most <= seen.verdict.ratio) return;
     const bool over = reading_alone[seen.reading_leader].over;
@@ -628,10 +628,6 @@ struct Composite {
     const double spike = std::abs(residual[0]), burst = std::abs(sum) / burst_width;
     const bool by_one = largest > most_of_burst * std::abs(sum);  // a spike
     return {back_of_spike * spike <= bump(x, ring, 1).size ? spike : -1, by_one ? -1 : burst};
-  }
-  // What is told as a burst stands out from both neighbourhoods.
-  static bool is_hidden(double burst, double x, const auto& ring) {
-    return burst > bump(x, ring, burst_width).size;
   }
   static std::size_t width_of(bool is_burst) { return is_burst ? burst_width : 1; }
 
@@ -846,7 +842,7 @@ struct Composite {
           i == burst_fit ? s.judged.burst : s.judged.spike, window_of(s, i) / every);
       const bool is_burst = i == burst_over || i == burst_fit;
       if (alone[i].fit && ratio >= 1) {
-        if (is_burst && is_hidden(f.far[i], f.value, s.ring)) continue;
+        if (is_burst && f.far[i] > f.far[burst_over]) continue;
         ratio /= std::max(1.0, restlessness(s, width_of(is_burst)) / restless_by_chance);
       }
       if (alone[i].over) {

@@ -136,6 +136,10 @@ std::string Database::text(std::string_view sql) {
   return statement.next() ? statement.text(0) : std::string{};
 }
 
+void Database::distrust() {
+  execute("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0");
+}
+
 void Database::keep_log_on_close(bool keep) {
   sqlite3_db_config(handle_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep ? 1 : 0, nullptr);
 }

@@ -104,6 +104,9 @@ class Database {
   // Rows that the last INSERT, UPDATE or DELETE changed.
   int changes() const { return sqlite3_changes(handle_.get()); }
   bool in_transaction() const { return sqlite3_get_autocommit(handle_.get()) == 0; }
+  // For a file that may be damaged: what it says of itself is checked, and a sector that cannot be
+  // read is an error code instead of a signal.
+  void distrust();
   // Closing leaves the write-ahead log as it is: for a file that may belong to someone else.
   void keep_log_on_close(bool keep);
 

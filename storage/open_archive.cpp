@@ -100,11 +100,9 @@ void require_whole(Database& database, const fs::path& file) {
 }
 
 void configure(Database& database) {
-  // foreign_keys guards alert events; cell_size_check and trusted_schema distrust what stands in
-  // the file; without mmap a bad sector is an error code instead of a signal.
-  database.execute(
-      "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0;"
-      "PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864");
+  database.distrust();
+  // foreign_keys guards alert events.
+  database.execute("PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864");
 }
 
 }  // namespace

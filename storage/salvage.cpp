@@ -24,10 +24,10 @@ class Salvage {
  public:
   Salvage(Database& fresh, const std::filesystem::path& damaged)
       : fresh_(fresh), damaged_{damaged, Database::Access::read} {
-    damaged_.execute("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON");
+    damaged_.distrust();
   }
 
-  // From both ends: what is damaged may lie in the middle.
+  // From both ends: what is damaged may lie in the middle. A row that both reach is known.
   void copy(const std::string& table) {
     const auto columns = columns_of(table);
     if (columns.empty()) return;
@@ -35,31 +35,24 @@ class Salvage {
     std::vector<std::string> places(columns.size(), "?");
     Statement insert = fresh_.prepare(fmt::format("INSERT OR IGNORE INTO {} ({}) VALUES ({})",
                                                   table, list, fmt::join(places, ", ")));
-    std::int64_t left = most_rows;
-    std::optional<std::int64_t> reached;
-    const auto pass = [&](const std::string& order) {
+    auto left = most_rows;
+    for (const auto* order : {"DESC", "ASC"}) {
       auto rows = read([&] {
-        auto statement = damaged_.prepare(
-            fmt::format("SELECT {}, rowid FROM {} ORDER BY rowid {}", list, table, order));
-        statement.start();
-        return statement;
+        return damaged_.prepare(
+            fmt::format("SELECT {} FROM {} ORDER BY rowid {}", list, table, order));
       });
-      if (!rows) return false;
-      for (;;) {
-        const auto there = read([&] { return rows->next(); });
-        if (!there) return false;
-        if (!*there) return true;
-        const auto row = rows->integer(static_cast<int>(columns.size()));
-        if (order == "ASC" && reached && row >= *reached) return true;
-        if (order == "DESC") reached = row;
+      if (!rows) return;
+      const auto next = [&] { return read([&] { return rows->next(); }); };
+      auto there = next();
+      for (; there.value_or(false); there = next()) {
         if (left-- == 0) {
           whole_ = false;
-          return true;
+          return;
         }
         put(insert, *rows);
       }
-    };
-    if (!pass("DESC")) pass("ASC");
+      if (there) return;  // its end
+    }
   }
 
   // The numbers of the outbox go on, also where its newest rows cannot be read: others know them.

@@ -43,7 +43,7 @@ TEST_CASE(
   for (int kill = 0; kill < kills; ++kill) {
     CAPTURE(kill);
     // In the middle of what is told. New events count: those of the last two minutes come again
-    // first. There are as many more to come, however often the broker dies.
+    // first. Half as many are still to come, however often the broker dies.
     const auto more = 20 + random.below(100), until = plant.heard() + more;
     REQUIRE(load.until([&] { return plant.archived_so_far() >= until + more / 2; }));
     REQUIRE(wait_until([&] { return plant.heard() >= until; }, 60s));

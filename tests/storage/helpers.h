@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "storage/archive.h"
@@ -23,6 +24,9 @@ namespace fs = std::filesystem;
 using test::TemporaryDirectory;
 
 inline std::string bytes_of(const fs::path& file) { return test::read_file(file); }
+inline bool contains(std::string_view text, std::string_view part) {
+  return text.find(part) != text.npos;
+}
 inline void write_bytes(const fs::path& file, std::string_view bytes) {
   test::write_file(file, bytes);
 }

@@ -31,10 +31,6 @@ std::string refusal(const fs::path& file) {
   return "not refused";
 }
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 TEST_CASE("a new archive says what it is") {
   const TemporaryDirectory directory;
   const auto file = directory / "archive.db";

@@ -31,8 +31,6 @@ extern "C" ssize_t pread64(int descriptor, void* bytes, size_t size, off64_t fro
 namespace millwright::storage {
 namespace {
 
-bool contains(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
-
 class Sector {
  public:
   Sector(std::int64_t page, int times) {
@@ -48,7 +46,8 @@ constexpr int alerts = 300;
 
 std::string name_of(int i) { return "alert-" + std::to_string(1000 + i); }
 
-// 300 alerts, each with a message that waits, a baseline, a command, and minutes of sensors.
+// 300 alerts, each with a message that waits, a baseline, a command, a service and a minute of a
+// sensor.
 void fill(const fs::path& file) {
   Archive archive{file};
   for (int i = 0; i < alerts; ++i) {
@@ -60,6 +59,15 @@ void fill(const fs::path& file) {
     batch.alerts = {alert_row(name_of(i), 1, AlertState::active)};
     batch.outbox = {outbox_row(name_of(i), 1, 5)};
     batch.baselines = {baseline_row("detector" + std::to_string(i), 1)};
+    OperationRow command{0, {}};
+    command.operation.time = at("2024-11-22T04:33:00Z");
+    command.operation.command = "serviced";
+    command.operation.position = position;
+    batch.operations = {command};
+    ServiceRow service;
+    service.outcome.machine = "R" + std::to_string(i);
+    service.document = "{}";
+    batch.services = {service};
     batch.through = {{0, position}};
     archive.commit(batch);
   }
@@ -70,12 +78,14 @@ std::int64_t root_of(const fs::path& file, std::string_view name) {
   return database.prepare("SELECT rootpage FROM sqlite_schema WHERE name = ?1").value(name).value();
 }
 
-void spoil(const fs::path& file, std::int64_t page) {
+// Returns what the file holds then.
+std::string spoil(const fs::path& file, std::int64_t page) {
   std::fstream out{file, std::ios::binary | std::ios::in | std::ios::out};
   out.seekp((page - 1) * 4096);
   const std::string bytes(4096, '\xaa');
   out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   REQUIRE(out.flush());
+  return bytes_of(file);
 }
 
 // A leaf of a table's tree, by its place in the list of its root's cells from the left.
@@ -99,8 +109,9 @@ TEST_CASE("of a damaged archive, alerts and what was still to be published go on
   const TemporaryDirectory directory;
   const auto file = directory / "archive.db";
   fill(file);
+  std::string spoiled;
   SUBCASE("all of them, where only summaries are damaged") {
-    spoil(file, root_of(file, "summary_minute"));
+    spoiled = spoil(file, root_of(file, "summary_minute"));
     Archive archive{file};
     REQUIRE(archive.set_aside());
     CHECK(
@@ -114,7 +125,8 @@ TEST_CASE("of a damaged archive, alerts and what was still to be published go on
     CHECK(waiting.back().payload == "alert-1299 1");
     // Positions of the old file's lanes mean nothing in the new one: the journal is replayed.
     CHECK(archive.applied(0) == 0);
-    CHECK(rows_of(file, "SELECT count(*) FROM baseline") == "300\n");
+    for (const auto* table : {"baseline", "operation", "service"})
+      CHECK(rows_of(file, std::string{"SELECT count(*) FROM "} + table) == "300\n");
     CHECK(rows_of(file, "SELECT count(*) FROM summary_minute") == "0\n");
     CHECK(rows_of(file, "PRAGMA integrity_check") == "ok\n");
     // The replay brings the same events once more: they are known.
@@ -126,7 +138,7 @@ TEST_CASE("of a damaged archive, alerts and what was still to be published go on
     CHECK(archive.outbox_size() == alerts);
   }
   SUBCASE("those before and behind a damaged page in the middle") {
-    spoil(file, leaf_of(file, "alert_event", 3));
+    spoiled = spoil(file, leaf_of(file, "alert_event", 3));
     Archive archive{file};
     REQUIRE(archive.set_aside());
     CAPTURE(*archive.set_aside());
@@ -146,7 +158,7 @@ TEST_CASE("of a damaged archive, alerts and what was still to be published go on
     CHECK(rows_of(file, "PRAGMA foreign_key_check").empty());
   }
   SUBCASE("numbers of the outbox are not used again") {
-    spoil(file, root_of(file, "outbox"));
+    spoiled = spoil(file, root_of(file, "outbox"));
     Archive archive{file};
     REQUIRE(archive.set_aside());
     CHECK(archive.outbox_size() == 0);
@@ -159,7 +171,7 @@ TEST_CASE("of a damaged archive, alerts and what was still to be published go on
     CHECK(committed.front().sequence == alerts + 1);
   }
   SUBCASE("nothing, and that in words, where the file does not say what is in it") {
-    spoil(file, 1);
+    spoiled = spoil(file, 1);
     Archive archive{file};
     REQUIRE(archive.set_aside());
     CHECK(contains(*archive.set_aside(), ", with 0 alerts and 0 messages"));
@@ -167,7 +179,7 @@ TEST_CASE("of a damaged archive, alerts and what was still to be published go on
     CHECK(archive.outbox_size() == 0);
   }
   // The damaged one stays as it was found.
-  CHECK(fs::exists(directory / "archive.db.damaged-1"));
+  CHECK(bytes_of(directory / "archive.db.damaged-1") == spoiled);
 }
 
 TEST_CASE("a number that damage made too large leaves room for the rows to come") {
