@@ -243,6 +243,7 @@ void ArchiveWriter::take_journals_synced() {
   }
   if (!news) return;
   if (news->empty()) return storage_alerts_.well(StorageTrouble::journal, now());
+  ++failures_;
   storage_alerts_.trouble(
       StorageTrouble::journal,
       "What comes in is not on the disk of its journal: " + *news + ". A power cut would lose it",

@@ -57,7 +57,7 @@ struct WriterHandlers {
 
 struct WriterFigures {
   std::uint64_t alerts = 0, summaries = 0, transactions = 0, checkpoints = 0;
-  std::uint64_t failures = 0;           // of a transaction or a checkpoint
+  std::uint64_t failures = 0;           // of a transaction, a checkpoint, a journal
   std::uint64_t summaries_dropped = 0;  // the archive was away for too long
   std::uint64_t beats = 0;              // rises while the thread makes progress
 };

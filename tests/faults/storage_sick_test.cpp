@@ -148,6 +148,7 @@ TEST_CASE("a journal that cannot be written to its disk is told of, until it can
   REQUIRE(wait_until([&] { return case_is(patient.client, "_journal", "active"); }, 60s));
   const auto told = newest_case(patient.client, "_journal");
   CHECK(told["message"].get<std::string>().find("Input/output error") != std::string::npos);
+  CHECK(wait_until([&] { return newest_status(patient.client)["storage"]["failures"] > 0; }, 60s));
   CHECK(wait_until([&] { return people_were_told(patient.client, told["id"]); }));
   patient.heal();
   CHECK(wait_until([&] { return case_is(patient.client, "_journal", "cleared"); }, 90s));
