@@ -156,6 +156,10 @@ struct Item {
   Sample sample;
 };
 
+// Readings that the engine has scored before they are learned: states and notes of `auto` (4.5 KB a
+// sensor) are then still near the processor.
+inline constexpr std::size_t most_of_batch = 64;
+
 // Thread rule: one thread. A batch holds each slot at most once.
 class Column {
  public:

@@ -4,15 +4,12 @@ namespace millwright::engine {
 namespace {
 
 constexpr std::size_t longest_wait = 256;  // readings in one sensor's reorder buffer
-// Readings that are scored before they are learned: states and notes of `auto` (4.5 KB a sensor)
-// are then still near the processor.
-constexpr std::size_t most_of_round = 64;
 
 }  // namespace
 
 void Engine::Impl::enqueue(Entry entry, Effects& effects) {
   auto& sensor = sensors[index(entry.sensor)];
-  if (sensor.round == round_number || round.size() >= most_of_round) flush(effects);
+  if (sensor.round == round_number || round.size() >= detectors::most_of_batch) flush(effects);
   if (is_scored(entry)) tell_regime(entry, sensor, effects);
   sensor.round = round_number;
   round.push_back(entry);
