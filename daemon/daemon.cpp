@@ -82,6 +82,8 @@ class DirectoryLock {
   explicit DirectoryLock(const fs::path& directory) {
     const auto file = directory / "lock";
     descriptor_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    // A card that the kernel made read-only after a power cut: what was learned can be read.
+    if (descriptor_ < 0 && errno == EROFS) descriptor_ = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
     if (descriptor_ < 0) {
       throw StartError{
           exit_io, fmt::format("the state directory {} cannot be written: {}", directory.string(),
@@ -138,6 +140,7 @@ struct LaneParts {
   std::unique_ptr<Quarantine> quarantine;
   std::unique_ptr<Shard> shard;
   std::unique_ptr<Lane> lane;
+  Position known = 0;  // last position that checkpoint and journal know of
   bool sheds = false;  // of the MQTT thread: its journal was full when a message came last
 };
 
@@ -230,10 +233,11 @@ class Daemon {
       lanes_.push_back(std::move(parts));
     }
     time_.emplace(newest);
-    for (auto& parts : lanes_) {
+    for (std::uint32_t number = 0; auto& parts : lanes_) {
       // Where the journal or the checkpoint ends with another configuration, this one begins here.
       const bool same = parts.shard->position() > 0 && parts.shard->text() == text_;
       if (!same || parts.journal->unread_bytes() > 0) append_configuration(*parts.journal);
+      catch_up(number++, parts);
     }
     router_ = std::make_unique<ingest::LaneRouter>(configuration_.inputs,
                                                    configuration_.processing.lanes);
@@ -308,6 +312,7 @@ class Daemon {
            {"journal_begins_after", parts.journal->last_released()}});
     }
     parts.journal->seek_after(position);
+    parts.known = std::max(position, parts.journal->last_appended());
     parts.journal->start_after(std::max(position, writer_->applied(number)));
     parts.lane = std::make_unique<Lane>(number, *parts.journal, *parts.shard, *parts.quarantine,
                                         *writer_, log_);
@@ -360,16 +365,53 @@ class Daemon {
     return std::make_unique<Shard>(number, text_, machines_, &quarantine);
   }
 
-  void append_configuration(ingest::Journal& journal) {
+  ingest::Record configuration_record(const std::string& text) {
     ingest::Record record;
     record.kind = ingest::RecordKind::configuration;
     record.received = received_.now();
     record.arrival = time_->now();
-    record.payload = text_;
-    if (!journal.append(record, 5s)) {
-      throw StartError{
-          exit_config,
-          "the configuration does not fit into the journal; raise processing.journal_bytes"};
+    record.payload = text;
+    return record;
+  }
+
+  static StartError no_room_for_configuration() {
+    return {exit_config,
+            "the configuration does not fit into the journal; raise processing.journal_bytes"};
+  }
+
+  void wait_for_room(ingest::Journal& journal, const std::string& text) {
+    if (!journal.wait_for_room(configuration_record(text), journal_patience))
+      throw no_room_for_configuration();
+  }
+
+  void append_configuration(ingest::Journal& journal) {
+    if (!journal.append(configuration_record(text_), journal_patience))
+      throw no_room_for_configuration();
+  }
+
+  // After a power cut the archive may have alerts of a time that neither checkpoint nor journal
+  // knows. The lane hears of them, or it would give their revisions a second time, and nobody could
+  // ever end those that it does not know.
+  void catch_up(std::uint32_t number, const LaneParts& parts) {
+    const auto archived = writer_->applied(number);
+    if (archived <= parts.known) return;
+    const auto alerts = writer_->alerts_after(number, parts.known);
+    if (alerts.empty()) return;
+    log_.warning("The archive is ahead of what is known here: its newer alerts go on from there",
+                 {{"lane", number},
+                  {"known_until", parts.known},
+                  {"archived_until", archived},
+                  {"alerts", alerts.size()}});
+    ingest::Record record;
+    record.kind = ingest::RecordKind::archived;
+    record.received = received_.now();
+    record.arrival = time_->now();
+    for (const auto& payload : archived_alerts(alerts)) {
+      record.payload = payload;
+      if (parts.journal->append(record, 5s)) continue;
+      log_.error("The journal has no room for the alerts of the archive",
+                 {{"lane", number}, {"bytes", payload.size()}});
+      return;
     }
   }
 
@@ -563,15 +605,18 @@ class Daemon {
   }
 
   void tick() {
-    if (!session_->connected()) return;
+    if (session_->connected()) append_tick();
+    notify_status(status_line());
+    say_what_was_lost();
+  }
+
+  void append_tick() {
     ingest::Record record;
     record.kind = ingest::RecordKind::tick;
     record.received = received_.now();
     record.arrival = time_->now();
     // A full journal loses a tick without harm: the next one says as much.
     for (auto& parts : lanes_) parts.journal->append(record);
-    notify_status(status_line());
-    say_what_was_lost();
   }
 
   // The watchdog is fed only while the MQTT threads, every lane and the writer make progress.
@@ -648,6 +693,8 @@ class Daemon {
         changed.processing.journal_bytes != configuration_.processing.journal_bytes ||
         changed.processing.journal_sync != configuration_.processing.journal_sync ||
         changed.processing.journal_directory != configuration_.processing.journal_directory;
+    // All lanes take it on, or none.
+    for (auto& parts : lanes_) wait_for_room(*parts.journal, loaded.text);
     text_ = loaded.text;
     for (auto& parts : lanes_) append_configuration(*parts.journal);
     {
@@ -817,6 +864,9 @@ int run_daemon(const fs::path& config_file, Log& log) {
     log.error(error.what());
     return error.code();
   } catch (const std::invalid_argument& error) {
+    log.error(error.what());
+    return exit_config;
+  } catch (const ingest::NewerJournal& error) {
     log.error(error.what());
     return exit_config;
   } catch (const std::system_error& error) {

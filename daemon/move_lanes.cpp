@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -23,26 +24,39 @@ struct Learned {
   Position position = 0;
 };
 
-void work_off(std::uint32_t lane, const LaneFiles& files, std::uint64_t journal_bytes,
-              ArchiveWriter& writer, Log& log, Learned& learned) {
-  const auto read = storage::read_checkpoint(files.state(lane));
-  for (const auto& sentence : read.set_aside) {
+// From the newest checkpoint that can be read, as a lane begins (Daemon::open_shard); without one,
+// from the journal alone. Throws std::invalid_argument where a newer version has written it.
+std::unique_ptr<Shard> open_shard(std::uint32_t lane, const fs::path& file,
+                                  const std::string& configuration_text, MachineRegistry& registry,
+                                  ArchiveWriter& writer, Log& log) {
+  const auto say_damage = [&](const std::string& sentence) {
     log.error(sentence);
     writer.found_damage(sentence);
+  };
+  while (true) {
+    const auto read = storage::read_checkpoint(file);
+    for (const auto& sentence : read.set_aside) say_damage(sentence);
+    if (read.newer_version) throw std::invalid_argument{*read.newer_version};
+    const auto& checkpoint = read.checkpoint;
+    auto shard = std::make_unique<Shard>(
+        lane, checkpoint ? checkpoint->configuration : configuration_text, registry, nullptr);
+    if (!checkpoint) return shard;
+    const auto why = shard->restore(*checkpoint);
+    if (!why) return shard;
+    if (!why->damaged) throw std::invalid_argument{why->sentence};
+    say_damage(storage::set_checkpoint_aside(file, why->sentence));
   }
-  const auto& checkpoint = read.checkpoint;
-  if (!checkpoint) return;
+}
+
+void work_off(std::uint32_t lane, const LaneFiles& files, std::uint64_t journal_bytes,
+              const std::string& configuration_text, ArchiveWriter& writer, Log& log,
+              Learned& learned) {
   MachineRegistry registry;
-  Shard shard{lane, checkpoint->configuration, registry, nullptr};
-  if (const auto why = shard.restore(*checkpoint)) {
-    log.error("A lane's state could not be moved, its machines are learned anew",
-              {{"lane", lane}, {"why", why->sentence}});
-    if (why->damaged)
-      writer.found_damage(storage::set_checkpoint_aside(files.state(lane), why->sentence));
-    return;
-  }
+  const auto opened =
+      open_shard(lane, files.state(lane), configuration_text, registry, writer, log);
+  Shard& shard = *opened;
   auto journal = ingest::Journal::open(files.journal(lane), journal_bytes).journal;
-  journal->seek_after(checkpoint->position);
+  journal->seek_after(shard.position());
   while (const auto record = journal->next()) shard.apply(*record);
   writer.write(shard.step());
   shard.leave_fleet();
@@ -72,7 +86,7 @@ void move_lanes(const LaneFiles& files, std::uint32_t before, std::uint32_t afte
                 ArchiveWriter& writer, Log& log) {
   Learned learned;
   for (std::uint32_t lane = 0; lane < before; ++lane)
-    work_off(lane, files, journal_bytes, writer, log, learned);
+    work_off(lane, files, journal_bytes, configuration_text, writer, log, learned);
   writer.work_off();
 
   MachineRegistry registry;

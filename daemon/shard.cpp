@@ -23,6 +23,7 @@ constexpr std::uint16_t oldest_shard_version = 4;
 constexpr std::size_t remembered_commands = 64;
 constexpr std::size_t most_named = 5;        // machines in an answer
 constexpr std::size_t most_answered = 4096;  // over all lanes
+constexpr std::size_t most_archived = 20;    // alerts in a record
 constexpr auto* written_by_newer = "the checkpoint was written by a newer version of Millwright";
 constexpr auto* written_before_release =
     "the checkpoint was written by a Millwright before its first release, which this one cannot "
@@ -69,6 +70,17 @@ void MachineRegistry::dealt_with(std::uint32_t lane, Timestamp newest,
   answered_.insert(answered.begin(), answered.end());
 }
 
+std::vector<std::string> archived_alerts(std::span<const Alert> alerts) {
+  std::vector<std::string> payloads;
+  while (!alerts.empty()) {
+    const auto some = alerts.first(std::min(alerts.size(), most_archived));
+    alerts = alerts.subspan(some.size());
+    Writer{payloads.emplace_back()}(engine::Desk::format_version,
+                                    std::vector<Alert>{some.begin(), some.end()});
+  }
+  return payloads;
+}
+
 Shard::Shard(std::uint32_t lane, std::string configuration_text, MachineRegistry& registry,
              Quarantine* quarantine)
     : lane_(lane), registry_(registry), quarantine_(quarantine) {
@@ -113,7 +125,23 @@ void Shard::apply(const ingest::Record& record) {
       return reconfigure(record.payload);
     case ingest::RecordKind::command:
       return obey(record);
+    case ingest::RecordKind::archived:
+      return catch_up(record);
   }
+}
+
+// Their bytes are those of a desk's state. What another version wrote is left out: it was written
+// at a start, and its alerts are caught up with at the next.
+void Shard::catch_up(const ingest::Record& record) {
+  step_into(output_);
+  std::uint16_t version = 0;
+  std::vector<Alert> archived;
+  Reader in{record.payload};
+  in(version);
+  if (!in.ok() || version != engine::Desk::format_version) return;
+  in(archived);
+  if (!in.ok() || !in.at_end()) return;
+  desk_->catch_up(std::move(archived), feed_.now(record.received), record.position, output_.alerts);
 }
 
 // What came before it is stepped first: a command speaks of what there is when it comes.

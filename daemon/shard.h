@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -93,6 +94,9 @@ struct ShardFigures {
   std::uint64_t commands_done = 0, commands_refused = 0;  // of those that this lane answered
 };
 
+// Payloads of records of the kind `archived`: so many that each fits into a small journal.
+std::vector<std::string> archived_alerts(std::span<const Alert> alerts);
+
 // Thread rule: one thread; the registry is shared.
 class Shard {
  public:
@@ -142,6 +146,7 @@ class Shard {
   void keep_bad(Reject reason, std::string_view where, const ingest::Record& record);
   void reconfigure(std::string_view text);
   void obey(const ingest::Record& record);
+  void catch_up(const ingest::Record& record);
   bool seen_before(const ingest::Record& record);
   CommandAnswer carry_out(const millwright::Command& command, Timestamp now,
                           const ingest::Record& record);

@@ -195,6 +195,17 @@ Position ArchiveWriter::applied(std::uint32_t lane) {
   return 0;
 }
 
+std::vector<Alert> ArchiveWriter::alerts_after(std::uint32_t lane, Position position) {
+  if (!archive_) return {};
+  Attempt asking;
+  std::vector<Alert> alerts;
+  if (asking.make([&] { alerts = archive_->alerts_after(lane, position); })) return alerts;
+  report_set_aside(archive_->set_aside());
+  commit_failed(asking.why, asking.code);
+  published_unsaved_ = true;
+  return {};
+}
+
 void ArchiveWriter::work_off() {
   while (auto item = channel_.pop_for(std::chrono::seconds{0})) {
     std::visit([this](auto& it) { take(it); }, *item);

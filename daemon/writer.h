@@ -107,6 +107,8 @@ class ArchiveWriter {
   // Before start: no position of the archive can be ahead of `position` of the lane's journal, or
   // the journal was lost.
   Position applied(std::uint32_t lane);
+  // What the archive knows of alerts behind it; nothing where it cannot be asked.
+  std::vector<Alert> alerts_after(std::uint32_t lane, Position position);
 
  private:
   struct PublishOpen {};

@@ -771,6 +771,76 @@ CommandAnswer Desk::stop_maintenance(const Command& command, std::vector<Alert>&
                           began ? "over" : "taken back"));
 }
 
+// --- a state that is older than the archive ---
+
+void Desk::catch_up(std::vector<Alert> archived, Timestamp now, Position position,
+                    std::vector<Alert>& told) {
+  now_ = std::max(now_, now);
+  position_ = position;
+  std::erase_if(archived, [&](const Alert& a) {
+    if (is_case(a.kind)) issued_[a.machine].issue(a.kind, a.onset);
+    return catch_up_known(a, told) || a.state == AlertState::cleared;
+  });
+  // Cases first: the alerts that were in them join them again.
+  std::stable_partition(archived.begin(), archived.end(),
+                        [](const Alert& a) { return is_case(a.kind); });
+  for (auto& alert : archived) {
+    if (adopt(alert)) continue;
+    alert.message += "; how it went on was lost in a restart";
+    stamp(alert, Life{.state = AlertState::cleared}, AlertEvent::closed, now_);
+    told.push_back(std::move(alert));
+  }
+}
+
+// What a person had taken note of stays so. What is over in the archive and not here is told again.
+bool Desk::catch_up_known(const Alert& archived, std::vector<Alert>& told) {
+  const auto catch_up = [&](Alert& alert, Life& life) {
+    alert.revision = std::max(alert.revision, archived.revision);
+    life.acknowledged |= archived.acknowledged;
+  };
+  for (auto& [key, record] : records_) {
+    if (record.alert.id != archived.id) continue;
+    catch_up(record.alert, record.life);
+    if (archived.state == AlertState::cleared && record.life.open() && !record.dropped)
+      tell(record, AlertEvent::updated, now_, told);
+    return true;
+  }
+  for (auto& [key, one] : cases_) {
+    if (one.alert.id != archived.id) continue;
+    catch_up(one.alert, one.life);
+    one.told = true;
+    if (archived.state == AlertState::cleared && one.life.open())
+      tell_case(one, AlertEvent::updated, false, told);
+    return true;
+  }
+  return false;
+}
+
+// False where another alert has its place, or when it is of the plant, whose cases are found anew.
+bool Desk::adopt(Alert archived) {
+  const Life life{.state = archived.state, .acknowledged = archived.acknowledged};
+  if (archived.machine == whole_plant) return false;
+  if (is_case(archived.kind)) {
+    Case one;
+    one.opened = now_;
+    one.told = true;
+    one.life = life;
+    one.heard = archived.severity;
+    one.heard_at = archived.time;
+    one.alert = std::move(archived);
+    auto key = key_of_case(one);
+    return cases_.try_emplace(std::move(key), std::move(one)).second;
+  }
+  Record record;
+  record.begin(archived, now_);
+  record.life = life;
+  record.quiet = now_;
+  record.alert = std::move(archived);
+  const auto [place, fresh] = records_.try_emplace(key_of(record.alert), std::move(record));
+  if (fresh) join(place->second);
+  return fresh;
+}
+
 // --- figures and state ---
 
 std::size_t Desk::open() const {

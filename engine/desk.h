@@ -50,6 +50,12 @@ class Desk {
   CommandAnswer take(const Command& command, Timestamp now, Position position,
                      std::vector<Alert>& told);
 
+  // The newest events, as the archive has them, of alerts that were told of in a time that this
+  // state has lost. Revisions go on from there; what is open there and unknown here goes on when
+  // the engine raises it again, and else ends as what chatters does. Appends what is told.
+  void catch_up(std::vector<Alert> archived, Timestamp now, Position position,
+                std::vector<Alert>& told);
+
   // Open ones, cases too.
   std::size_t open() const;
   AlarmFigures figures() const;
@@ -141,6 +147,8 @@ class Desk {
 
   const DeskRule& rule() const { return plan_->desk; }
   static void renew(Alert& kept, Alert fresh);
+  bool catch_up_known(const Alert& archived, std::vector<Alert>& told);
+  bool adopt(Alert archived);
   void hear(Alert alert, std::vector<Alert>& told);
   void raise(Alert alert, std::vector<Alert>& told);
   void go_on(Record& record, Alert alert, std::vector<Alert>& told);

@@ -16,6 +16,7 @@
 #include <mutex>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "core/check.h"
 #include "core/hash.h"
@@ -28,6 +29,7 @@ constexpr std::uint32_t format_version = 1;
 constexpr std::uint64_t page = 4096;  // of the format, not of the machine
 constexpr std::uint32_t wrap_mark = 0xffffffff;
 constexpr int most_set_aside = 3;
+constexpr int most_reads = 5;  // of a place that cannot be read
 
 struct FileHeader {
   std::uint64_t magic = 0;
@@ -84,7 +86,7 @@ std::uint64_t record_checksum(const std::byte* record, std::uint32_t length) {
 }
 bool known_kind(std::uint8_t kind) {
   return kind >= static_cast<std::uint8_t>(RecordKind::message) &&
-         kind <= static_cast<std::uint8_t>(RecordKind::command);
+         kind <= static_cast<std::uint8_t>(RecordKind::archived);
 }
 
 [[noreturn]] void fail(int error, const std::filesystem::path& file, std::string_view what) {
@@ -234,20 +236,42 @@ std::optional<State> read_state(const Ring& ring, bool& doubtful) {
   return best;
 }
 
-// Opens what exists; nothing when it is no journal of this format.
+// Is every byte of it there? A sector that cannot be read would else be a SIGBUS later. A tired
+// card may answer the next time.
+bool can_be_read(const Descriptor& file, std::uint64_t size) {
+  std::vector<char> some(std::size_t{1} << 20);
+  std::uint64_t done = 0;
+  for (int failures = 0; done < size;) {
+    const auto n = ::pread(file.get(), some.data(), some.size(), static_cast<off_t>(done));
+    if (n > 0) {
+      done += static_cast<std::uint64_t>(n);
+    } else if (n == 0 || ++failures == most_reads) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Opens what exists; nothing when it is no journal, or none that can be read.
 std::optional<Ring> open_existing(Descriptor file, const std::filesystem::path& name) {
   struct stat about {};
   if (::fstat(file.get(), &about) != 0) fail(errno, name, "cannot be looked at");
   if (!S_ISREG(about.st_mode)) fail(EINVAL, name, "is not a file");
   const auto size = static_cast<std::uint64_t>(about.st_size);
   if (size < 2 * page) return std::nullopt;
+  if (!can_be_read(file, size)) return std::nullopt;
   Ring ring;
   ring.file = std::move(file);
   ring.mapping = Mapping{ring.file, size, name};
   FileHeader header;
   std::memcpy(&header, ring.mapping.data(), sizeof header);
-  if (header.magic != magic || header.version != format_version ||
-      header.checksum != checksum(header) || header.capacity % page != 0 ||
+  if (header.magic != magic || header.checksum != checksum(header)) return std::nullopt;
+  if (header.version > format_version) {
+    throw NewerJournal{
+        fmt::format("the journal {} has format version {}; this Millwright reads up to version {}",
+                    name.string(), header.version, format_version)};
+  }
+  if (header.version != format_version || header.capacity % page != 0 ||
       header.capacity != size - page)
     return std::nullopt;
   ring.capacity = header.capacity;

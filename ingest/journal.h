@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -20,7 +21,13 @@
 
 namespace millwright::ingest {
 
-enum class RecordKind : std::uint8_t { message = 1, tick = 2, configuration = 3, command = 4 };
+enum class RecordKind : std::uint8_t {
+  message = 1,
+  tick = 2,
+  configuration = 3,
+  command = 4,
+  archived = 5  // alerts that the archive knows and the state before it does not
+};
 
 struct Record {
   RecordKind kind{};
@@ -32,7 +39,8 @@ struct Record {
   std::string_view topic;       // message: topic; command: its name
   std::string_view properties;  // message: MQTT 5 user properties as name\0value\0...;
                                 // command: whom to answer, as `encode` has it
-  std::string_view payload;     // message, command: payload; configuration: its text
+  std::string_view payload;     // message, command: payload; configuration: its text; archived: the
+                                // alerts, as `daemon::archived_alerts` has them
 };
 
 // Whom to answer a command: MQTT 5 response topic and correlation data, both may be empty. Encoded
@@ -48,6 +56,12 @@ inline constexpr std::uint32_t message_redelivered = 2;
 
 struct JournalOpen;
 
+// Whole, and written by a newer version: the file is not touched.
+class NewerJournal : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 // Thread rule: any thread appends; one thread (the lane) reads, moves the tail and asks for `next`;
 // one thread syncs.
 class Journal {
@@ -56,7 +70,7 @@ class Journal {
   // A file of another format or with a damaged header is set aside as <file>.damaged-<n>, n up to
   // 3, and a new one begun. When the capacity was changed, the records move to a new file; when
   // they do not fit there, the old capacity stays for now. Throws std::system_error with a
-  // sentence: no space, no right, another process uses it.
+  // sentence: no space, no right, another process uses it; and NewerJournal.
   static JournalOpen open(const std::filesystem::path& file, std::uint64_t capacity);
   ~Journal();
   Journal(const Journal&) = delete;

@@ -182,6 +182,24 @@ FROM alert AS a JOIN alert_event AS e ON e.id = a.id AND e.revision = a.revision
 WHERE a.state <> 'cleared' ORDER BY a.priority DESC, a.onset, a.id
 )sql";
 
+constexpr const char* select_after = R"sql(
+SELECT a.id, a.revision, e.event, a.state, a.acknowledged, a.kind, a.severity, a.priority,
+       a.machine, a.sensor, a.unit, a.onset, a.time, a.cleared, e.value, e.expected, e.low, e.high,
+       e.score, e.message, e.position
+FROM alert AS a JOIN alert_event AS e ON e.id = a.id AND e.revision = a.revision
+WHERE e.lane = ?1 AND e.position > ?2 AND (?2 > 0 OR a.state <> 'cleared') ORDER BY e.position, a.id
+)sql";
+
+// The value of that name; the first one where a later version's name is not known.
+template <class Named>
+Named named(std::string_view name, Named last) {
+  for (auto value = Named{}; value <= last;
+       value = static_cast<Named>(static_cast<std::uint8_t>(value) + 1)) {
+    if (name_of(value) == name) return value;
+  }
+  return Named{};
+}
+
 using RecordKey = std::pair<std::uint32_t, Position>;         // lane, position
 using EventKey = std::pair<std::string_view, std::uint32_t>;  // alert id, revision
 
@@ -196,6 +214,7 @@ class Session {
     return static_cast<std::uint64_t>(database_.integer("SELECT count(*) FROM outbox"));
   }
   std::vector<Archive::OpenAlert> open_alerts();
+  std::vector<Alert> alerts_after(std::uint32_t lane, Position position);
   std::vector<Archive::KnownHealth> newest_health();
   std::optional<Position> applied(std::uint32_t lane);
   void forget_positions() { database_.execute("DELETE FROM lane_position"); }
@@ -229,6 +248,7 @@ class Session {
   Statement delete_outbox_ = database_.prepare("DELETE FROM outbox WHERE sequence = ?1");
   Statement select_outbox_ = database_.prepare(select_outbox);
   Statement select_open_ = database_.prepare(select_open);
+  Statement select_after_ = database_.prepare(select_after);
   Statement select_position_ =
       database_.prepare("SELECT position FROM lane_position WHERE lane = ?1");
   // Never backwards: a batch that is replayed may end before what is already in the file.
@@ -390,6 +410,37 @@ std::vector<Archive::OpenAlert> Session::open_alerts() {
   return alerts;
 }
 
+std::vector<Alert> Session::alerts_after(std::uint32_t lane, Position position) {
+  std::vector<Alert> alerts;
+  auto& s = select_after_;
+  s.start(lane, position);
+  while (s.next()) {
+    Alert& a = alerts.emplace_back();
+    a.id = s.text(0);
+    a.revision = static_cast<std::uint32_t>(s.integer(1));
+    a.event = named(s.text(2), AlertEvent::commented);
+    a.state = named(s.text(3), AlertState::cleared);
+    a.acknowledged = s.integer(4) != 0;
+    a.kind = named(s.text(5), AlertKind::sensor_case);
+    a.severity = named(s.text(6), Severity::critical);
+    a.priority = static_cast<int>(s.integer(7));
+    a.machine = s.text(8);
+    a.sensor = s.text(9);
+    a.unit = s.text(10);
+    a.onset = Timestamp{Duration{s.integer(11)}};
+    a.time = Timestamp{Duration{s.integer(12)}};
+    if (a.state == AlertState::cleared) a.cleared = Timestamp{Duration{s.integer(13)}};
+    a.value = s.real(14);
+    a.expected = s.real(15);
+    a.low = s.real(16);
+    a.high = s.real(17);
+    a.score = s.real(18);
+    a.message = s.text(19);
+    a.position = static_cast<Position>(s.integer(20));
+  }
+  return alerts;
+}
+
 std::vector<Archive::KnownHealth> Session::newest_health() {
   std::vector<Archive::KnownHealth> known;
   auto& s = select_health_;
@@ -487,6 +538,11 @@ std::uint64_t Archive::outbox_size() {
 
 std::vector<Archive::OpenAlert> Archive::open_alerts() {
   return impl_->with_session([](Session& session) { return session.open_alerts(); });
+}
+
+std::vector<Alert> Archive::alerts_after(std::uint32_t lane, Position position) {
+  return impl_->with_session(
+      [&](Session& session) { return session.alerts_after(lane, position); });
 }
 
 std::vector<Archive::KnownHealth> Archive::newest_health() {

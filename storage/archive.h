@@ -145,6 +145,10 @@ class Archive {
     bool waits = false;
   };
   std::vector<OpenAlert> open_alerts();
+  // The newest event of each alert of `lane` that a journal record behind `position` caused: what
+  // this archive knows and a state of that position does not. With position 0 nothing is known, and
+  // alerts that are over are left out. Without what only the document has.
+  std::vector<Alert> alerts_after(std::uint32_t lane, Position position);
   // The newest health of every machine: likewise.
   struct KnownHealth {
     std::string machine, document;

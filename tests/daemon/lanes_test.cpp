@@ -2,8 +2,12 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <cstdint>
+#include <cstring>
 #include <string>
+#include <string_view>
 
+#include "core/hash.h"
 #include "tests/daemon/site.h"
 
 using namespace millwright::test;
@@ -103,4 +107,27 @@ TEST_CASE("with another number of lanes the open alert of a fleet is closed, not
   for (const auto& [key, document] : archived_events(site)) {
     if (key.second == 2) CHECK(Json::parse(document)["detector"]["name"] == "fleet");
   }
+}
+
+TEST_CASE("lanes whose state a newer version wrote are not moved, and not touched") {
+  const Broker broker;
+  Site site{broker};
+  site.config["processing"]["lanes"] = 2;
+  site.start();
+  CHECK(site.stop().code == 0);
+  const auto file = site.state() / "lane-1.state";
+  auto content = read_file(file);
+  content[8] = 2;  // the version, and the check that belongs to it
+  const auto check =
+      static_cast<std::uint32_t>(millwright::hash64(std::string_view{content}.substr(0, 12)));
+  std::memcpy(content.data() + 12, &check, sizeof check);
+  write_file(file, content);
+
+  site.config["processing"]["lanes"] = 1;
+  site.start_without_waiting();
+  const auto ended = site.process().wait(20s);
+  REQUIRE(ended);
+  CHECK(ended->code == 78);
+  CHECK(site.log().find("lane-1.state has format version 2") != std::string::npos);
+  CHECK(read_file(file) == content);
 }

@@ -769,3 +769,118 @@ TEST_CASE("a desk refuses what is none, and takes over machines of another") {
     CHECK(fresh.open() == 0);
   }
 }
+
+namespace {
+
+// An event of the archive: `revision` of an alert that this desk has not told.
+Alert archived(const std::string& sensor, int number, std::uint32_t revision,
+               AlertState state = AlertState::active, AlertKind kind = AlertKind::shift) {
+  Alert a = alert("R1", sensor, AlertEvent::updated, kind);
+  a.id = fmt::format("R1/{}/{}/{}", sensor, name_of(kind), number);
+  a.revision = revision;
+  a.state = state;
+  a.time = a.onset = start;
+  a.message = sensor + " is odd";
+  return a;
+}
+
+std::vector<Alert> catch_up(Plant& plant, std::vector<Alert> of_archive) {
+  std::vector<Alert> told;
+  plant.desk.catch_up(std::move(of_archive), plant.now(), 1'000, told);
+  return told;
+}
+
+}  // namespace
+
+TEST_CASE("revisions go on from those that the archive has of a time that was lost") {
+  Plant plant;
+  const auto first = plant.step({alert("R1", "temp")});
+  REQUIRE(first.size() == 1);
+  auto newer = archived("temp", 1, 4);
+  REQUIRE(newer.id == first[0].id);
+  newer.acknowledged = true;
+  CHECK(catch_up(plant, {newer}).empty());
+  const auto told = only(
+      plant.step({alert("R1", "temp", AlertEvent::raised, AlertKind::shift, Severity::critical),
+                  alert("R1", "temp", AlertEvent::cleared)}),
+      false);
+  REQUIRE(told.size() >= 1);
+  CHECK(told.front().revision == 5);
+  CHECK(told.back().event == AlertEvent::cleared);
+}
+
+TEST_CASE("what is over in the archive, and still goes on here, is told again") {
+  Plant plant;
+  plant.step({alert("R1", "temp")});
+  const auto told = catch_up(plant, {archived("temp", 1, 3, AlertState::cleared)});
+  REQUIRE(events(told) == "shift updated");
+  CHECK(told[0].revision == 4);
+  CHECK(told[0].state == AlertState::active);
+  // Of what is over, and of which nothing is known, there is nothing to say.
+  CHECK(catch_up(plant, {archived("vib", 1, 3, AlertState::cleared)}).empty());
+}
+
+TEST_CASE("an open alert that only the archive knows goes on when it is raised again") {
+  Plant plant;
+  plant.step({});
+  CHECK(catch_up(plant, {archived("temp", 77, 2)}).empty());
+  CHECK(plant.desk.open() == 2);  // and its case
+  plant.restart();
+  const auto again = only(plant.step({alert("R1", "temp")}, 90s), false);
+  REQUIRE(events(again) == "shift updated");
+  CHECK(again[0].id == "R1/temp/shift/77");
+  CHECK(again[0].revision == 3);
+  const auto over = only(plant.step({alert("R1", "temp", AlertEvent::cleared)}), false);
+  REQUIRE(events(over) == "shift cleared");
+  CHECK(over[0].id == "R1/temp/shift/77");
+  CHECK(over[0].revision == 4);
+}
+
+TEST_CASE("an open alert that only the archive knows ends when nothing raises it again") {
+  Plant plant;
+  plant.step({});
+  const auto of_case = [] {
+    auto one = archived("_machine", 77, 5, AlertState::active, AlertKind::machine_case);
+    one.id = "R1/_machine/case/77";
+    return one;
+  }();
+  CHECK(catch_up(plant, {archived("temp", 77, 2), of_case}).empty());
+  CHECK(plant.desk.open() == 2);
+  std::vector<Alert> told;
+  for (int minute = 0; minute < 60; ++minute) {
+    for (auto& one : plant.step({}, 1min)) told.push_back(std::move(one));
+  }
+  const auto alerts = only(told, false), cases = only(told, true);
+  REQUIRE(events(alerts) == "shift cleared");
+  CHECK(alerts[0].id == "R1/temp/shift/77");
+  CHECK(alerts[0].revision == 3);
+  REQUIRE(!cases.empty());
+  CHECK(cases.back().event == AlertEvent::cleared);
+  CHECK(cases.back().id == of_case.id);
+  CHECK(cases.back().revision == 5 + cases.size());
+  CHECK(plant.desk.open() == 0);
+}
+
+TEST_CASE("a person can close what only the archive knows") {
+  Plant plant;
+  plant.step({});
+  catch_up(plant, {archived("temp", 77, 2)});
+  std::vector<Alert> told;
+  CHECK(plant.ask(command(CommandKind::close, "R1/temp/shift/77"), &told).ok);
+  REQUIRE(!told.empty());
+  CHECK(told[0].event == AlertEvent::closed);
+  CHECK(told[0].revision == 3);
+}
+
+TEST_CASE("of two alerts of one kind the one that only the archive knows is closed") {
+  Plant plant;
+  plant.step({alert("R1", "temp")});
+  auto of_plant = archived("temp", 7, 2, AlertState::active, AlertKind::sensor_case);
+  of_plant.machine = Desk::whole_plant;
+  const auto told = catch_up(plant, {archived("temp", 77, 2), of_plant});
+  REQUIRE(events(told) == "sensor_case closed, shift closed");
+  CHECK(told[1].id == "R1/temp/shift/77");
+  CHECK(told[1].revision == 3);
+  CHECK(told[1].state == AlertState::cleared);
+  CHECK(told[1].message == "temp is odd; how it went on was lost in a restart");
+}

@@ -9,12 +9,14 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstring>
 #include <deque>
 #include <fstream>
 #include <system_error>
 #include <thread>
 #include <vector>
 
+#include "core/hash.h"
 #include "core/random.h"
 #include "tests/support/scale.h"
 #include "tests/support/temporary.h"
@@ -386,6 +388,26 @@ TEST_CASE("what is no journal of this format is set aside and a new one begun") 
   CHECK(Journal::open(file, 4096).set_aside);
   flip(file, 8, 0xff);  // another version
   CHECK(Journal::open(file, 4096).set_aside);
+}
+
+TEST_CASE("a journal of a newer version is refused in words and not touched") {
+  const TemporaryDirectory directory;
+  const auto file = directory / "j";
+  CHECK(Journal::open(file, 4096).journal->append(numbered(1).record()));
+  auto content = read_file(file);
+  content[8] = 2;  // the version, and the checksum that belongs to it
+  const auto checksum = hash64(std::string_view{content}.substr(0, 24));
+  std::memcpy(content.data() + 24, &checksum, sizeof checksum);
+  write_file(file, content);
+  try {
+    Journal::open(file, 4096);
+    FAIL("it was opened");
+  } catch (const NewerJournal& error) {
+    CHECK(std::string{error.what()}.ends_with(
+        "has format version 2; this Millwright reads up to version 1"));
+  }
+  CHECK(read_file(file) == content);
+  CHECK_FALSE(std::filesystem::exists(directory / "j.damaged-1"));
 }
 
 TEST_CASE(

@@ -368,6 +368,47 @@ TEST_CASE("an alert is kept as its newest revision, its history in full") {
         "a|1|raised\na|2|updated\nb|1|raised\nb|2|cleared\n");
 }
 
+TEST_CASE("the alerts that an archive has behind a position, of one lane, are told") {
+  const TemporaryDirectory directory;
+  Archive archive{directory / "archive.db"};
+  Batch batch;
+  batch.alerts = {alert_row("a", 1, AlertState::active), alert_row("a", 2, AlertState::active),
+                  alert_row("b", 1, AlertState::active), alert_row("c", 3, AlertState::cleared),
+                  alert_row("d", 1, AlertState::active)};
+  for (std::size_t i = 0; i < batch.alerts.size(); ++i) {
+    batch.alerts[i].lane = 1;
+    batch.alerts[i].alert.position = 10 + i;  // a: 10 and 11, b: 12, c: 13
+  }
+  batch.alerts[4].lane = 0;
+  archive.commit(batch);
+  const auto ids = [&](std::uint32_t lane, Position position) {
+    std::string all;
+    for (const auto& alert : archive.alerts_after(lane, position))
+      all += alert.id + std::to_string(alert.revision) + " ";
+    return all;
+  };
+  CHECK(ids(1, 10) == "a2 b1 c3 ");
+  CHECK(ids(1, 11) == "b1 c3 ");
+  CHECK(ids(1, 13) == "");
+  CHECK(ids(1, 0) == "a2 b1 ");
+  CHECK(ids(0, 0) == "d1 ");
+  const auto alert = archive.alerts_after(1, 11).front();
+  const auto& written = batch.alerts[2].alert;
+  CHECK(alert.state == written.state);
+  CHECK(alert.event == written.event);
+  CHECK(alert.kind == written.kind);
+  CHECK(alert.severity == written.severity);
+  CHECK(alert.machine == written.machine);
+  CHECK(alert.sensor == written.sensor);
+  CHECK(alert.unit == written.unit);
+  CHECK(alert.onset == written.onset);
+  CHECK(alert.time == written.time);
+  CHECK(alert.score == written.score);
+  CHECK(alert.message == written.message);
+  CHECK(alert.position == 12);
+  CHECK(archive.alerts_after(1, 12).front().cleared.has_value());
+}
+
 TEST_CASE("open alerts come with the most urgent first") {
   const TemporaryDirectory directory;
   Archive archive{directory / "archive.db"};

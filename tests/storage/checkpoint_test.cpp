@@ -9,6 +9,7 @@
 #include "core/random.h"
 #include "storage/checkpoint.h"
 #include "tests/storage/helpers.h"
+#include "tests/storage/sector.h"
 
 namespace millwright::storage {
 namespace {
@@ -161,6 +162,26 @@ TEST_CASE("damaged files are kept for inspection, said in a sentence, up to a nu
     CHECK(read_checkpoint(file).set_aside.size() == 1);
   }
   CHECK(names_in(directory.path()).size() == 9);
+}
+
+TEST_CASE("what cannot be read for a moment is no damage, what stays so is") {
+  const TemporaryDirectory directory;
+  const auto file = directory / "lane-0";
+  write_checkpoint(file, {1, "older", "state"});
+  write_checkpoint(file, {2, "newer", std::string(10'000, 's')});
+  {
+    const Sector sector{2, 4};
+    const auto read = read_checkpoint(file);
+    REQUIRE(read.checkpoint);
+    CHECK(read.checkpoint->position == 2);
+    CHECK(read.set_aside.empty());
+  }
+  const Sector sector{2, 5};
+  const auto read = read_checkpoint(file);
+  REQUIRE(read.checkpoint);
+  CHECK(read.checkpoint->position == 1);
+  REQUIRE(read.set_aside.size() == 1);
+  CHECK(read.set_aside[0].find("Input/output error") != std::string::npos);
 }
 
 TEST_CASE("a newer format is refused and left where it is") {

@@ -1,46 +1,14 @@
 // A damaged archive gives what can be read of it to the one that takes its place; what cannot be
 // read for a moment is no damage.
-#include <dlfcn.h>
-#include <sys/types.h>
-
-#include <cerrno>
 #include <fstream>
 
 #include "storage/salvage.h"
 #include "storage/schema.h"
 #include "tests/storage/helpers.h"
-
-namespace {
-// Reads of this page fail so many times.
-off_t sick_page = -1;
-int failures = 0;
-}  // namespace
-
-// SQLite's calls come here first: the test program's symbols go before the C library's.
-extern "C" ssize_t pread64(int descriptor, void* bytes, size_t size, off64_t from) {
-  static const auto real = reinterpret_cast<decltype(&pread64)>(::dlsym(RTLD_NEXT, "pread64"));
-  const auto page = sick_page * 4096;
-  if (sick_page >= 0 && failures > 0 && from <= page && page < from + static_cast<off_t>(size)) {
-    --failures;
-    errno = EIO;
-    return -1;
-  }
-  return real(descriptor, bytes, size, from);
-}
+#include "tests/storage/sector.h"
 
 namespace millwright::storage {
 namespace {
-
-class Sector {
- public:
-  Sector(std::int64_t page, int times) {
-    sick_page = page - 1;
-    failures = times;
-  }
-  ~Sector() { sick_page = -1; }
-  Sector(const Sector&) = delete;
-  Sector& operator=(const Sector&) = delete;
-};
 
 constexpr int alerts = 300;
 
@@ -232,14 +200,14 @@ TEST_CASE("a sector that can be read a moment later is no damage; one that stays
   SUBCASE("a moment later") {
     const Sector sector{page, 2};
     Archive archive{file};
-    CHECK(failures == 0);
+    CHECK(sector.failures_left() == 0);
     CHECK_FALSE(archive.set_aside());
     CHECK(archive.open_alerts().size() == alerts);
   }
   SUBCASE("it stays so") {
     const Sector sector{page, 1'000'000};
     Archive archive{file};
-    CHECK(failures < 1'000'000);
+    CHECK(sector.failures_left() < 1'000'000);
     REQUIRE(archive.set_aside());
     CAPTURE(*archive.set_aside());
     CHECK(contains(*archive.set_aside(), "not all could be read"));

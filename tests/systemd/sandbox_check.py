@@ -263,12 +263,49 @@ def hangs_are_found(machine):
 
 
 def survives_a_kill(machine):
+    """The journal is in the runtime directory, which the unit preserves: no checkpoint comes that could stand for it."""
+    configure(machine, {**CONFIGURATION, "processing": {"checkpoint_interval_s": 600}})
+    machine.run("systemctl", "restart", "millwright")
+    wait_until(lambda: connected(machine))
+    send(machine, "acme/R1/temp", "96")
+    said_before = len(machine.journal("millwright"))
     os.kill(main_pid(machine), signal.SIGKILL)
     waits = wait_until(lambda: machine.properties("millwright", "SubState") == "auto-restart", 5)
     check.claim(waits, "after a kill it is to be started again, but not at once")
     machine.run("systemctl", "start", "millwright")
     check.claim(wait_until(lambda: connected(machine)), "and it goes on", machine.journal("millwright"))
     check.claim(state_of(machine, "state/R1/temp/limit").get("state") == "active", "the alert is still active after a kill")
+    said = machine.journal("millwright")[said_before:]
+    check.claim(re.search(r"A lane goes on where it stopped.* journal_records=[1-9]", said) is not None,
+                "what was in the journal is worked off after a kill", said)
+    configure(machine, CONFIGURATION)
+    machine.run("systemctl", "restart", "millwright")
+    wait_until(lambda: connected(machine))
+
+
+def tells_that_the_broker_is_away(machine):
+    machine.run("systemctl", "stop", "mosquitto")
+    status = lambda: machine.properties("millwright", "StatusText")
+    check.claim(wait_until(lambda: status().startswith("not connected"), 20), f"STATUS tells that the broker is away: {status()}")
+    machine.run("systemctl", "start", "mosquitto")
+    check.claim(wait_until(lambda: connected(machine), 60), "and that it is back", status())
+
+
+def goes_on_where_the_disk_is_read_only(machine):
+    """As the kernel makes it after a power cut (errors=remount-ro)."""
+    drop_in(machine, "read-only", f"ReadOnlyPaths={STATE}")
+    machine.run("systemctl", "reset-failed", "millwright")
+    machine.run("systemctl", "start", "millwright")
+    check.claim(wait_until(lambda: connected(machine), 30), "it starts with a state directory that is read-only",
+                machine.journal("millwright")[-3000:])
+    said_before = len(machine.journal("millwright"))
+    send(machine, "acme/R9/temp", "95")
+    check.claim(state_of(machine, "state/R9/temp/limit").get("state") == "active", "and detects",
+                machine.journal("millwright")[said_before:])
+    case = state_of(machine, "state/_plant/_archive/sensor_case", 20)
+    check.claim("read-only" in case.get("message", ""), f"and says why: {case}", machine.journal("millwright")[-3000:])
+    machine.run("systemctl", "stop", "millwright")
+    remove_drop_in(machine, "read-only")
 
 
 def stops(machine):
@@ -324,9 +361,6 @@ troubles = (
     Trouble("a credential that the unit does not give", 78, "add LoadCredential=mqtt-password:FILE to the unit",
             lambda machine: machine.path(password).unlink(),
             lambda machine: machine.write(password, (examples / "password.conf").read_text())),
-    Trouble("a state directory on a read-only disk", 74, "cannot be written: Read-only file system",
-            lambda machine: drop_in(machine, "trouble", f"ReadOnlyPaths={STATE}"),
-            lambda machine: remove_drop_in(machine, "trouble")),
     Trouble("a file of another user in the state directory", 74, "cannot be written: Permission denied",
             lambda machine: os.chown(lock_of(machine), 0, 0),
             lambda machine: lock_of(machine).unlink()),
@@ -389,7 +423,9 @@ try:
             reloads(machine)
             hangs_are_found(machine)
             survives_a_kill(machine)
+            tells_that_the_broker_is_away(machine)
             stops(machine)
+            goes_on_where_the_disk_is_read_only(machine)
             ends_do_not_run_hot(machine)
 except NotPermitted as why:
     print(f"SKIPPED: the sandbox was NOT exercised, for a machine cannot be made here: {why}")
