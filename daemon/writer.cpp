@@ -637,8 +637,10 @@ void ArchiveWriter::publish_stored(Opened& opened) {
   handlers_.publish(std::move(rows));
 }
 
+// Of what is in no archive all that waits for one: the broker may have forgotten it.
 void ArchiveWriter::publish_without_archive() {
   auto rows = home_assistant_.news(true);
+  if (published_unsaved_) rows.insert(rows.end(), waiting_.outbox.begin(), waiting_.outbox.end());
   for (auto& alert : storage_alerts_.open())
     for (auto& row : rows_of(alert, alert_document(alert, options_.site)))
       rows.push_back(std::move(row));

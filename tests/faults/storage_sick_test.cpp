@@ -175,3 +175,64 @@ TEST_CASE("a full disk gets the ballast back, and that is told") {
   report_fault("disk full, ballast there", 1, "ballast given back, alert written, told",
                "written at once, told as a case");
 }
+
+TEST_CASE("on a disk that stays dead the journal lets go of what was worked off, nothing is shed") {
+  Patient patient{"eio"};
+  patient.site.config["processing"]["journal_bytes"] = 64 << 10;
+  patient.start();
+  patient.raise();
+  patient.make_sick();
+  patient.raise();
+  // A record takes 56 bytes and what is in it: three times as much as fits.
+  constexpr int published = 3000;
+  std::uint64_t tag = 0;
+  for (int i = 0; i < published; ++i) {
+    const auto message = text_reading("R1", "temp", i % 7);
+    ++tag;
+    REQUIRE(wait_until([&] { return patient.client.send(message, tag); }, 30s));
+  }
+  patient.raise();
+  const auto taken = [&] {
+    return newest_status(patient.client)["messages"].get<int>() > published;
+  };
+  REQUIRE(wait_until(taken, 30s));
+  CHECK(newest_status(patient.client)["rejected"]["journal_full"] == 0);
+  CHECK(wait_until([&] { return case_is(patient.client, "_checkpoint", "active"); }, 60s));
+  CHECK(newest_status(patient.client)["storage"]["checkpoints"] == false);
+  patient.heal();
+  CHECK(wait_until([&] { return case_is(patient.client, "_checkpoint", "cleared"); }, 90s));
+  CHECK(patient.site.stop().code == 0);
+  check_committed(patient);
+  report_fault(
+      "disk dead for longer than the journal holds", 1, "detection goes on, nothing shed",
+      fmt::format("{} readings through a journal for a third of them, alert out, none shed",
+                  published));
+}
+
+TEST_CASE("alerts that the broker forgets while the archive is away are told again") {
+  Patient patient{"eio"};
+  patient.start();
+  patient.raise();
+  patient.make_sick();
+  const auto before = events_of(patient.client);
+  patient.raise();
+  REQUIRE(wait_until([&] { return case_is(patient.client, "_archive", "active"); }, 60s));
+  auto unsaved = events_of(patient.client);
+  for (const auto& [key, document] : before) unsaved.erase(key);
+  REQUIRE(!unsaved.empty());
+  patient.broker.kill();
+  patient.broker.start();
+  Client late{listener(patient.broker, "late")};
+  REQUIRE(late.up());
+  const auto missing = [&] {
+    const auto heard = events_of(late);
+    return std::count_if(unsaved.begin(), unsaved.end(),
+                         [&](const auto& event) { return !heard.contains(event.first); });
+  };
+  CHECK(wait_until([&] { return missing() == 0; }, 60s));
+  report_fault("disk dead, and a broker killed that keeps nothing", 1, "every unsaved alert again",
+               fmt::format("{} of {} again", unsaved.size() - static_cast<std::size_t>(missing()),
+                           unsaved.size()));
+  patient.heal();
+  CHECK(patient.site.stop().code == 0);
+}

@@ -303,7 +303,7 @@ def goes_on_where_the_disk_is_read_only(machine):
     check.claim(state_of(machine, "state/R9/temp/limit").get("state") == "active", "and detects",
                 machine.journal("millwright")[said_before:])
     case = state_of(machine, "state/_plant/_archive/sensor_case", 20)
-    check.claim("read-only" in case.get("message", ""), f"and says why: {case}", machine.journal("millwright")[-3000:])
+    check.claim("Read-only" in case.get("message", ""), f"and says why: {case}", machine.journal("millwright")[-3000:])
     machine.run("systemctl", "stop", "millwright")
     remove_drop_in(machine, "read-only")
 
