@@ -23,6 +23,7 @@
 #include <utility>
 
 #include "daemon/command.h"
+#include "daemon/commands/common.h"
 #include "daemon/playback.h"
 #include "ingest/csv.h"
 #include "ingest/session.h"
@@ -399,6 +400,8 @@ int play_factory(const Options& options) {
 }
 
 int simulate(const Options& options) {
+  keep_apart({options.csv, options.password_file, options.ca_file},
+             {{"--out", options.out}, {"--labels", options.labels}});
   stop_on_signals();
   try {
     return options.csv.empty() ? play_factory(options) : play_csv(options);

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -93,4 +94,43 @@ TEST_CASE("output that cannot be written is not success") {
                                      .out_file = "/dev/full"});
   CHECK(finished.code == 74);
   CHECK(contains(finished.err, "millwright: "));
+}
+
+// What a command writes is opened before what it reads has been read: the recording was gone, and
+// `simulate` called that a success.
+TEST_CASE("no command writes over what it reads, or two outputs into one file") {
+  const TemporaryDirectory directory;
+  const auto recording = (directory / "recording.csv").string();
+  const auto link = (directory / "link.csv").string();
+  const auto other = (directory / "other.csv").string();
+  const auto roundabout = (directory.path() / "." / "other.csv").string();
+  const std::string content = "time,machine,sensor,value\n2025-03-10T06:00:00Z,R1,temp,20\n";
+  write_file(recording, content);
+  std::filesystem::create_symlink(recording, link);
+  struct Row {
+    std::vector<std::string> arguments;
+    std::string says;
+  };
+  const Row rows[] = {
+      {{"replay", recording, "--scores", recording}, "--scores " + recording + " would overwrite"},
+      {{"replay", recording, "--health", link}, "--health " + link + " would overwrite"},
+      {{"replay", recording, "--config", other, "--health", other}, "would overwrite"},
+      {{"simulate", "--csv", recording, "--out", recording}, "--out " + recording + " would"},
+      {{"simulate", "--csv", recording, "--out", other, "--ca-file", roundabout}, "would"},
+      {{"replay", recording, "--scores", other, "--health", roundabout},
+       "--scores and --health name the same file"},
+      {{"simulate", "--out", other, "--labels", other}, "--out and --labels name the same file"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.says);
+    const auto finished = run_millwright(row.arguments);
+    CHECK(finished.code == 64);
+    CHECK(finished.out == "");
+    CAPTURE(finished.err);
+    CHECK(contains(finished.err, row.says));
+    CHECK(read_file(recording) == content);
+    CHECK_FALSE(std::filesystem::exists(other));
+  }
+  CHECK(run_millwright({"replay", recording, "--scores", "/dev/null", "--health", "/dev/null"})
+            .code == 0);
 }
