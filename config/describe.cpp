@@ -539,7 +539,10 @@ std::vector<Field> describe(InputSettings& s) {
              s.rate_hz),
       choice("sample_type", "`packed_binary`: type of a sample, little-endian.", sample_types,
              s.sample_type),
-      number("scale", "", {-1e100, 1e100}, "Value = raw value * scale + offset.", s.scale),
+      number(
+          "scale", "", {-1e100, 1e100},
+          "Value = raw value * scale + offset; not 0. What `words` and `also` give stays as it is.",
+          s.scale),
       number("offset", "", {-1e100, 1e100}, "See `scale`.", s.offset),
       whole("qos", "", {0, 2},
             "Quality of service to subscribe with. 1: no reading is lost on the way.", s.qos),

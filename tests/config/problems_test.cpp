@@ -388,6 +388,18 @@ TEST_CASE("inputs are checked for what they capture and use") {
        "1:57: warning: /inputs/0/rate_hz: has no effect with the format \"json\"; it is for "
        "packed_json and "
        "packed_binary"},
+      {R"("topic": "a", "value": "/v", "machine": "m", "sensor": "s", "scale": 0)",
+       "1:86: error: /inputs/0/scale: a scale of 0 makes all values the same; leave it out where "
+       "nothing is to be scaled"},
+      {R"("topic": "a", "value": "/v", "machine": "m", "sensor": "s", "time_format": "epoch_s")",
+       "1:92: warning: /inputs/0/time_format: has no effect without \"time\": the time of arrival "
+       "counts"},
+      {R"("topic": "a", "format": "text", "machine": "m", "sensor": "s", "time_format": "epoch_s")",
+       "1:95: warning: /inputs/0/time_format: has no effect with the format \"text\"; it is for "
+       "json, packed_json and packed_binary"},
+      {R"("topic": "a", "format": "packed_json", "machine": "m", "sensor": "s", "words": {})",
+       "1:96: warning: /inputs/0/words: has no effect with the format \"packed_json\"; it is for "
+       "json and text"},
   };
   for (const auto& c : cases) {
     CAPTURE(c.keys);
