@@ -408,9 +408,10 @@ int simulate(const Options& options) {
   } catch (const ingest::CsvError& error) {
     fmt::print(stderr, "millwright: {}: {}\n", options.csv, error.what());
     return exit_bad_data;
+  } catch (const ingest::SettingsError& error) {
+    throw Failure{exit_usage, error.what()};
   } catch (const BrokerProblem& error) {
-    fmt::print(stderr, "millwright: {}\n", error.what());
-    return exit_unavailable;
+    throw Failure{exit_unavailable, error.what()};
   }
 }
 

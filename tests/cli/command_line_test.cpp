@@ -134,3 +134,40 @@ TEST_CASE("no command writes over what it reads, or two outputs into one file") 
   CHECK(run_millwright({"replay", recording, "--scores", "/dev/null", "--health", "/dev/null"})
             .code == 0);
 }
+
+// All of them said 70, "a bug; please report it".
+TEST_CASE("an ordinary mistake is not called a bug") {
+  const TemporaryDirectory directory;
+  const auto config = (directory / "c.json").string();
+  const auto none = (directory / "none").string();
+  write_file(config, R"({ "broker": { "url": "tcp://127.0.0.1:1", "username": "millwright",
+                                      "password_credential": "mqtt" } })");
+  struct Row {
+    std::vector<std::string> arguments;
+    int code;
+    std::string says;
+  };
+  const Row rows[] = {
+      {{"simulate", "--broker", "nope"}, 64, "url `nope` must begin with mqtt://"},
+      {{"simulate", "--broker", ""}, 64, "url `` must begin with mqtt://"},
+      {{"simulate", "--broker", "tcp://h:0"}, 64, "must be from 1 to 65535"},
+      {{"simulate", "--ca-file", none}, 74, "ca_file `" + none + "` cannot be read: No such file"},
+      {{"alerts", "acknowledge", "x", "--username", "a", "--password-file", none},
+       74,
+       "password cannot be read from " + none},
+      {{"alerts", "acknowledge", "x", "--password-file", none},
+       74,
+       "password cannot be read from " + none},
+      {{"alerts", "acknowledge", "x"}, 64, "--username NAME --password-file FILE"},
+  };
+  for (auto row : rows) {
+    CAPTURE(row.says);
+    if (row.arguments[0] == "alerts")
+      row.arguments.insert(row.arguments.end(), {"--config", config, "--by", "anna"});
+    const auto finished = run_millwright(row.arguments);
+    CAPTURE(finished.err);
+    CHECK(finished.code == row.code);
+    CHECK(contains(finished.err, row.says));
+    CHECK(std::count(finished.err.begin(), finished.err.end(), '\n') == 1);
+  }
+}
