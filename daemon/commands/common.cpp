@@ -1,6 +1,7 @@
 #include "daemon/commands/common.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "daemon/command.h"
 #include "daemon/paths.h"
 
 namespace millwright::daemon {
@@ -50,9 +52,18 @@ std::filesystem::path archive_of(const config::Configuration& configuration) {
     throw std::invalid_argument{
         "no archive is kept (archive.enabled is false), so none can be read"};
   auto file = archive_file(configuration);
-  if (!std::filesystem::exists(file))
-    throw std::system_error{ENOENT, std::generic_category(), "cannot read " + file.string()};
-  return file;
+  if (::access(file.c_str(), R_OK) == 0) return file;
+  const auto why = errno;
+  if (why == EACCES || why == EPERM)
+    throw Failure{exit_io, fmt::format("only its owner may read the archive {}; try it with sudo",
+                                       file.string())};
+  if (why == ENOENT || why == ENOTDIR)
+    throw Failure{exit_io, fmt::format("there is no archive {}: the daemon makes it when it first "
+                                       "runs; --config names another configuration",
+                                       file.string())};
+  throw std::system_error{why, std::generic_category(), "cannot read " + file.string()};
+}
+
 void keep_apart(const std::vector<std::string>& inputs, const std::vector<Output>& outputs) {
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const auto& [option, file] = outputs[i];

@@ -24,8 +24,8 @@ void add_config_option(CLI::App& app, std::string& file);
 // error: exit_config.
 std::optional<config::Configuration> load_configuration(const std::filesystem::path& file);
 
-// Its archive's file. Throws std::invalid_argument when none is kept, std::system_error when it is
-// not there.
+// Its archive's file. Throws std::invalid_argument when none is kept, Failure with a hint when it
+// is not there or not for this user to read.
 std::filesystem::path archive_of(const config::Configuration& configuration);
 
 // A file that a command is to write, and the option that names it.

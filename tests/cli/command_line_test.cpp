@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -170,4 +171,45 @@ TEST_CASE("an ordinary mistake is not called a bug") {
     CHECK(contains(finished.err, row.says));
     CHECK(std::count(finished.err.begin(), finished.err.end(), '\n') == 1);
   }
+}
+
+TEST_CASE("an archive that is not there, or not for this user, is said with what to do") {
+  const TemporaryDirectory directory;
+  const auto state = directory / "state";
+  const auto config = directory / "c.json";
+  const auto program = directory / "millwright";
+  std::filesystem::create_directory(state);
+  std::filesystem::copy_file(MILLWRIGHT_BINARY, program);
+  write_file(config, R"({ "state_directory": ")" + state.string() + "\" }");
+  const auto ask = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--config", config.string()});
+    if (::geteuid() != 0) return run_millwright(arguments);
+    // Root may read everything, and others perhaps not where the program was built.
+    arguments.insert(arguments.begin(), {"setpriv", "--reuid=65534", "--regid=65534",
+                                         "--clear-groups", program.string()});
+    return run_program({.program = "/usr/bin/env",
+                        .arguments = std::move(arguments),
+                        .input = {},
+                        .environment = {},
+                        .out_file = {}});
+  };
+  using std::filesystem::perms;
+  std::filesystem::permissions(directory.path(), perms::all);
+  for (const auto& arguments :
+       {std::vector<std::string>{"alerts"}, {"alerts", "maintenance"}, {"explain", "x"}}) {
+    CAPTURE(arguments.back());
+    std::filesystem::permissions(state, perms::all);
+    const auto missing = ask(arguments);
+    CHECK(missing.code == 74);
+    CHECK(missing.out == "");
+    CHECK(missing.err == "millwright: there is no archive " + (state / "millwright.db").string() +
+                             ": the daemon makes it when it first runs; --config names another "
+                             "configuration\n");
+    std::filesystem::permissions(state, perms::none);
+    const auto forbidden = ask(arguments);
+    CHECK(forbidden.code == 74);
+    CHECK(forbidden.err == "millwright: only its owner may read the archive " +
+                               (state / "millwright.db").string() + "; try it with sudo\n");
+  }
+  std::filesystem::permissions(state, perms::all);
 }
