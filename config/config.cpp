@@ -252,6 +252,20 @@ void remove_secrets(Node& node, const std::vector<Field>& fields) {
   }
 }
 
+std::vector<NamedFile> files_of(const Node& root, const Report& report) {
+  std::vector<NamedFile> files;
+  const auto broker = member({&root, ""}, "broker");
+  for (const auto* name : {"ca_file", "certificate_file", "key_file", "password_file"}) {
+    const auto said = member(broker, name);
+    if (!said || !said.node->is_text() || said.node->value == "") continue;
+    const auto& place = said.node->place;
+    files.push_back({said.node->value.get<std::string>(),
+                     {Problem::Level::warning, report.file(place), static_cast<int>(place.line),
+                      static_cast<int>(place.column), said.pointer, ""}});
+  }
+  return files;
+}
+
 // Everything after the syntax. `whole`: every file could be read, so what is missing is missing
 // indeed.
 Loaded understand(Node&& root, bool whole, Report& report) {
@@ -264,6 +278,7 @@ Loaded understand(Node&& root, bool whole, Report& report) {
     auto profiles = profiles_of(draft, root, report);
     if (!report.has_errors()) {
       loaded.configuration = configuration_of(std::move(draft), std::move(profiles));
+      loaded.files = files_of(root, report);
       remove_secrets(root, fields);
       loaded.text = to_json(root).dump();
       if (loaded.text.size() > largest_text) {

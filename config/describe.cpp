@@ -527,10 +527,10 @@ std::vector<Field> describe(InputSettings& s) {
       text("machine",
            "Name of the machine: text, `{captures}`, and `{/a/pointer}` to a value in the message.",
            s.machine)
-          .checked(check_name_template, "^.+$")
+          .checked(check_machine_name, "^.+$")
           .needed(),
       text("sensor", "Name of the sensor, written likewise.", s.sensor)
-          .checked(check_name_template, "^.+$")
+          .checked(check_sensor_name, "^.+$")
           .needed(),
       std::move(also),
       std::move(words),
@@ -706,6 +706,7 @@ std::vector<Field> describe(Draft& draft) {
           .checked(check_topic_root, "^[^+#]*$")
           .otherwise("`millwright/<site>`"),
       text("state_directory", "Where archive and checkpoints lie.", draft.state_directory)
+          .checked(check_state_directory, "^(/.*)?$")
           .otherwise("`$STATE_DIRECTORY`, else `/var/lib/millwright`"),
       object("broker", "The MQTT broker.", describe(draft.broker)),
       std::move(inputs),

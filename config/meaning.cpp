@@ -176,6 +176,9 @@ class Meaning {
                               "not in \"{}\"; take them in by an input of their own",
                               format));
     }
+    if (const auto taken = also ? member(*also.node, also.pointer, "_machine") : Member{}) {
+      report_.error(taken.node->key_place, taken.pointer, check_sensor_name("_machine"));
+    }
     if (format == "json" || format == "text" || format == "packed_json") {
       has_no_effect("sample_type", "packed_binary");
     }

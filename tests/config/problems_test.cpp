@@ -351,6 +351,16 @@ TEST_CASE("a limit that cannot work is an error") {
     CHECK(problems_of(parsed(good)).empty());
   }
 }
+
+TEST_CASE("a state directory that depends on where the daemon is started is an error") {
+  static constexpr Case cases[] = {
+      {R"({ "state_directory": "state" })",
+       "1:22: error: /state_directory: \"state\" depends on where the program is started; expected "
+       "a whole path such as /var/lib/millwright"}};
+  check_all(std::begin(cases), std::end(cases));
+  CHECK(problems_of(parsed(R"({ "state_directory": "" })")).empty());
+}
+
 TEST_CASE("a password is never repeated in a message") {
   for (const auto* text :
        {R"({ "broker": { "password": 271828 } })", R"({ "broker": { "password": ["271828"] } })",
@@ -445,6 +455,17 @@ TEST_CASE("inputs are checked for what they capture and use") {
       {R"("topic": "a", "format": "text", "machine": "m", "sensor": "s", "time_format": "epoch_s")",
        "1:95: warning: /inputs/0/time_format: has no effect with the format \"text\"; it is for "
        "json, packed_json and packed_binary"},
+      {R"("topic": "a", "format": "text", "machine": "_plant", "sensor": "s")",
+       "1:60: error: /inputs/0/machine: \"_plant\" is reserved: it stands for the plant as a "
+       "whole; "
+       "give the machine another name"},
+      {R"("topic": "a", "format": "text", "machine": "m", "sensor": "_machine")",
+       "1:75: error: /inputs/0/sensor: \"_machine\" is reserved: it stands for the machine as a "
+       "whole; give the sensor another name"},
+      {R"("topic": "a", "value": "/v", "machine": "m", "sensor": "s", "also": { "_machine": "/m" })",
+       "1:87: error: /inputs/0/also/_machine: \"_machine\" is reserved: it stands for the machine "
+       "as "
+       "a whole; give the sensor another name"},
       {R"("topic": "a", "format": "packed_json", "machine": "m", "sensor": "s", "words": {})",
        "1:96: warning: /inputs/0/words: has no effect with the format \"packed_json\"; it is for "
        "json and text"},
