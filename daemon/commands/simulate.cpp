@@ -331,9 +331,14 @@ Played play(PlaybackSource& source, const Options& options, std::optional<Timest
   return options.out.empty() ? publish_all(source, options, origin) : write_all(source, options);
 }
 
-// Written beside and renamed: whoever watches the file never sees half of it.
+// Written beside and renamed: whoever watches the file never sees half of it. What is no file, such
+// as a pipe, is written to instead of being replaced.
 void write_labels(const std::string& name, const std::string& text) {
-  const std::string fresh = name + ".new";
+  std::error_code unknown;
+  const auto type = std::filesystem::status(name, unknown).type();
+  const bool renamed =
+      type == std::filesystem::file_type::regular || type == std::filesystem::file_type::not_found;
+  const std::string fresh = renamed ? name + ".new" : name;
   errno = 0;
   std::ofstream file{fresh, std::ios::binary | std::ios::trunc};
   file << text;
@@ -341,7 +346,7 @@ void write_labels(const std::string& name, const std::string& text) {
   if (!file)
     throw std::system_error{errno != 0 ? errno : EIO, std::generic_category(),
                             fmt::format("cannot write {}", fresh)};
-  std::filesystem::rename(fresh, name);
+  if (renamed) std::filesystem::rename(fresh, name);
 }
 
 int play_csv(const Options& options) {

@@ -213,3 +213,32 @@ TEST_CASE("an archive that is not there, or not for this user, is said with what
   }
   std::filesystem::permissions(state, perms::all);
 }
+
+TEST_CASE("a stream that fails is not taken for its end, and a broken file is named") {
+  const TemporaryDirectory directory;
+  const auto labels = run_millwright({"simulate", "--duration", "1h", "--out",
+                                      (directory / "out.csv").string(), "--labels", "/dev/full"});
+  CHECK(labels.code == 74);
+  CHECK(contains(labels.err, "cannot write /dev/full"));
+  CHECK(std::filesystem::is_character_file("/dev/full"));
+
+  const auto filter = run_program({.program = "/bin/sh",
+                                   .arguments = {"-c", "exec \"$0\" filter < /", MILLWRIGHT_BINARY},
+                                   .input = {},
+                                   .environment = {},
+                                   .out_file = {}});
+  CHECK(filter.code == 74);
+  CHECK(filter.err == "millwright: cannot read standard input: Is a directory\n");
+
+  const auto good = (directory / "good.csv").string();
+  const auto broken = (directory / "broken.csv").string();
+  write_file(good, "time,machine,sensor,value\n2025-03-10T06:00:00Z,R1,temp,20\n");
+  write_file(broken, "");
+  const auto replay = run_millwright({"replay", good, broken});
+  CHECK(replay.code == 65);
+  CHECK(replay.err.starts_with("millwright: " + broken + ": the file is empty"));
+  const auto folder = run_millwright({"replay", good, directory.path().string()});
+  CHECK(folder.code == 74);
+  CHECK(folder.err ==
+        "millwright: cannot read " + directory.path().string() + ": Is a directory\n");
+}
