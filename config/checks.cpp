@@ -274,6 +274,29 @@ std::string check_match(const std::string& text) {
   return {};
 }
 
+std::string check_machine_name(const std::string& text) {
+  if (text == "_plant")
+    return "\"_plant\" is reserved: it stands for the plant as a whole; give the machine another "
+           "name";
+  return check_name_template(text);
+}
+
+std::string check_sensor_name(const std::string& text) {
+  if (text == "_machine")
+    return "\"_machine\" is reserved: it stands for the machine as a whole; give the sensor "
+           "another "
+           "name";
+  return check_name_template(text);
+}
+
+std::string check_state_directory(const std::string& text) {
+  if (text.empty() || text.front() == '/') return {};
+  return fmt::format(
+      "\"{}\" depends on where the program is started; expected a whole path such as "
+      "/var/lib/millwright",
+      text);
+}
+
 std::string check_machine_match(const std::string& text) {
   if (text.empty()) return "must not be empty; expected a pattern over machines such as R*";
   return {};

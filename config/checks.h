@@ -17,6 +17,10 @@ std::string check_credential(const std::string& text);
 std::string check_topic(const std::string& text);
 std::string check_value_pointer(const std::string& text);
 std::string check_name_template(const std::string& text);
+// The same, of what a reserved name (docs/alerts.md) must not be given to.
+std::string check_machine_name(const std::string& text);
+std::string check_sensor_name(const std::string& text);
+std::string check_state_directory(const std::string& text);
 std::string check_match(const std::string& text);
 std::string check_machine_match(const std::string& text);
 std::string check_sensor(const std::string& text);

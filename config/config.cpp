@@ -45,20 +45,112 @@ engine::Profile profile_of(const ProfileDraft& draft) {
   return profile;
 }
 
+// Where a profile or an override says something of its detector `limit`.
+struct Said {
+  const Node* node = nullptr;
+  std::string pointer;
+  explicit operator bool() const { return node != nullptr; }
+};
+
+Said member(const Said& parent, std::string_view name) {
+  const Node* node = parent ? parent.node->find(name) : nullptr;
+  return node == nullptr ? Said{} : Said{node, pointer_to(parent.pointer, name)};
+}
+
+// `"detectors": { "limit": ... }`, alone or in a list.
+Said limit_detector(const Said& profile) {
+  const auto detectors = member(profile, "detectors");
+  if (!detectors || detectors.node->type != Node::Type::list) return member(detectors, "limit");
+  for (const Node& item : detectors.node->children) {
+    const Said listed{&item, pointer_to(detectors.pointer, item)};
+    if (item.is_text() && item.value == "limit") return listed;
+    if (const auto found = member(listed, "limit")) return found;
+  }
+  return {};
+}
+
+// Limits that cannot work, as they are after everything was laid over each other; `said`: what the
+// profile or override says itself, for the places.
+class LimitCheck {
+ public:
+  LimitCheck(const Said& said, Report& report)
+      : said_(said),
+        limits_(member(said, "limits")),
+        detector_(limit_detector(said)),
+        report_(report) {}
+
+  void check(const engine::Profile& profile) {
+    said_twice();
+    const auto choice = std::find_if(profile.detectors.begin(), profile.detectors.end(),
+                                     [](const auto& one) { return one.name == "limit"; });
+    if (choice != profile.detectors.end()) {
+      values(choice->parameters);
+    } else if (limits_) {
+      no_limit();
+    }
+  }
+
+ private:
+  // Not after another error: what could not be read is missing here.
+  void no_limit() {
+    if (!report_.has_errors())
+      error("", "without \"high\" or \"low\" there is never an alarm; add one of them");
+  }
+
+  void values(const ParameterValues& parameters) {
+    const auto given = [&](std::string_view name) {
+      const auto found = parameters.find(name);
+      return found == parameters.end() ? std::nullopt : std::optional{found->second};
+    };
+    const auto low = given("low"), high = given("high"), critical = given("critical");
+    const double hysteresis = given("hysteresis").value_or(0);
+    if (!low && !high) return no_limit();
+    if (low && high && *low >= *high) {
+      error("", fmt::format("the limit low ({}) must be below high ({})", number_text(*low),
+                            number_text(*high)));
+    } else if (low && high && hysteresis >= *high - *low) {
+      error("hysteresis",
+            fmt::format("with a hysteresis of {} an alarm at one limit ends only at the other; it "
+                        "must be below high - low, which is {}",
+                        number_text(hysteresis), number_text(*high - *low)));
+    }
+    if (critical && !high) {
+      error("critical", "is counted from \"high\", which is missing; add it");
+    } else if (critical && *critical <= *high) {
+      error("critical", fmt::format("critical ({}) must be above high ({})", number_text(*critical),
+                                    number_text(*high)));
+    }
+  }
+
+  void said_twice() {
+    if (!limits_ || !detector_) return;
+    for (const Node& limit : limits_.node->children) {
+      const Node* other = detector_.node->find(limit.key);
+      if (other == nullptr || !other->value.is_number() || !limit.value.is_number() ||
+          other->value == limit.value)
+        continue;
+      report_.error(limit.place, pointer_to(limits_.pointer, limit),
+                    fmt::format("the detector \"limit\" at {} says {}; keep one of the two",
+                                report_.describe(other->place, limit.place),
+                                number_text(other->value.get<double>())));
+    }
+  }
+
+  // At the member of that name, or where limits are spoken of at all.
+  void error(std::string_view name, std::string_view message) {
+    for (const auto& place : {member(limits_, name), member(detector_, name), limits_, detector_}) {
+      if (place) return report_.error(place.node->place, place.pointer, std::string{message});
+    }
+    report_.error(said_.node->place, said_.pointer, std::string{message});
+  }
+
+  Said said_, limits_, detector_;
+  Report& report_;
+};
+
 void check_limits(const engine::Profile& profile, const Node& node, const std::string& pointer,
                   Report& report) {
-  for (const auto& choice : profile.detectors) {
-    const auto low = choice.parameters.find("low");
-    const auto high = choice.parameters.find("high");
-    if (choice.name != "limit" || low == choice.parameters.end() || high == choice.parameters.end())
-      continue;
-    if (low->second < high->second) continue;
-    const Node* limits = node.find("limits");
-    report.error((limits != nullptr ? *limits : node).place,
-                 limits != nullptr ? pointer_to(pointer, *limits) : pointer,
-                 fmt::format("the limit low ({}) must be below high ({})", number_text(low->second),
-                             number_text(high->second)));
-  }
+  LimitCheck{{&node, pointer}, report}.check(profile);
 }
 
 // A glob that matches this text and nothing else.
@@ -160,6 +252,20 @@ void remove_secrets(Node& node, const std::vector<Field>& fields) {
   }
 }
 
+std::vector<NamedFile> files_of(const Node& root, const Report& report) {
+  std::vector<NamedFile> files;
+  const auto broker = member({&root, ""}, "broker");
+  for (const auto* name : {"ca_file", "certificate_file", "key_file", "password_file"}) {
+    const auto said = member(broker, name);
+    if (!said || !said.node->is_text() || said.node->value == "") continue;
+    const auto& place = said.node->place;
+    files.push_back({said.node->value.get<std::string>(),
+                     {Problem::Level::warning, report.file(place), static_cast<int>(place.line),
+                      static_cast<int>(place.column), said.pointer, ""}});
+  }
+  return files;
+}
+
 // Everything after the syntax. `whole`: every file could be read, so what is missing is missing
 // indeed.
 Loaded understand(Node&& root, bool whole, Report& report) {
@@ -172,6 +278,7 @@ Loaded understand(Node&& root, bool whole, Report& report) {
     auto profiles = profiles_of(draft, root, report);
     if (!report.has_errors()) {
       loaded.configuration = configuration_of(std::move(draft), std::move(profiles));
+      loaded.files = files_of(root, report);
       remove_secrets(root, fields);
       loaded.text = to_json(root).dump();
       if (loaded.text.size() > largest_text) {

@@ -38,9 +38,16 @@ struct Problem {
 // `file:line:column: error: /pointer: message`
 std::string to_string(const Problem& problem);
 
+// A file of a setting; whether it can be read is the command's or the daemon's to find out.
+struct NamedFile {
+  std::string path;
+  Problem at;  // where it stands; a warning without a message
+};
+
 struct Loaded {
   std::optional<Configuration> configuration;  // nothing when there is any error
   std::vector<Problem> problems;               // in file order; errors and warnings
+  std::vector<NamedFile> files;                // those that the broker's settings name, to be read
   std::string text;  // merged, self-contained JSON that `parse` takes: for the journal
 };
 

@@ -527,10 +527,10 @@ std::vector<Field> describe(InputSettings& s) {
       text("machine",
            "Name of the machine: text, `{captures}`, and `{/a/pointer}` to a value in the message.",
            s.machine)
-          .checked(check_name_template, "^.+$")
+          .checked(check_machine_name, "^.+$")
           .needed(),
       text("sensor", "Name of the sensor, written likewise.", s.sensor)
-          .checked(check_name_template, "^.+$")
+          .checked(check_sensor_name, "^.+$")
           .needed(),
       std::move(also),
       std::move(words),
@@ -539,7 +539,10 @@ std::vector<Field> describe(InputSettings& s) {
              s.rate_hz),
       choice("sample_type", "`packed_binary`: type of a sample, little-endian.", sample_types,
              s.sample_type),
-      number("scale", "", {-1e100, 1e100}, "Value = raw value * scale + offset.", s.scale),
+      number(
+          "scale", "", {-1e100, 1e100},
+          "Value = raw value * scale + offset; not 0. What `words` and `also` give stays as it is.",
+          s.scale),
       number("offset", "", {-1e100, 1e100}, "See `scale`.", s.offset),
       whole("qos", "", {0, 2},
             "Quality of service to subscribe with. 1: no reading is lost on the way.", s.qos),
@@ -703,6 +706,7 @@ std::vector<Field> describe(Draft& draft) {
           .checked(check_topic_root, "^[^+#]*$")
           .otherwise("`millwright/<site>`"),
       text("state_directory", "Where archive and checkpoints lie.", draft.state_directory)
+          .checked(check_state_directory, "^(/.*)?$")
           .otherwise("`$STATE_DIRECTORY`, else `/var/lib/millwright`"),
       object("broker", "The MQTT broker.", describe(draft.broker)),
       std::move(inputs),

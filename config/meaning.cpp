@@ -159,11 +159,25 @@ class Meaning {
       has_no_effect("time", "json and packed_json");
     if (format == "json" || format == "text")
       has_no_effect("rate_hz", "packed_json and packed_binary");
+    if (format == "packed_json" || format == "packed_binary")
+      has_no_effect("words", "json and text");
+    // The times in a block, or beside it, are read by it as well.
+    const auto written = member(item, pointer, "time_format");
+    if (format == "text") has_no_effect("time_format", "json, packed_json and packed_binary");
+    if (format == "json" && written && item.text("time").value_or("").empty())
+      warning(written, "has no effect without \"time\": the time of arrival counts");
+    const auto scale = member(item, pointer, "scale");
+    if (scale && scale.node->value.is_number() && scale.node->value.get<double>() == 0)
+      error(scale,
+            "a scale of 0 makes all values the same; leave it out where nothing is to be scaled");
     const auto also = member(item, pointer, "also");
     if (also && (format == "text" || format == "packed_json" || format == "packed_binary")) {
       error(also, fmt::format("further sensors are found in messages of the format \"json\" only, "
                               "not in \"{}\"; take them in by an input of their own",
                               format));
+    }
+    if (const auto taken = also ? member(*also.node, also.pointer, "_machine") : Member{}) {
+      report_.error(taken.node->key_place, taken.pointer, check_sensor_name("_machine"));
     }
     if (format == "json" || format == "text" || format == "packed_json") {
       has_no_effect("sample_type", "packed_binary");

@@ -51,8 +51,8 @@ struct InputSettings {
   std::map<std::string, std::string> also;
   // json and text: what texts mean as numbers.
   Words words;
-  // Packed arrays only; each may also come from the MQTT 5 user properties rate_hz, t0, scale,
-  // offset.
+  // Packed arrays; the MQTT 5 user properties of these names, and t0, come before them. scale and
+  // offset are for all formats.
   std::optional<double> rate_hz;
   SampleType sample_type = SampleType::float32;
   double scale = 1, offset = 0;  // value = raw * scale + offset

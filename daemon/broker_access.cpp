@@ -6,8 +6,9 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <stdexcept>
 #include <system_error>
+
+#include "daemon/command.h"
 
 namespace millwright::daemon {
 namespace {
@@ -20,8 +21,8 @@ std::string read_secret(const fs::path& file) {
   std::string secret;
   if (!in || !std::getline(in, secret)) {
     const auto why = errno != 0 ? std::generic_category().message(errno) : "it is empty";
-    throw std::runtime_error{
-        fmt::format("the broker's password cannot be read from {}: {}", file.string(), why)};
+    throw Failure{exit_io, fmt::format("the broker's password cannot be read from {}: {}",
+                                       file.string(), why)};
   }
   if (!secret.empty() && secret.back() == '\r') secret.pop_back();
   return secret;
@@ -33,7 +34,8 @@ std::string broker_password(const BrokerSettings& broker) {
   if (!broker.password_credential.empty()) {
     const char* directory = std::getenv("CREDENTIALS_DIRECTORY");
     if (directory == nullptr) {
-      throw std::runtime_error{
+      throw Failure{
+          exit_config,
           fmt::format("broker.password_credential names {}, but systemd gave no credentials; add "
                       "LoadCredential={}:FILE to the unit",
                       broker.password_credential, broker.password_credential)};

@@ -8,8 +8,7 @@
 
 namespace millwright::daemon {
 
-// From the systemd credential, the file or the settings. Throws std::runtime_error with one
-// sentence.
+// From the systemd credential, the file or the settings. Throws Failure.
 std::string broker_password(const BrokerSettings& broker);
 
 std::string topic_root(const config::Configuration& configuration);

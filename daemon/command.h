@@ -3,6 +3,8 @@
 
 #include <functional>
 #include <span>
+#include <stdexcept>
+#include <string>
 #include <string_view>
 
 namespace CLI {
@@ -22,13 +24,23 @@ enum ExitCode : int {
   exit_config = 78,
 };
 
+// Ends a command with this exit code; what() is the one sentence on stderr.
+class Failure : public std::runtime_error {
+ public:
+  Failure(ExitCode code, const std::string& sentence) : std::runtime_error(sentence), code_(code) {}
+  ExitCode code() const { return code_; }
+
+ private:
+  ExitCode code_;
+};
+
 struct Command {
   std::string_view name;
   std::string_view summary;  // one line, for --help of the whole
   std::string_view example;  // a call that works as it stands, for --help of the command
   // Adds the command's options to `app` and returns what runs it; the result is the exit code. What
-  // it throws ends as one sentence on stderr: std::invalid_argument as 64, std::system_error as 74,
-  // anything else as 70.
+  // it throws ends as one sentence on stderr: Failure as its code, std::invalid_argument as 64,
+  // std::system_error as 74, anything else as 70.
   std::function<int()> (*prepare)(CLI::App& app);
 };
 

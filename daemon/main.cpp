@@ -99,6 +99,8 @@ int run_command_line(int argc, char** argv) {
 int guarded(int argc, char** argv) {
   try {
     return run_command_line(argc, argv);
+  } catch (const Failure& failure) {
+    return fail(failure.code(), failure.what());
   } catch (const std::invalid_argument& error) {
     return fail(exit_usage, error.what());
   } catch (const std::system_error& error) {

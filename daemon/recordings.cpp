@@ -56,13 +56,27 @@ class Recording {
 
 namespace {
 
+// What `act` throws says which file it is about.
+template <class Act>
+auto naming(const std::string& file, Act act) {
+  try {
+    return act();
+  } catch (const ingest::CsvError& error) {
+    throw ingest::CsvError{fmt::format("{}: {}", file, error.what())};
+  } catch (const std::system_error& error) {
+    throw std::system_error{error.code(), "cannot read " + file};
+  }
+}
+
 class CsvRecording final : public Recording {
  public:
   CsvRecording(std::string file, std::string machine)
-      : Recording(file), file_(std::move(file)), reader_(in, std::move(machine)) {}
+      : Recording(file), file_(std::move(file)), reader_(naming(file_, [&] {
+          return ingest::CsvReader{in, std::move(machine)};
+        })) {}
 
   bool next() override {
-    while (reader_.next(row_)) {
+    while (naming(file_, [this] { return reader_.next(row_); })) {
       if (row_.values.empty()) continue;
       row.time = row_.time;
       row.machine = row_.machine;

@@ -10,7 +10,7 @@ namespace {
 class JsonFormat final : public Format, private JsonReader::Receiver {
  public:
   JsonFormat(const Input& input, const LimitSettings& limits)
-      : reader_(input, limits), words_(input.settings.words) {}
+      : reader_(input, limits), settings_(input.settings) {}
 
   Reject decode(const Message& message, const FromTopic& topic, DecodeResult& result) override {
     found_.clear();
@@ -31,12 +31,13 @@ class JsonFormat final : public Format, private JsonReader::Receiver {
   };
 
   Reject scalar(const Scalar& scalar, JsonReader::Scope scope) override {
-    const std::optional<double> value = number_of(scalar, words_);
-    if (!value)
+    const std::optional<double> word = word_of(scalar, settings_.words);
+    const std::optional<double> raw = word ? word : number_of(scalar);
+    if (!raw)
       return scalar.kind == Scalar::Kind::number
                  ? Reject::not_json
                  : reader_.refuse_value(Reject::not_a_number, scope);
-    found_.push_back({*value, scope});
+    found_.push_back({word ? *word : *raw * settings_.scale + settings_.offset, scope});
     return reader_.count_one();
   }
 
@@ -69,7 +70,7 @@ class JsonFormat final : public Format, private JsonReader::Receiver {
     for (const auto& what : reader_.tree().beside) {
       const Scalar& scalar = reader_.beside(what);
       if (scalar.kind == Scalar::Kind::absent || scalar.kind == Scalar::Kind::null) continue;
-      const auto value = number_of(scalar, words_);
+      const auto value = number_of(scalar, settings_.words);
       const Reject reason =
           value ? reader_.count_one() : reader_.refuse_beside(Reject::not_a_number, what);
       if (reason != Reject::none) return reason;
@@ -81,7 +82,7 @@ class JsonFormat final : public Format, private JsonReader::Receiver {
   }
 
   JsonReader reader_;
-  const Words& words_;
+  const InputSettings& settings_;
   std::vector<Found> found_;
 };
 

@@ -89,12 +89,15 @@ std::optional<double> number_of(const Scalar& scalar) {
   return std::nullopt;
 }
 
+std::optional<double> word_of(const Scalar& scalar, const Words& words) {
+  if (scalar.kind != Scalar::Kind::text) return std::nullopt;
+  const auto word = words.find(trimmed(scalar.text));
+  return word == words.end() ? std::nullopt : std::optional{word->second};
+}
+
 std::optional<double> number_of(const Scalar& scalar, const Words& words) {
-  if (scalar.kind == Scalar::Kind::text) {
-    if (const auto word = words.find(trimmed(scalar.text)); word != words.end())
-      return word->second;
-  }
-  return number_of(scalar);
+  const auto word = word_of(scalar, words);
+  return word ? word : number_of(scalar);
 }
 
 std::optional<Timestamp> time_in(const Scalar& scalar, TimeFormat format) {

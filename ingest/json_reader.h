@@ -36,7 +36,9 @@ struct Scalar {
 
 // Booleans are 0 and 1, numeric text is taken; nothing when it is no number, null included.
 std::optional<double> number_of(const Scalar& scalar);
-// The same, with texts that mean a number.
+// What a text means that is one of `words`; nothing for all else.
+std::optional<double> word_of(const Scalar& scalar, const Words& words);
+// Either of them.
 std::optional<double> number_of(const Scalar& scalar, const Words& words);
 
 // A time that is a number or a text.

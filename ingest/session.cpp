@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <condition_variable>
@@ -17,6 +18,7 @@
 #include <set>
 #include <shared_mutex>
 #include <stdexcept>
+#include <system_error>
 #include <thread>
 
 #include "core/hash.h"
@@ -61,7 +63,7 @@ Url paho_url(const std::string& url) {
   const auto scheme = std::find_if(schemes.begin(), schemes.end(),
                                    [&](const Scheme& s) { return url.starts_with(s.ours); });
   if (scheme == schemes.end())
-    throw std::runtime_error{
+    throw SettingsError{
         fmt::format("the broker's url `{}` must begin with mqtt://, mqtts://, tcp://, ssl://, "
                     "ws:// or wss://",
                     url)};
@@ -77,14 +79,14 @@ Url paho_url(const std::string& url) {
       colon != std::string::npos && (bracket == std::string::npos || colon > bracket);
   const std::string host = address.substr(0, has_port ? colon : address.size());
   if (host.empty() || address.find('@') != std::string::npos || (!websocket && path.size() > 1))
-    throw std::runtime_error{
+    throw SettingsError{
         fmt::format("the broker's url `{}` must be {}host:port", url, scheme->ours)};
   if (has_port) {
     int port = 0;
     const char* const end = address.data() + address.size();
     const auto [stopped, error] = std::from_chars(address.data() + colon + 1, end, port);
     if (error != std::errc{} || stopped != end || port < 1 || port > 65535)
-      throw std::runtime_error{
+      throw SettingsError{
           fmt::format("the port in the broker's url `{}` must be from 1 to 65535", url)};
   } else {
     address += fmt::format(":{}", scheme->port);
@@ -153,7 +155,8 @@ std::string return_code_text(int code) {
 
 void must_be_readable(const std::string& file, std::string_view key) {
   if (!file.empty() && ::access(file.c_str(), R_OK) != 0)
-    throw std::runtime_error{fmt::format("the broker's {} `{}` cannot be read", key, file)};
+    throw std::system_error{errno, std::generic_category(),
+                            fmt::format("the broker's {} `{}` cannot be read", key, file)};
 }
 
 mqtt::properties properties_of(const Outgoing& message) {
@@ -392,21 +395,20 @@ Link::Link(SessionOptions options, SessionHandlers handlers)
               static_cast<std::uint64_t>(Steady::now().time_since_epoch().count())) {
   const BrokerSettings& broker = options_.broker;
   const Url url = paho_url(broker.url);
-  if (broker.client_id.empty())
-    throw std::runtime_error{"the broker's client_id must not be empty"};
+  if (broker.client_id.empty()) throw SettingsError{"the broker's client_id must not be empty"};
   if (broker.mqtt_version != 4 && broker.mqtt_version != mqtt5)
-    throw std::runtime_error{"the broker's mqtt_version must be 5, or 4 for MQTT 3.1.1"};
+    throw SettingsError{"the broker's mqtt_version must be 5, or 4 for MQTT 3.1.1"};
   must_be_readable(broker.ca_file, "ca_file");
   must_be_readable(broker.certificate_file, "certificate_file");
   must_be_readable(broker.key_file, "key_file");
   if (broker.certificate_file.empty() != broker.key_file.empty() && broker.certificate_file.empty())
-    throw std::runtime_error{"the broker's key_file needs a certificate_file"};
+    throw SettingsError{"the broker's key_file needs a certificate_file"};
   try {
     prepare_connect_options(url);
     ::MQTTAsync_setTraceLevel(MQTTASYNC_TRACE_ERROR);
     client_ = make_client();
   } catch (const mqtt::exception& error) {
-    throw std::runtime_error{
+    throw SettingsError{
         fmt::format("no MQTT session with `{}` can be prepared: {}", broker.url, error.what())};
   }
 }

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -77,12 +78,18 @@ struct SessionOptions {
       std::chrono::seconds{30};  // with jitter; reconnected < 35 s after the broker is back
 };
 
+// Settings that no session can have, in one sentence.
+class SettingsError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 // Thread rule: any thread may call publish and connected, but no handler may call publish or stop;
 // start, stop and resubscribe from one thread. A stopped session is not started again.
 class Session {
  public:
-  // Throws std::runtime_error with one sentence for settings that cannot work (bad URL, unreadable
-  // certificate).
+  // Throws SettingsError for settings that cannot work (bad URL), std::system_error for files that
+  // cannot be read (certificates).
   Session(SessionOptions options, SessionHandlers handlers);
   ~Session();  // stops
   Session(const Session&) = delete;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "storage/database.h"
+#include "storage/reader.h"
 
 namespace millwright::storage {
 namespace {
@@ -48,11 +48,11 @@ std::size_t likeness(std::string_view a, std::string_view b) {
 }  // namespace
 
 AlertList::AlertList(const std::filesystem::path& archive) : archive_(archive) {
-  Database{archive_, Database::Access::read};
+  open_to_read(archive_);
 }
 
 std::vector<ListedAlert> AlertList::alerts(bool all, std::string_view machine) const {
-  Database database{archive_, Database::Access::read};
+  auto database = open_to_read(archive_);
   auto rows = database.prepare(select_alerts);
   std::vector<ListedAlert> out;
   rows.start(all, machine);
@@ -61,7 +61,7 @@ std::vector<ListedAlert> AlertList::alerts(bool all, std::string_view machine) c
 }
 
 std::vector<AlertStep> AlertList::history(std::string_view id) const {
-  Database database{archive_, Database::Access::read};
+  auto database = open_to_read(archive_);
   std::vector<AlertStep> out;
   auto events = database.prepare(select_events);
   events.start(id);
@@ -80,7 +80,7 @@ std::vector<AlertStep> AlertList::history(std::string_view id) const {
 }
 
 std::vector<std::string> AlertList::services(std::string_view machine, Timestamp from) const {
-  Database database{archive_, Database::Access::read};
+  auto database = open_to_read(archive_);
   auto rows = database.prepare(
       "SELECT document FROM service WHERE machine = ?1 AND serviced >= ?2 ORDER BY serviced");
   std::vector<std::string> out;
@@ -90,7 +90,7 @@ std::vector<std::string> AlertList::services(std::string_view machine, Timestamp
 }
 
 std::vector<Maintenance> AlertList::maintenance(Timestamp now) const {
-  Database database{archive_, Database::Access::read};
+  auto database = open_to_read(archive_);
   auto rows = database.prepare(select_maintenance);
   std::vector<Maintenance> out;
   rows.start();
@@ -110,7 +110,7 @@ std::vector<Maintenance> AlertList::maintenance(Timestamp now) const {
 }
 
 std::optional<Timestamp> AlertList::newest_time() const {
-  Database database{archive_, Database::Access::read};
+  auto database = open_to_read(archive_);
   auto rows = database.prepare(
       "SELECT max(t) FROM (SELECT max(t) AS t FROM summary_minute "
       "UNION ALL SELECT max(time) FROM operation) HAVING max(t) IS NOT NULL");
@@ -120,7 +120,7 @@ std::optional<Timestamp> AlertList::newest_time() const {
 }
 
 std::vector<std::string> AlertList::like(std::string_view id, std::size_t most) const {
-  Database database{archive_, Database::Access::read};
+  auto database = open_to_read(archive_);
   auto rows = database.prepare("SELECT id FROM alert ORDER BY onset DESC, id");
   std::vector<std::string> ids;
   rows.start();
@@ -140,7 +140,7 @@ std::vector<Minute> AlertList::minutes(std::string_view machine, std::string_vie
   const auto step =
       minutes{1} * std::max<std::int64_t>(1, (wanted + static_cast<std::int64_t>(most) - 1) /
                                                  static_cast<std::int64_t>(most));
-  Database database{archive_, Database::Access::read};
+  auto database = open_to_read(archive_);
   auto rows = database.prepare(select_minutes);
   std::vector<Minute> out;
   rows.start(machine, sensor, Timestamp{first}, to, Duration{step});

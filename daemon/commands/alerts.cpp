@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -244,6 +245,20 @@ std::string in_options(std::string text) {
   return text;
 }
 
+// Who gives the command is not always who the service is.
+void take_access(const Options& options, BrokerSettings& broker) {
+  if (!options.username.empty()) broker.username = options.username;
+  if (!options.username.empty() || !options.password_file.empty()) {
+    broker.password_credential = broker.password = "";
+    broker.password_file = options.password_file;
+  }
+  if (!broker.password_credential.empty() && std::getenv("CREDENTIALS_DIRECTORY") == nullptr)
+    throw std::invalid_argument{fmt::format(
+        "the configuration's password is the credential {}, which systemd gives to the service "
+        "only; say who you are with --username NAME --password-file FILE",
+        broker.password_credential)};
+}
+
 int give(const Options& options, const config::Configuration& configuration) {
   const auto what = wanted(options.words);
   Question question;
@@ -258,11 +273,7 @@ int give(const Options& options, const config::Configuration& configuration) {
                                     : in_options(read.problem)};
   question.topic_root = topic_root(configuration);
   question.broker = configuration.broker;
-  if (!options.username.empty()) {
-    question.broker.username = options.username;
-    question.broker.password_credential = question.broker.password = "";
-    question.broker.password_file = options.password_file;
-  }
+  take_access(options, question.broker);
   question.password = broker_password(question.broker);
   const auto answer =
       ask(question, std::chrono::milliseconds{static_cast<std::int64_t>(options.timeout * 1000)});

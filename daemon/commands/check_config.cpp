@@ -1,12 +1,15 @@
 // `millwright check-config`: all problems of a configuration, or what the daemon would do with it.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "config/config.h"
@@ -32,6 +35,23 @@ std::vector<Problem> input_problems(const config::Configuration& configuration,
       problems.push_back(
           {Problem::Level::error, file, 0, 0, fmt::format("/inputs/{}", i), error.what()});
     }
+  }
+  return problems;
+}
+
+// What it names that is not there. Whether that matters depends on who runs the daemon, and where.
+std::vector<Problem> missing(const config::Loaded& loaded, const std::string& file) {
+  std::vector<Problem> problems;
+  for (const auto& named : loaded.files) {
+    if (::access(named.path.c_str(), R_OK) == 0) continue;
+    auto problem = named.at;
+    problem.message = fmt::format("{} cannot be opened: {}; the daemon needs it", named.path,
+                                  std::generic_category().message(errno));
+    problems.push_back(std::move(problem));
+  }
+  if (loaded.configuration->inputs.empty()) {
+    problems.push_back(
+        {Problem::Level::warning, file, 0, 0, "/inputs", "nothing will be read: no inputs"});
   }
   return problems;
 }
@@ -164,8 +184,9 @@ int check(const std::string& file) {
   const auto loaded = config::load(file);
   auto problems = loaded.problems;
   if (loaded.configuration) {
-    const auto more = input_problems(*loaded.configuration, file);
-    problems.insert(problems.end(), more.begin(), more.end());
+    for (const auto& more : {input_problems(*loaded.configuration, file), missing(loaded, file)}) {
+      problems.insert(problems.end(), more.begin(), more.end());
+    }
   }
   for (const auto& problem : problems) fmt::print("{}\n", to_string(problem));
   const auto errors = count(problems, Problem::Level::error);

@@ -1,6 +1,7 @@
 #include "daemon/commands/common.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -11,9 +12,28 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "daemon/command.h"
 #include "daemon/paths.h"
 
 namespace millwright::daemon {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A terminal or /dev/null holds nothing that could be lost, and whoever names it twice means it.
+bool same_file(const fs::path& a, const fs::path& b) {
+  if (a.empty() || b.empty()) return false;
+  std::error_code error;
+  if (fs::exists(a, error) && fs::exists(b, error))
+    return !fs::is_character_file(a, error) && fs::equivalent(a, b, error);
+  const auto whole = [&](const fs::path& path) {
+    return fs::weakly_canonical(fs::absolute(path, error), error);
+  };
+  const auto whole_a = whole(a);
+  return !whole_a.empty() && whole_a == whole(b);
+}
+
+}  // namespace
 
 void add_config_option(CLI::App& app, std::string& file) {
   file = default_config_file;
@@ -32,9 +52,33 @@ std::filesystem::path archive_of(const config::Configuration& configuration) {
     throw std::invalid_argument{
         "no archive is kept (archive.enabled is false), so none can be read"};
   auto file = archive_file(configuration);
-  if (!std::filesystem::exists(file))
-    throw std::system_error{ENOENT, std::generic_category(), "cannot read " + file.string()};
-  return file;
+  if (::access(file.c_str(), R_OK) == 0) return file;
+  const auto why = errno;
+  if (why == EACCES || why == EPERM)
+    throw Failure{exit_io, fmt::format("only its owner may read the archive {}; try it with sudo",
+                                       file.string())};
+  if (why == ENOENT || why == ENOTDIR)
+    throw Failure{exit_io, fmt::format("there is no archive {}: the daemon makes it when it first "
+                                       "runs; --config names another configuration",
+                                       file.string())};
+  throw std::system_error{why, std::generic_category(), "cannot read " + file.string()};
+}
+
+void keep_apart(const std::vector<std::string>& inputs, const std::vector<Output>& outputs) {
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const auto& [option, file] = outputs[i];
+    if (file.empty()) continue;
+    for (const auto& input : inputs) {
+      if (same_file(input, file))
+        throw std::invalid_argument{fmt::format(
+            "{} {} would overwrite what is to be read; name another file", option, file)};
+    }
+    for (std::size_t j = 0; j < i; ++j) {
+      if (same_file(outputs[j].file, file))
+        throw std::invalid_argument{fmt::format("{} and {} name the same file {}; name two files",
+                                                outputs[j].option, option, file)};
+    }
+  }
 }
 
 std::string read_input(const std::string& file, std::size_t most) {

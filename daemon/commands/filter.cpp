@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
 #include <iostream>
 #include <memory>
@@ -36,7 +37,7 @@ int filter(const std::string& config_file) {
                    .machine_verdict = {}}};
   std::string line;
   std::uint64_t number = 0, bad = 0;
-  while (std::getline(std::cin, line)) {
+  while (errno = 0, std::getline(std::cin, line)) {
     ++number;
     try {
       if (const auto reading = parse_reading(line)) {
@@ -51,6 +52,10 @@ int filter(const std::string& config_file) {
       std::cout.flush();
     }
   }
+  // std::cin itself takes an error for the end.
+  if (std::cin.bad() || std::ferror(stdin) != 0)
+    throw std::system_error{errno != 0 ? errno : EIO, std::generic_category(),
+                            "cannot read standard input"};
   history.step();
   std::cout.flush();
   if (!std::cout)

@@ -167,6 +167,9 @@ class Replay {
 };
 
 int replay(const Options& options) {
+  auto inputs = options.files;
+  inputs.push_back(options.config);
+  keep_apart(inputs, {{"--scores", options.scores}, {"--health", options.health}});
   auto configuration = config::defaults();
   if (!options.config.empty()) {
     auto loaded = load_configuration(options.config);

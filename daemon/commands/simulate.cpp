@@ -23,6 +23,7 @@
 #include <utility>
 
 #include "daemon/command.h"
+#include "daemon/commands/common.h"
 #include "daemon/playback.h"
 #include "ingest/csv.h"
 #include "ingest/session.h"
@@ -330,9 +331,14 @@ Played play(PlaybackSource& source, const Options& options, std::optional<Timest
   return options.out.empty() ? publish_all(source, options, origin) : write_all(source, options);
 }
 
-// Written beside and renamed: whoever watches the file never sees half of it.
+// Written beside and renamed: whoever watches the file never sees half of it. What is no file, such
+// as a pipe, is written to instead of being replaced.
 void write_labels(const std::string& name, const std::string& text) {
-  const std::string fresh = name + ".new";
+  std::error_code unknown;
+  const auto type = std::filesystem::status(name, unknown).type();
+  const bool renamed =
+      type == std::filesystem::file_type::regular || type == std::filesystem::file_type::not_found;
+  const std::string fresh = renamed ? name + ".new" : name;
   errno = 0;
   std::ofstream file{fresh, std::ios::binary | std::ios::trunc};
   file << text;
@@ -340,7 +346,7 @@ void write_labels(const std::string& name, const std::string& text) {
   if (!file)
     throw std::system_error{errno != 0 ? errno : EIO, std::generic_category(),
                             fmt::format("cannot write {}", fresh)};
-  std::filesystem::rename(fresh, name);
+  if (renamed) std::filesystem::rename(fresh, name);
 }
 
 int play_csv(const Options& options) {
@@ -399,15 +405,18 @@ int play_factory(const Options& options) {
 }
 
 int simulate(const Options& options) {
+  keep_apart({options.csv, options.password_file, options.ca_file},
+             {{"--out", options.out}, {"--labels", options.labels}});
   stop_on_signals();
   try {
     return options.csv.empty() ? play_factory(options) : play_csv(options);
   } catch (const ingest::CsvError& error) {
     fmt::print(stderr, "millwright: {}: {}\n", options.csv, error.what());
     return exit_bad_data;
+  } catch (const ingest::SettingsError& error) {
+    throw Failure{exit_usage, error.what()};
   } catch (const BrokerProblem& error) {
-    fmt::print(stderr, "millwright: {}\n", error.what());
-    return exit_unavailable;
+    throw Failure{exit_unavailable, error.what()};
   }
 }
 

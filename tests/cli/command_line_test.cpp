@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -93,4 +95,150 @@ TEST_CASE("output that cannot be written is not success") {
                                      .out_file = "/dev/full"});
   CHECK(finished.code == 74);
   CHECK(contains(finished.err, "millwright: "));
+}
+
+// What a command writes is opened before what it reads has been read: the recording was gone, and
+// `simulate` called that a success.
+TEST_CASE("no command writes over what it reads, or two outputs into one file") {
+  const TemporaryDirectory directory;
+  const auto recording = (directory / "recording.csv").string();
+  const auto link = (directory / "link.csv").string();
+  const auto other = (directory / "other.csv").string();
+  const auto roundabout = (directory.path() / "." / "other.csv").string();
+  const std::string content = "time,machine,sensor,value\n2025-03-10T06:00:00Z,R1,temp,20\n";
+  write_file(recording, content);
+  std::filesystem::create_symlink(recording, link);
+  struct Row {
+    std::vector<std::string> arguments;
+    std::string says;
+  };
+  const Row rows[] = {
+      {{"replay", recording, "--scores", recording}, "--scores " + recording + " would overwrite"},
+      {{"replay", recording, "--health", link}, "--health " + link + " would overwrite"},
+      {{"replay", recording, "--config", other, "--health", other}, "would overwrite"},
+      {{"simulate", "--csv", recording, "--out", recording}, "--out " + recording + " would"},
+      {{"simulate", "--csv", recording, "--out", other, "--ca-file", roundabout}, "would"},
+      {{"replay", recording, "--scores", other, "--health", roundabout},
+       "--scores and --health name the same file"},
+      {{"simulate", "--out", other, "--labels", other}, "--out and --labels name the same file"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.says);
+    const auto finished = run_millwright(row.arguments);
+    CHECK(finished.code == 64);
+    CHECK(finished.out == "");
+    CAPTURE(finished.err);
+    CHECK(contains(finished.err, row.says));
+    CHECK(read_file(recording) == content);
+    CHECK_FALSE(std::filesystem::exists(other));
+  }
+  CHECK(run_millwright({"replay", recording, "--scores", "/dev/null", "--health", "/dev/null"})
+            .code == 0);
+}
+
+// All of them said 70, "a bug; please report it".
+TEST_CASE("an ordinary mistake is not called a bug") {
+  const TemporaryDirectory directory;
+  const auto config = (directory / "c.json").string();
+  const auto none = (directory / "none").string();
+  write_file(config, R"({ "broker": { "url": "tcp://127.0.0.1:1", "username": "millwright",
+                                      "password_credential": "mqtt" } })");
+  struct Row {
+    std::vector<std::string> arguments;
+    int code;
+    std::string says;
+  };
+  const Row rows[] = {
+      {{"simulate", "--broker", "nope"}, 64, "url `nope` must begin with mqtt://"},
+      {{"simulate", "--broker", ""}, 64, "url `` must begin with mqtt://"},
+      {{"simulate", "--broker", "tcp://h:0"}, 64, "must be from 1 to 65535"},
+      {{"simulate", "--ca-file", none}, 74, "ca_file `" + none + "` cannot be read: No such file"},
+      {{"alerts", "acknowledge", "x", "--username", "a", "--password-file", none},
+       74,
+       "password cannot be read from " + none},
+      {{"alerts", "acknowledge", "x", "--password-file", none},
+       74,
+       "password cannot be read from " + none},
+      {{"alerts", "acknowledge", "x"}, 64, "--username NAME --password-file FILE"},
+  };
+  for (auto row : rows) {
+    CAPTURE(row.says);
+    if (row.arguments[0] == "alerts")
+      row.arguments.insert(row.arguments.end(), {"--config", config, "--by", "anna"});
+    const auto finished = run_millwright(row.arguments);
+    CAPTURE(finished.err);
+    CHECK(finished.code == row.code);
+    CHECK(contains(finished.err, row.says));
+    CHECK(std::count(finished.err.begin(), finished.err.end(), '\n') == 1);
+  }
+}
+
+TEST_CASE("an archive that is not there, or not for this user, is said with what to do") {
+  const TemporaryDirectory directory;
+  const auto state = directory / "state";
+  const auto config = directory / "c.json";
+  const auto program = directory / "millwright";
+  std::filesystem::create_directory(state);
+  std::filesystem::copy_file(MILLWRIGHT_BINARY, program);
+  write_file(config, R"({ "state_directory": ")" + state.string() + "\" }");
+  const auto ask = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--config", config.string()});
+    if (::geteuid() != 0) return run_millwright(arguments);
+    // Root may read everything, and others perhaps not where the program was built.
+    arguments.insert(arguments.begin(), {"setpriv", "--reuid=65534", "--regid=65534",
+                                         "--clear-groups", program.string()});
+    return run_program({.program = "/usr/bin/env",
+                        .arguments = std::move(arguments),
+                        .input = {},
+                        .environment = {},
+                        .out_file = {}});
+  };
+  using std::filesystem::perms;
+  std::filesystem::permissions(directory.path(), perms::all);
+  for (const auto& arguments :
+       {std::vector<std::string>{"alerts"}, {"alerts", "maintenance"}, {"explain", "x"}}) {
+    CAPTURE(arguments.back());
+    std::filesystem::permissions(state, perms::all);
+    const auto missing = ask(arguments);
+    CHECK(missing.code == 74);
+    CHECK(missing.out == "");
+    CHECK(missing.err == "millwright: there is no archive " + (state / "millwright.db").string() +
+                             ": the daemon makes it when it first runs; --config names another "
+                             "configuration\n");
+    std::filesystem::permissions(state, perms::none);
+    const auto forbidden = ask(arguments);
+    CHECK(forbidden.code == 74);
+    CHECK(forbidden.err == "millwright: only its owner may read the archive " +
+                               (state / "millwright.db").string() + "; try it with sudo\n");
+  }
+  std::filesystem::permissions(state, perms::all);
+}
+
+TEST_CASE("a stream that fails is not taken for its end, and a broken file is named") {
+  const TemporaryDirectory directory;
+  const auto labels = run_millwright({"simulate", "--duration", "1h", "--out",
+                                      (directory / "out.csv").string(), "--labels", "/dev/full"});
+  CHECK(labels.code == 74);
+  CHECK(contains(labels.err, "cannot write /dev/full"));
+  CHECK(std::filesystem::is_character_file("/dev/full"));
+
+  const auto filter = run_program({.program = "/bin/sh",
+                                   .arguments = {"-c", "exec \"$0\" filter < /", MILLWRIGHT_BINARY},
+                                   .input = {},
+                                   .environment = {},
+                                   .out_file = {}});
+  CHECK(filter.code == 74);
+  CHECK(filter.err == "millwright: cannot read standard input: Is a directory\n");
+
+  const auto good = (directory / "good.csv").string();
+  const auto broken = (directory / "broken.csv").string();
+  write_file(good, "time,machine,sensor,value\n2025-03-10T06:00:00Z,R1,temp,20\n");
+  write_file(broken, "");
+  const auto replay = run_millwright({"replay", good, broken});
+  CHECK(replay.code == 65);
+  CHECK(replay.err.starts_with("millwright: " + broken + ": the file is empty"));
+  const auto folder = run_millwright({"replay", good, directory.path().string()});
+  CHECK(folder.code == 74);
+  CHECK(folder.err ==
+        "millwright: cannot read " + directory.path().string() + ": Is a directory\n");
 }

@@ -74,6 +74,36 @@ TEST_CASE("every problem of a configuration comes out with its place, and the ex
   CHECK(contains(finished.out, "2 errors"));
 }
 
+TEST_CASE("what cannot be read, or reads nothing, is a warning") {
+  const TemporaryDirectory directory;
+  const auto file = (directory / "millwright.json").string();
+  const auto there = (directory / "password").string();
+  write_file(there, "secret");
+  for (const std::string text : {"{}", R"({ "inputs": [] })"}) {
+    write_file(file, text);
+    const auto finished = run_millwright({"check-config", file});
+    CHECK(finished.code == 0);
+    CHECK(contains(finished.out, file + ": warning: /inputs: nothing will be read: no inputs\n"));
+    CHECK(contains(finished.out, "good, with 1 warning."));
+  }
+  const std::string inputs =
+      R"("inputs": [{ "topic": "a", "format": "text", "machine": "m", "sensor": "s" }] })";
+  write_file(
+      file, "{ \"broker\": { \"url\": \"ssl://broker\",\n  \"ca_file\": \"/none/ca.pem\",\n" +
+                std::string{R"(  "username": "u", "password_file": "/none/password" },)"} + inputs);
+  const auto finished = run_millwright({"check-config", file});
+  CAPTURE(finished.out);
+  CHECK(finished.code == 0);
+  CHECK(contains(finished.out,
+                 file + ":2:14: warning: /broker/ca_file: /none/ca.pem cannot be opened: "
+                        "No such file or directory; the daemon needs it\n"));
+  CHECK(contains(finished.out, file + ":3:37: warning: /broker/password_file: /none/password"));
+  CHECK(contains(finished.out, "good, with 2 warnings."));
+  write_file(file,
+             R"({ "broker": { "username": "u", "password_file": ")" + there + "\" }," + inputs);
+  CHECK(contains(run_millwright({"check-config", file}).out, file + ": good.\n"));
+}
+
 TEST_CASE("a configuration that is not there is exit code 78 and named") {
   const TemporaryDirectory directory;
   const auto file = (directory / "none.json").string();

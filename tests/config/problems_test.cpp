@@ -303,6 +303,64 @@ TEST_CASE("the broker's settings are checked") {
   }
 }
 
+// Each of them was called good, and watched nothing, or never ended.
+TEST_CASE("a limit that cannot work is an error") {
+  static constexpr Case cases[] = {
+      {R"({ "profiles": [{ "match": "*", "limits": { "low": 5, "high": 9, "hysteresis": 4 } }] })",
+       "1:79: error: /profiles/0/limits/hysteresis: with a hysteresis of 4 an alarm at one limit "
+       "ends only at the other; it must be below high - low, which is 4"},
+      {R"({ "profiles": [{ "match": "*", "limits": { "high": 9, "critical": 9 } }] })",
+       "1:67: error: /profiles/0/limits/critical: critical (9) must be above high (9)"},
+      {R"({ "profiles": [{ "match": "*", "detectors": [{ "limit": { "high": 9, "critical": 8 } }] }] })",
+       "1:82: error: /profiles/0/detectors/0/limit/critical: critical (8) must be above high (9)"},
+      {R"({ "profiles": [{ "match": "*", "limits": { "low": 9, "critical": 1 } }] })",
+       "1:66: error: /profiles/0/limits/critical: is counted from \"high\", which is missing; add "
+       "it"},
+      {R"({ "profiles": [{ "match": "*", "limits": { "hysteresis": 1 } }] })",
+       "1:42: error: /profiles/0/limits: without \"high\" or \"low\" there is never an alarm; add "
+       "one of them"},
+      {R"({ "profiles": [{ "match": "*", "limits": {} }] })",
+       "1:42: error: /profiles/0/limits: without \"high\" or \"low\" there is never an alarm; add "
+       "one of them"},
+      {R"({ "profiles": [{ "match": "*", "detectors": ["spike", "limit"] }] })",
+       "1:55: error: /profiles/0/detectors/1: without \"high\" or \"low\" there is never an alarm; "
+       "add one of them"},
+      {R"({ "profiles": [{ "match": "*", "detectors": { "limit": { "high": 8 } },)"
+       "\n"
+       R"(  "limits": { "high": 9 } }] })",
+       "2:23: error: /profiles/0/limits/high: the detector \"limit\" at line 1 says 8; keep one of "
+       "the two"},
+      {R"({ "profiles": [{ "match": "*", "limits": { "high": 9, "hysteresis": 4 } }],)"
+       "\n"
+       R"(  "overrides": [{ "sensor": "a/b", "limits": { "low": 5 } }] })",
+       "2:46: error: /overrides/0/limits: with a hysteresis of 4 an alarm at one limit ends only "
+       "at "
+       "the other; it must be below high - low, which is 4"},
+      {R"({ "profiles": [{ "match": "*", "limits": { "high": "9" } }] })",
+       "1:52: error: /profiles/0/limits/high: expected a number from -1e+100 to 1e+100, found the "
+       "text \"9\""},
+  };
+  check_all(std::begin(cases), std::end(cases));
+  for (
+      const auto* good :
+      {R"({ "profiles": [{ "match": "*", "limits": { "high": 9, "hysteresis": 40 } }] })",
+       R"({ "profiles": [{ "match": "*", "limits": { "low": 5, "high": 9, "hysteresis": 3.9 } }] })",
+       R"({ "profiles": [{ "match": "*", "detectors": { "limit": { "high": 9 } }, "limits": { "high": 9, "low": 1 } }] })",
+       R"({ "profiles": [{ "match": "*", "detectors": { "limit": { "high": 8 } } }], "overrides": [{ "sensor": "a/b", "limits": { "high": 9 } }] })",
+       R"({ "profiles": [{ "match": "*", "limits": { "high": 9 } }], "overrides": [{ "sensor": "a/b", "limits": {} }] })"}) {
+    CHECK(problems_of(parsed(good)).empty());
+  }
+}
+
+TEST_CASE("a state directory that depends on where the daemon is started is an error") {
+  static constexpr Case cases[] = {
+      {R"({ "state_directory": "state" })",
+       "1:22: error: /state_directory: \"state\" depends on where the program is started; expected "
+       "a whole path such as /var/lib/millwright"}};
+  check_all(std::begin(cases), std::end(cases));
+  CHECK(problems_of(parsed(R"({ "state_directory": "" })")).empty());
+}
+
 TEST_CASE("a password is never repeated in a message") {
   for (const auto* text :
        {R"({ "broker": { "password": 271828 } })", R"({ "broker": { "password": ["271828"] } })",
@@ -388,6 +446,29 @@ TEST_CASE("inputs are checked for what they capture and use") {
        "1:57: warning: /inputs/0/rate_hz: has no effect with the format \"json\"; it is for "
        "packed_json and "
        "packed_binary"},
+      {R"("topic": "a", "value": "/v", "machine": "m", "sensor": "s", "scale": 0)",
+       "1:86: error: /inputs/0/scale: a scale of 0 makes all values the same; leave it out where "
+       "nothing is to be scaled"},
+      {R"("topic": "a", "value": "/v", "machine": "m", "sensor": "s", "time_format": "epoch_s")",
+       "1:92: warning: /inputs/0/time_format: has no effect without \"time\": the time of arrival "
+       "counts"},
+      {R"("topic": "a", "format": "text", "machine": "m", "sensor": "s", "time_format": "epoch_s")",
+       "1:95: warning: /inputs/0/time_format: has no effect with the format \"text\"; it is for "
+       "json, packed_json and packed_binary"},
+      {R"("topic": "a", "format": "text", "machine": "_plant", "sensor": "s")",
+       "1:60: error: /inputs/0/machine: \"_plant\" is reserved: it stands for the plant as a "
+       "whole; "
+       "give the machine another name"},
+      {R"("topic": "a", "format": "text", "machine": "m", "sensor": "_machine")",
+       "1:75: error: /inputs/0/sensor: \"_machine\" is reserved: it stands for the machine as a "
+       "whole; give the sensor another name"},
+      {R"("topic": "a", "value": "/v", "machine": "m", "sensor": "s", "also": { "_machine": "/m" })",
+       "1:87: error: /inputs/0/also/_machine: \"_machine\" is reserved: it stands for the machine "
+       "as "
+       "a whole; give the sensor another name"},
+      {R"("topic": "a", "format": "packed_json", "machine": "m", "sensor": "s", "words": {})",
+       "1:96: warning: /inputs/0/words: has no effect with the format \"packed_json\"; it is for "
+       "json and text"},
   };
   for (const auto& c : cases) {
     CAPTURE(c.keys);
@@ -438,7 +519,7 @@ TEST_CASE("profiles and overrides are checked together") {
       {R"({ "profiles": [ { "match": "*", "limits": { "low": 5, "high": 5 } } ] })",
        "1:43: error: /profiles/0/limits: the limit low (5) must be below high (5)"},
       {R"({ "profiles": [ { "match": "*", "detectors": { "limit": { "low": 5, "high": 1 } } } ] })",
-       "1:17: error: /profiles/0: the limit low (5) must be below high (1)"},
+       "1:57: error: /profiles/0/detectors/limit: the limit low (5) must be below high (1)"},
       {R"({ "profiles": [ { "match": "*", "limits": { "low": 5 } } ],)"
        "\n"
        R"(  "overrides": [ { "sensor": "a/b", "limits": { "high": 4 } } ] })",

@@ -202,8 +202,6 @@ TEST_CASE("limits are added to whatever the detectors say") {
             .parameters == ParameterValues{{"high", 1}, {"low", 0}});
   CHECK(names(profile(R"("detectors": "auto", "limits": { "high": 1 })")) ==
         Names{"auto", "limit", "gap", "stuck", "clock"});
-  CHECK(names(profile(R"("detectors": "auto", "limits": {})")) ==
-        names(profile(R"("detectors": "auto")")));
 }
 
 TEST_CASE("sensitivity sets the alarm limit") {

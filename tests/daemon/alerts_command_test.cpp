@@ -5,9 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "storage/archive.h"
+#include "storage/database.h"
+#include "storage/schema.h"
 #include "tests/daemon/site.h"
 #include "tests/support/program.h"
 
+using namespace millwright;
 using namespace millwright::test;
 using namespace std::chrono_literals;
 
@@ -147,4 +151,61 @@ TEST_CASE("what cannot be meant so, and a broker that is away, have exit codes o
   const auto away = alerts(site, {"close", "x", "--by", "a"});
   CHECK(away.code == 69);
   CHECK(has(away.err, "cannot be reached"));
+}
+
+// They said "No alerts." of an archive that they did not know, and "no such table" of a stranger's.
+TEST_CASE("alerts and explain read no archive but one of their own version") {
+  const Broker broker;
+  Site site{broker};
+  site.write_config();
+  std::filesystem::create_directories(site.state());
+  const auto file = site.state() / "millwright.db";
+  const int known = storage::archive_schema().version();
+  struct Row {
+    std::string sql, says;
+  };
+  const Row rows[] = {
+      {"PRAGMA user_version = 99",
+       fmt::format("has version 99, written by a newer Millwright; this one knows version {}: use "
+                   "the newer program",
+                   known)},
+      {fmt::format("PRAGMA user_version = {}", known - 1),
+       fmt::format("has version {}, of an older Millwright; this one knows version {}: start the "
+                   "daemon once, it migrates",
+                   known - 1, known)},
+      {"PRAGMA application_id = 0",
+       "is not a Millwright archive but another SQLite database; --config names another "
+       "configuration"},
+      {"", "is not a Millwright archive"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.says);
+    std::filesystem::remove(file);
+    if (row.sql.empty()) {
+      write_file(file, std::string(4096, 'x'));
+    } else {
+      { storage::Archive{file}; }
+      storage::Database{file}.execute(row.sql);
+    }
+    const auto before = read_file(file);
+    for (const auto& words :
+         {std::vector<std::string>{}, {"--json"}, {"maintenance"}, {"history", "x"}}) {
+      const auto finished = alerts(site, words);
+      CHECK(finished.code == 74);
+      CHECK(finished.out == "");
+      CHECK(finished.err == "millwright: " + file.string() + " " + row.says + "\n");
+    }
+    const auto explained =
+        run_program({.program = MILLWRIGHT_BINARY,
+                     .arguments = {"explain", "x", "--config", site.config_file().string()},
+                     .input = {},
+                     .environment = {},
+                     .out_file = {}});
+    CHECK(explained.code == 74);
+    CHECK(has(explained.err, row.says));
+    CHECK(read_file(file) == before);
+  }
+  std::filesystem::remove(file);
+  { storage::Archive{file}; }
+  CHECK(alerts(site, {}).out == "No alerts.\n");
 }

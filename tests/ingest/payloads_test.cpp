@@ -91,6 +91,8 @@ InputSettings input_of(const json& text) {
       input.rate_hz = value.get<double>();
     else if (key == "scale")
       input.scale = value;
+    else if (key == "offset")
+      input.offset = value;
     else if (key == "sample_type")
       input.sample_type = one_of<SampleType>({{"int16", SampleType::int16}}, value);
     else
