@@ -464,7 +464,14 @@ class Daemon {
       const ingest::Decoder& decoder) const {
     auto subscriptions = decoder.subscriptions();
     subscriptions.push_back({command_root_ + '+', 1});
-    return subscriptions;
+    return ingest::without_covered(subscriptions);
+  }
+
+  // What Millwright says is no reading of a machine.
+  bool is_published_here(std::string_view topic) const {
+    if (!topic.starts_with(root_)) return false;
+    const auto rest = topic.substr(root_.size());
+    return rest == "/status" || rest.starts_with("/event/") || rest.starts_with("/state/");
   }
 
   // On Paho's thread; the acknowledgement goes out when this returns.
@@ -478,6 +485,8 @@ class Daemon {
     record.topic = message.topic;
     record.properties = message.properties;
     if (message.topic.starts_with(command_root_)) return accept_command(message, record);
+    // Of an input that takes all topics of a plant.
+    if (is_published_here(message.topic)) return;
     // Of a payload that is too large, one byte too many is enough for the lane to refuse it under
     // its name.
     record.payload = message.payload.substr(0, payload_bytes_ + std::size_t{1});
@@ -500,7 +509,8 @@ class Daemon {
   void accept_command(const ingest::Incoming& message, ingest::Record record) {
     record.kind = ingest::RecordKind::command;
     record.topic = message.topic.substr(command_root_.size());
-    if (record.topic == "reply") return;  // our own answer
+    if (record.topic == "reply" || record.topic.find('/') != std::string_view::npos)
+      return;  // an answer
     const auto to = ingest::encode({message.response_topic, message.correlation});
     record.properties = to;
     record.payload = message.payload.substr(0, most_command_bytes + 1);

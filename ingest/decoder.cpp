@@ -149,6 +149,57 @@ const std::vector<Decoder::Subscription>& Decoder::subscriptions() const {
   return impl_->subscriptions;
 }
 
+namespace {
+
+// The first level of a filter, which is cut off.
+std::string_view next_level(std::string_view& filter) {
+  const auto end = std::min(filter.find('/'), filter.size());
+  const auto level = filter.substr(0, end);
+  filter.remove_prefix(std::min(end + 1, filter.size()));
+  return level;
+}
+
+// Does the first filter take every topic that the second one takes?
+bool covers(std::string_view wide, std::string_view narrow) {
+  if (narrow.starts_with('$') != wide.starts_with('$')) return false;  // no wildcard takes these
+  bool more_wide = true, more_narrow = true;
+  while (more_wide) {
+    const bool last_wide = wide.find('/') == std::string_view::npos;
+    const auto level = next_level(wide);
+    if (level == "#") return true;  // the level above it, too
+    if (!more_narrow) return false;
+    const bool last_narrow = narrow.find('/') == std::string_view::npos;
+    const auto other = next_level(narrow);
+    if (other == "#" || (level != "+" && level != other)) return false;
+    more_wide = !last_wide;
+    more_narrow = !last_narrow;
+  }
+  return !more_narrow;
+}
+
+}  // namespace
+
+std::vector<Decoder::Subscription> without_covered(
+    const std::vector<Decoder::Subscription>& subscriptions) {
+  std::vector<Decoder::Subscription> kept;
+  for (const auto& one : subscriptions) {
+    const auto known = std::find_if(kept.begin(), kept.end(),
+                                    [&](const auto& k) { return covers(k.filter, one.filter); });
+    if (known != kept.end()) {
+      known->qos = std::max(known->qos, one.qos);
+      continue;
+    }
+    auto wide = one;
+    std::erase_if(kept, [&](const auto& k) {
+      if (!covers(one.filter, k.filter)) return false;
+      wide.qos = std::max(wide.qos, k.qos);
+      return true;
+    });
+    kept.push_back(wide);
+  }
+  return kept;
+}
+
 struct LaneRouter::Impl {
   Impl(const std::vector<InputSettings>& settings, std::uint32_t count)
       : inputs(compile_inputs(settings)), lanes(std::max(count, 1u)) {}

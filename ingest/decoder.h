@@ -82,6 +82,11 @@ class Decoder {
   std::unique_ptr<Impl> impl_;
 };
 
+// Those that no other one covers, with the highest QoS of all that they stand for: a broker sends a
+// message once for every filter that takes it.
+std::vector<Decoder::Subscription> without_covered(
+    const std::vector<Decoder::Subscription>& subscriptions);
+
 // Which lane a message belongs to, from its topic alone: by the machine named there, else by the
 // input; nothing when no input takes the topic. Used on the MQTT thread: cheap, no allocation once
 // warm.

@@ -229,3 +229,30 @@ TEST_CASE("a command survives kill -9 of the daemon, and is answered and kept on
   CHECK(rows(site, "SELECT command, by FROM operation ORDER BY position") ==
         "acknowledge|anna\nserviced|anna\nserviced|bo\n");
 }
+
+TEST_CASE("an input that takes all topics takes no alert for a reading, and commands come once") {
+  const Broker broker;
+  Site site{broker};
+  site.config["inputs"].push_back({{"topic", "{site}/{rest}/{machine}/{sensor}/#"},
+                                   {"value", "/value"},
+                                   {"time", "/time"},
+                                   {"machine", "{machine}"},
+                                   {"sensor", "{sensor}"}});
+  site.config["inputs"].push_back(
+      {{"topic", "#"}, {"value", "/score"}, {"machine", "all"}, {"sensor", "scores"}});
+  site.start();
+  Planner planner{broker};
+  REQUIRE(wait_until([&] { return site.running_and_connected(); }));
+  planner.read("R1", 0, 95);
+  const auto id = planner.event("raised")["id"].get<std::string>();
+  CHECK(planner.ask("acknowledge", {{"alert", id}, {"by", "anna"}})["ok"] == true);
+  // On Millwright's own topic: its answer is no command.
+  CHECK(planner.ask("comment", {{"alert", id}, {"by", "anna"}, {"comment", "seen"}}, "")["ok"] ==
+        true);
+  REQUIRE(pass_marker(planner.client(), time_of(30)));
+  CHECK(site.stop().code == 0);
+  CHECK(rows(site, "SELECT command FROM operation ORDER BY time") == "acknowledge\ncomment\n");
+  CHECK(rows(site, "SELECT machine, sensor FROM sensor ORDER BY 1, 2").find("event") ==
+        std::string::npos);
+  CHECK(rows(site, "SELECT count(*) FROM sensor WHERE machine = 'all'") == "0\n");
+}

@@ -1069,3 +1069,23 @@ TEST_CASE("damaged payloads of every format break nothing") {
     CHECK_FALSE(result.readings.empty());
   }
 }
+
+TEST_CASE("of filters that cover each other only the widest are subscribed") {
+  const auto kept = [](std::vector<Decoder::Subscription> subscriptions) {
+    std::string all;
+    for (const auto& one : without_covered(subscriptions))
+      all += one.filter + ":" + std::to_string(one.qos) + " ";
+    return all;
+  };
+  CHECK(kept({{"a/b", 1}, {"a/+", 0}}) == "a/+:1 ");
+  CHECK(kept({{"a/+", 0}, {"a/b", 2}}) == "a/+:2 ");
+  CHECK(kept({{"a/b", 1}, {"a/b", 2}}) == "a/b:2 ");
+  CHECK(kept({{"a/b", 1}, {"c", 1}, {"#", 0}}) == "#:1 ");
+  CHECK(kept({{"a/#", 1}, {"a", 0}, {"a/b/c", 0}}) == "a/#:1 ");
+  CHECK(kept({{"+/b", 1}, {"a/+", 1}}) == "+/b:1 a/+:1 ");  // neither takes all of the other's
+  CHECK(kept({{"a/+", 1}, {"a/#", 1}}) == "a/#:1 ");
+  CHECK(kept({{"a/+", 1}, {"a", 1}, {"a/b/c", 1}}) == "a/+:1 a:1 a/b/c:1 ");
+  CHECK(kept({{"#", 1}, {"$SYS/broker/#", 0}}) == "#:1 $SYS/broker/#:0 ");
+  CHECK(kept({{"a//b", 1}, {"a/+/b", 1}}) == "a/+/b:1 ");
+  CHECK(kept({}) == "");
+}
