@@ -121,6 +121,8 @@ TEST_CASE("no command writes over what it reads, or two outputs into one file") 
       {{"replay", recording, "--scores", other, "--health", roundabout},
        "--scores and --health name the same file"},
       {{"simulate", "--out", other, "--labels", other}, "--out and --labels name the same file"},
+      {{"simulate", "--out", other + ".new", "--labels", other},
+       "--out and --labels name the same"},
   };
   for (const auto& row : rows) {
     CAPTURE(row.says);
