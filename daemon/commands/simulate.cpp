@@ -359,7 +359,13 @@ int play_csv(const Options& options) {
                             fmt::format("cannot read {}", options.csv)};
   const auto machine = options.machine.empty() ? std::filesystem::path{options.csv}.stem().string()
                                                : options.machine;
-  ingest::CsvReader reader{file, machine};
+  ingest::CsvReader reader = [&] {
+    try {
+      return ingest::CsvReader{file, machine};
+    } catch (const std::system_error& error) {
+      throw std::system_error{error.code(), "cannot read " + options.csv};
+    }
+  }();
   CsvSource source{reader};
   const auto say_problems = [&] {
     for (const auto& problem : reader.problems())

@@ -239,8 +239,11 @@ TEST_CASE("a stream that fails is not taken for its end, and a broken file is na
   const auto replay = run_millwright({"replay", good, broken});
   CHECK(replay.code == 65);
   CHECK(replay.err.starts_with("millwright: " + broken + ": the file is empty"));
-  const auto folder = run_millwright({"replay", good, directory.path().string()});
-  CHECK(folder.code == 74);
-  CHECK(folder.err ==
-        "millwright: cannot read " + directory.path().string() + ": Is a directory\n");
+  const auto folder = directory.path().string();
+  for (const auto& words :
+       {std::vector<std::string>{"replay", good, folder}, {"simulate", "--csv", folder}}) {
+    const auto finished = run_millwright(words);
+    CHECK(finished.code == 74);
+    CHECK(finished.err == "millwright: cannot read " + folder + ": Is a directory\n");
+  }
 }
