@@ -39,6 +39,11 @@ void require_topic_alone(const Input& input, std::string_view format);
 // overflows. Nothing for all else.
 std::optional<double> parse_number(std::string_view text);
 
+// The value of a raw one that comes alone. Adding an offset of 0 would take the sign from -0.
+inline double scaled(double raw, double scale, double offset) {
+  return offset == 0 ? raw * scale : raw * scale + offset;
+}
+
 std::string_view trimmed(std::string_view text);
 
 // The MQTT 5 user property of that name, if there.

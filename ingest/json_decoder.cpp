@@ -37,7 +37,7 @@ class JsonFormat final : public Format, private JsonReader::Receiver {
       return scalar.kind == Scalar::Kind::number
                  ? Reject::not_json
                  : reader_.refuse_value(Reject::not_a_number, scope);
-    found_.push_back({word ? *word : *raw * settings_.scale + settings_.offset, scope});
+    found_.push_back({word ? *word : scaled(*raw, settings_.scale, settings_.offset), scope});
     return reader_.count_one();
   }
 

@@ -19,7 +19,8 @@ class TextFormat final : public Format {
     };
     const auto word = settings_.words.find(text);
     if (word != settings_.words.end()) return give(word->second);
-    if (const auto raw = parse_number(text)) return give(*raw * settings_.scale + settings_.offset);
+    if (const auto raw = parse_number(text))
+      return give(scaled(*raw, settings_.scale, settings_.offset));
     return simdjson::validate_utf8(text.data(), text.size()) ? Reject::not_a_number
                                                              : Reject::not_utf8;
   }

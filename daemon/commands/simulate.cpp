@@ -331,6 +331,8 @@ Played play(PlaybackSource& source, const Options& options, std::optional<Timest
   return options.out.empty() ? publish_all(source, options, origin) : write_all(source, options);
 }
 
+std::string fresh_labels(const std::string& name) { return name + ".new"; }
+
 // Written beside and renamed: whoever watches the file never sees half of it. What is no file, such
 // as a pipe, is written to instead of being replaced.
 void write_labels(const std::string& name, const std::string& text) {
@@ -338,7 +340,7 @@ void write_labels(const std::string& name, const std::string& text) {
   const auto type = std::filesystem::status(name, unknown).type();
   const bool renamed =
       type == std::filesystem::file_type::regular || type == std::filesystem::file_type::not_found;
-  const std::string fresh = renamed ? name + ".new" : name;
+  const std::string fresh = renamed ? fresh_labels(name) : name;
   errno = 0;
   std::ofstream file{fresh, std::ios::binary | std::ios::trunc};
   file << text;
@@ -357,7 +359,13 @@ int play_csv(const Options& options) {
                             fmt::format("cannot read {}", options.csv)};
   const auto machine = options.machine.empty() ? std::filesystem::path{options.csv}.stem().string()
                                                : options.machine;
-  ingest::CsvReader reader{file, machine};
+  ingest::CsvReader reader = [&] {
+    try {
+      return ingest::CsvReader{file, machine};
+    } catch (const std::system_error& error) {
+      throw std::system_error{error.code(), "cannot read " + options.csv};
+    }
+  }();
   CsvSource source{reader};
   const auto say_problems = [&] {
     for (const auto& problem : reader.problems())
@@ -406,7 +414,9 @@ int play_factory(const Options& options) {
 
 int simulate(const Options& options) {
   keep_apart({options.csv, options.password_file, options.ca_file},
-             {{"--out", options.out}, {"--labels", options.labels}});
+             {{"--out", options.out},
+              {"--labels", options.labels},
+              {"--labels", options.labels.empty() ? "" : fresh_labels(options.labels)}});
   stop_on_signals();
   try {
     return options.csv.empty() ? play_factory(options) : play_csv(options);

@@ -609,6 +609,25 @@ TEST_CASE("a text payload is one number") {
   }
 }
 
+TEST_CASE("scale and offset apply to single values, and leave the sign of a zero alone") {
+  for (InputSettings settings : {text_input(), json_input("/v")}) {
+    const auto decoded = [&](const std::string& raw) {
+      Decoder decoder{{settings}, {}};
+      DecodeResult result;
+      const auto payload = settings.format == PayloadFormat::text ? raw : "{\"v\":" + raw + "}";
+      decoder.decode({.topic = "t/m", .payload = payload, .properties = {}, .received = received},
+                     result);
+      REQUIRE(result.readings.size() == 1);
+      return result.readings[0].value;
+    };
+    CHECK(decoded("71.4") == 71.4);
+    CHECK(std::signbit(decoded("-0.0")));
+    settings.scale = 0.5;
+    settings.offset = -40;
+    CHECK(decoded("143") == 31.5);
+  }
+}
+
 TEST_CASE("overflow and underflow are told apart however the number is written") {
   struct {
     std::string text;
