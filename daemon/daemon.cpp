@@ -140,7 +140,7 @@ struct LaneParts {
   std::unique_ptr<Quarantine> quarantine;
   std::unique_ptr<Shard> shard;
   std::unique_ptr<Lane> lane;
-  Position known = 0;  // last position that checkpoint and journal know of
+  Position known = 0;  // see known_until
   bool sheds = false;  // of the MQTT thread: its journal was full when a message came last
 };
 
@@ -312,7 +312,7 @@ class Daemon {
            {"journal_begins_after", parts.journal->last_released()}});
     }
     parts.journal->seek_after(position);
-    parts.known = std::max(position, parts.journal->last_appended());
+    parts.known = known_until(position, *parts.journal, opened.torn_records);
     parts.journal->start_after(std::max(position, writer_->applied(number)));
     parts.lane = std::make_unique<Lane>(number, *parts.journal, *parts.shard, *parts.quarantine,
                                         *writer_, log_);
@@ -323,6 +323,14 @@ class Daemon {
                                                     {"sensors", parts.shard->figures().sensors}});
     }
     return parts;
+  }
+
+  // The last position up to which checkpoint and journal together know everything.
+  static Position known_until(Position checkpoint, const ingest::Journal& journal,
+                              std::uint64_t torn) {
+    if (journal.last_released() > checkpoint) return checkpoint;
+    const auto appended = journal.last_appended();
+    return std::max(checkpoint, appended - std::min<Position>(appended, torn));
   }
 
   // From the newest checkpoint that can be read: a damaged one is set aside and the older one used,

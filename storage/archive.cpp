@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 #include <tuple>
@@ -413,6 +414,9 @@ std::vector<Archive::OpenAlert> Session::open_alerts() {
 std::vector<Alert> Session::alerts_after(std::uint32_t lane, Position position) {
   std::vector<Alert> alerts;
   auto& s = select_after_;
+  const auto number = [&](int column) {
+    return s.is_null(column) ? std::numeric_limits<double>::quiet_NaN() : s.real(column);
+  };
   s.start(lane, position);
   while (s.next()) {
     Alert& a = alerts.emplace_back();
@@ -430,11 +434,11 @@ std::vector<Alert> Session::alerts_after(std::uint32_t lane, Position position) 
     a.onset = Timestamp{Duration{s.integer(11)}};
     a.time = Timestamp{Duration{s.integer(12)}};
     if (a.state == AlertState::cleared) a.cleared = Timestamp{Duration{s.integer(13)}};
-    a.value = s.real(14);
-    a.expected = s.real(15);
-    a.low = s.real(16);
-    a.high = s.real(17);
-    a.score = s.real(18);
+    a.value = number(14);
+    a.expected = number(15);
+    a.low = number(16);
+    a.high = number(17);
+    a.score = number(18);
     a.message = s.text(19);
     a.position = static_cast<Position>(s.integer(20));
   }

@@ -62,6 +62,9 @@ class Statement {
   // Columns of the current row, from 0.
   std::int64_t integer(int column) const { return sqlite3_column_int64(handle_.get(), column); }
   double real(int column) const { return sqlite3_column_double(handle_.get(), column); }
+  bool is_null(int column) const {
+    return sqlite3_column_type(handle_.get(), column) == SQLITE_NULL;
+  }
   std::string text(int column) const;  // also of a blob or a number
   int columns() const { return sqlite3_column_count(handle_.get()); }
 

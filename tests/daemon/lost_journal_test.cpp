@@ -37,67 +37,109 @@ void turn_back(const fs::path& state, const fs::path& before) {
   }
 }
 
+// A site with a limit, and who publishes its readings and listens.
+class Plant {
+ public:
+  Plant() {
+    site.config["profiles"] =
+        Json::parse(R"([ { "match": "*", "detectors": ["limit"], "limits": { "high": 90 } } ])");
+    REQUIRE(crew.up());
+  }
+  void start() {
+    site.start();
+    REQUIRE(wait_until([&] { return site.running_and_connected(); }, 30s));
+  }
+  void publish(const std::string& machine, int minute, double value) {
+    const auto message = telemetry(machine, at(minute), "temp", value);
+    REQUIRE(wait_until([&] { return crew.send(message, 1); }, 30s));
+  }
+  // The revision of that event of the machine's alert, once it is heard.
+  int revision(const std::string& machine, const std::string& event) {
+    int found = 0;
+    REQUIRE(wait_until(
+        [&] {
+          for (const auto& [key, document] : events_of(crew)) {
+            if (key.first.starts_with(machine + "/temp/limit/") &&
+                Json::parse(document)["event"] == event)
+              found = key.second;
+          }
+          return found > 0;
+        },
+        30s));
+    return found;
+  }
+  // All that was heard is in the archive of the stopped daemon, and nothing is open there.
+  void check_all_is_over() {
+    CHECK(rows_of(site.state() / "millwright.db",
+                  "SELECT id FROM alert WHERE state <> 'cleared'") == "");
+    CHECK(difference(archived_events(site), events_of(crew)) == "");
+  }
+
+  Broker broker;
+  Site site{broker};
+  Client crew{listener(broker, "crew")};
+};
+
 }  // namespace
 
 TEST_CASE("after a power cut alerts go on from what the archive has of them") {
-  const Broker broker;
-  Site site{broker};
-  site.config["profiles"] =
-      Json::parse(R"([ { "match": "*", "detectors": ["limit"], "limits": { "high": 90 } } ])");
-  Client crew{listener(broker, "crew")};
-  REQUIRE(crew.up());
-  const auto publish = [&](const std::string& machine, int minute, double value) {
-    const auto message = telemetry(machine, at(minute), "temp", value);
-    REQUIRE(wait_until([&] { return crew.send(message, 1); }, 30s));
-  };
-  const auto heard = [&](const std::string& id_begins, const std::string& event) {
-    for (const auto& [key, document] : events_of(crew)) {
-      if (key.first.starts_with(id_begins) && Json::parse(document)["event"] == event)
-        return key.second;
-    }
-    return 0;
-  };
-  const auto hears = [&](const std::string& id_begins, const std::string& event) {
-    return wait_until([&] { return heard(id_begins, event) > 0; }, 30s);
-  };
-  const auto start = [&] {
-    site.start();
-    REQUIRE(wait_until([&] { return site.running_and_connected(); }, 30s));
-  };
+  Plant plant;
+  plant.start();
+  plant.publish("R1", 0, 95);
+  CHECK(plant.revision("R1", "raised") == 1);
+  CHECK(plant.site.stop().code == 0);
+  const auto before = plant.site.directory() / "before";
+  fs::copy(plant.site.state(), before, fs::copy_options::recursive);
 
-  start();
-  publish("R1", 0, 95);
-  REQUIRE(hears("R1/temp/limit/", "raised"));
-  CHECK(site.stop().code == 0);
-  const auto before = site.directory() / "before";
-  fs::copy(site.state(), before, fs::copy_options::recursive);
+  plant.start();
+  plant.publish("R1", 1, 500);
+  CHECK(plant.revision("R1", "escalated") == 2);
+  plant.publish("R2", 1, 95);
+  plant.publish("R3", 1, 95);
+  plant.revision("R2", "raised");
+  plant.revision("R3", "raised");
+  CHECK(plant.site.stop().code == 0);
+  turn_back(plant.site.state(), before);
 
-  start();
-  publish("R1", 1, 500);  // worse: revision 2
-  REQUIRE(hears("R1/temp/limit/", "escalated"));
-  publish("R2", 1, 95);
-  publish("R3", 1, 95);
-  REQUIRE(hears("R2/temp/limit/", "raised"));
-  REQUIRE(hears("R3/temp/limit/", "raised"));
-  CHECK(site.stop().code == 0);
-  turn_back(site.state(), before);
-
-  start();
-  CHECK(site.log().find("The archive is ahead of what is known here") != std::string::npos);
-  publish("R2", 3, 96);
+  plant.start();
+  CHECK(plant.site.log().find("The archive is ahead of what is known here") != std::string::npos);
+  plant.publish("R2", 3, 96);
   // R1 is well again, and so is R2 a little later. Nothing is heard of R3 any more.
   for (int minute = 3; minute < 60; ++minute) {
-    publish("R1", minute, 50);
-    if (minute >= 5) publish("R2", minute, 50);
+    plant.publish("R1", minute, 50);
+    if (minute >= 5) plant.publish("R2", minute, 50);
   }
-  REQUIRE(hears("R1/temp/limit/", "cleared"));
-  REQUIRE(hears("R2/temp/limit/", "cleared"));
-  REQUIRE(hears("R3/temp/limit/", "cleared"));
-  CHECK(heard("R1/temp/limit/", "cleared") == 3);
-  CHECK(heard("R2/temp/limit/", "cleared") >= 2);
-  CHECK(heard("R3/temp/limit/", "cleared") == 2);
-  CHECK(site.stop().code == 0);
-  CHECK(rows_of(site.state() / "millwright.db", "SELECT id FROM alert WHERE state <> 'cleared'") ==
-        "");
-  CHECK(difference(archived_events(site), events_of(crew)) == "");
+  CHECK(plant.revision("R1", "cleared") == 3);
+  CHECK(plant.revision("R2", "cleared") >= 2);
+  CHECK(plant.revision("R3", "cleared") == 2);
+  CHECK(plant.site.stop().code == 0);
+  plant.check_all_is_over();
+}
+
+TEST_CASE("with an older checkpoint than the journal begins with, alerts go on as well") {
+  Plant plant;
+  plant.start();
+  plant.publish("R1", 0, 95);
+  plant.revision("R1", "raised");
+  CHECK(plant.site.stop().code == 0);
+  const auto newest = plant.site.state() / "lane-0.state";
+  const auto older = read_file(newest);
+
+  plant.start();
+  plant.publish("R2", 1, 95);
+  plant.revision("R2", "raised");
+  CHECK(plant.site.stop().code == 0);
+  write_file(plant.site.state() / "lane-0.state.1", older);
+  write_file(newest, "damaged");
+
+  plant.start();
+  CHECK(plant.site.log().find("The newest checkpoint is older than the journal") !=
+        std::string::npos);
+  for (int minute = 3; minute < 60; ++minute) plant.publish("R1", minute, 50);
+  CHECK(plant.revision("R1", "cleared") == 2);
+  CHECK(plant.revision("R2", "cleared") == 2);
+  CHECK(plant.site.stop().code == 0);
+  const auto open = rows_of(plant.site.state() / "millwright.db",
+                            "SELECT machine FROM alert WHERE state <> 'cleared'");
+  CHECK(open.find('R') == std::string::npos);
 }

@@ -380,6 +380,7 @@ TEST_CASE("the alerts that an archive has behind a position, of one lane, are to
     batch.alerts[i].alert.position = 10 + i;  // a: 10 and 11, b: 12, c: 13
   }
   batch.alerts[4].lane = 0;
+  batch.alerts[3].alert.value = std::numeric_limits<double>::quiet_NaN();
   archive.commit(batch);
   const auto ids = [&](std::uint32_t lane, Position position) {
     std::string all;
@@ -407,6 +408,7 @@ TEST_CASE("the alerts that an archive has behind a position, of one lane, are to
   CHECK(alert.message == written.message);
   CHECK(alert.position == 12);
   CHECK(archive.alerts_after(1, 12).front().cleared.has_value());
+  CHECK(std::isnan(archive.alerts_after(1, 12).front().value));
 }
 
 TEST_CASE("open alerts come with the most urgent first") {
