@@ -62,9 +62,9 @@ Said limit_detector(const Said& profile) {
   const auto detectors = member(profile, "detectors");
   if (!detectors || detectors.node->type != Node::Type::list) return member(detectors, "limit");
   for (const Node& item : detectors.node->children) {
-    const Said listed{&item, pointer_to(detectors.pointer, item)};
+    Said listed{&item, pointer_to(detectors.pointer, item)};
     if (item.is_text() && item.value == "limit") return listed;
-    if (const auto found = member(listed, "limit")) return found;
+    if (auto found = member(listed, "limit")) return found;
   }
   return {};
 }

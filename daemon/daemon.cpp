@@ -9,6 +9,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <condition_variable>
 #include <cstdlib>
 #include <fstream>
@@ -17,6 +18,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -56,6 +58,7 @@ constexpr auto status_interval = 5s;
 // How long the MQTT thread waits for room in a lane's journal before it sheds: a slow card takes
 // seconds to sync a checkpoint, and the broker keeps what comes meanwhile. Well below the
 // keep-alive, for nothing is sent to the broker in that time.
+constexpr std::string_view drops_topic = "$SYS/broker/publish/messages/dropped";  // of mosquitto
 constexpr auto journal_patience = 5s;
 constexpr auto publish_patience = 2s;  // at the end, for alerts still on their way
 constexpr auto disconnect_patience = 3s;
@@ -472,6 +475,7 @@ class Daemon {
       const ingest::Decoder& decoder) const {
     auto subscriptions = decoder.subscriptions();
     subscriptions.push_back({command_root_ + '+', 1});
+    subscriptions.push_back({std::string{drops_topic}, 0});
     return ingest::without_covered(subscriptions);
   }
 
@@ -493,6 +497,7 @@ class Daemon {
     record.topic = message.topic;
     record.properties = message.properties;
     if (message.topic.starts_with(command_root_)) return accept_command(message, record);
+    if (message.topic == drops_topic) return hear_of_drops(message.payload);
     // Of an input that takes all topics of a plant.
     if (is_published_here(message.topic)) return;
     // Of a payload that is too large, one byte too many is enough for the lane to refuse it under
@@ -511,6 +516,22 @@ class Daemon {
     parts.sheds = !parts.journal->append(record, patience);
     if (parts.sheds) return count(Reject::journal_full);
     ++messages_;
+  }
+
+  // The broker's queues are full, of whichever of its clients: nothing else tells that readings are
+  // missing. A broker that was started anew counts from 0.
+  void hear_of_drops(std::string_view text) {
+    std::uint64_t total = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), total);
+    if (error != std::errc{} || end != text.data() + text.size()) return;
+    const auto before = std::exchange(broker_total_, total);
+    if (!before || total == *before) return;
+    const auto dropped = total > *before ? total - *before : total;
+    broker_dropped_ += dropped;
+    log_.warning(
+        "The broker has dropped messages, for this or another of its clients: raise "
+        "max_queued_messages and max_inflight_messages there",
+        {{"dropped", dropped}, {"since_the_start", broker_dropped_.load()}});
   }
 
   // Every lane hears of it in its place in the journal.
@@ -572,6 +593,10 @@ class Daemon {
                      {{"broker", configuration_.broker.url}, {"why", text}});
         return;
       case ingest::SessionEvent::subscription_refused:
+        if (text.starts_with(drops_topic)) {
+          log_.info("The broker does not tell how many messages it drops", {{"what", text}});
+          return;
+        }
         log_.error("The broker refused a subscription: nothing comes from it", {{"what", text}});
         return;
       case ingest::SessionEvent::publish_refused:
@@ -773,6 +798,7 @@ class Daemon {
     status.site = configuration_.site;
     status.since = started_;
     status.messages = messages_;
+    status.broker_dropped = broker_dropped_;
     status.rejected = sum.rejected;
     for (std::size_t i = 0; i < rejected_.size(); ++i)
       status.rejected.add(static_cast<Reject>(i), rejected_[i]);
@@ -838,6 +864,8 @@ class Daemon {
   std::unique_ptr<ingest::Session> session_;
   std::atomic<std::uint32_t> payload_bytes_{configuration_.limits.payload_bytes};  // in force
   std::atomic<std::uint64_t> messages_{0};
+  std::optional<std::uint64_t> broker_total_;  // of the MQTT thread: as the broker told last
+  std::atomic<std::uint64_t> broker_dropped_{0};
   std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Reject::count_)> rejected_{};
   std::uint64_t said_full_ = 0;
   std::vector<std::uint64_t> beats_;

@@ -422,6 +422,8 @@ Json status_properties() {
       {"active_alerts", count("Alerts that are active")},
       {"alarms", alarms_schema()},
       {"messages", count("Messages taken in since the start")},
+      {"broker_dropped", count("Messages that the broker has dropped since the start, of this or "
+                               "another client; 0 where it does not tell")},
       {"commands",
        object({{"done", count("Commands carried out")}, {"refused", count("Commands refused")}},
               "Commands")},
@@ -613,6 +615,7 @@ std::string status_document(const Status& status) {
        {"active_alerts", status.active_alerts},
        {"alarms", alarms(status.alarms)},
        {"messages", status.messages},
+       {"broker_dropped", status.broker_dropped},
        {"commands", {{"done", status.commands_done}, {"refused", status.commands_refused}}},
        {"delivery",
         {{"waiting", status.delivery.waiting},

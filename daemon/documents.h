@@ -41,8 +41,9 @@ std::string alert_line(const Alert& alert);
 struct Status {
   bool online = false;
   std::string version, site;
-  std::optional<Timestamp> since;  // when the daemon started
-  std::uint64_t messages = 0;      // accepted into the journals
+  std::optional<Timestamp> since;    // when the daemon started
+  std::uint64_t messages = 0;        // accepted into the journals
+  std::uint64_t broker_dropped = 0;  // by the broker's own count, since the start
   Counters<Reject>
       rejected;  // messages and fields, by reason; kept over restarts, like the outcomes
   Counters<Outcome> outcomes;  // readings, by what became of them

@@ -299,3 +299,27 @@ TEST_CASE("bad messages are counted by reason and kept, good readings do not suf
   // The last minute is still open.
   CHECK(summarised <= 1);
 }
+
+TEST_CASE("messages that the broker drops are told") {
+  const Broker broker{{.more = "sys_interval 1\nmax_queued_messages 5\nmax_inflight_messages 1\n"}};
+  Site site{broker};
+  site.start();
+  Client client{listener(broker, "client", "millwright/test/status")};
+  REQUIRE(client.up());
+  REQUIRE(wait_until([&] { return site.running_and_connected(); }));
+  // A queue that overflows: of a client that is away.
+  {
+    Client away{options_for(broker, "away", {{"many/#", 1}})};
+    REQUIRE(away.up());
+  }
+  // What it has dropped before is nobody's news: so it goes on dropping.
+  CHECK(wait_until(
+      [&] {
+        client.send(outgoing("many/x", "1"), 1);
+        const auto told = on(client, status_topic);
+        return !told.empty() && Json::parse(told.back().payload).value("broker_dropped", 0) > 0;
+      },
+      40s));
+  CHECK(site.log().find("The broker has dropped messages") != std::string::npos);
+  CHECK(site.stop().code == 0);
+}
