@@ -18,6 +18,7 @@
 
 #include "core/hash.h"
 #include "core/random.h"
+#include "tests/storage/sector.h"
 #include "tests/support/scale.h"
 #include "tests/support/temporary.h"
 
@@ -388,6 +389,23 @@ TEST_CASE("what is no journal of this format is set aside and a new one begun") 
   CHECK(Journal::open(file, 4096).set_aside);
   flip(file, 8, 0xff);  // another version
   CHECK(Journal::open(file, 4096).set_aside);
+}
+
+TEST_CASE("a journal with a place that stays unreadable is set aside, instead of a signal later") {
+  const TemporaryDirectory directory;
+  const auto file = directory / "j";
+  CHECK(Journal::open(file, 4096).journal->append(numbered(1).record()));
+  {
+    const storage::Sector sector{2, 4};
+    const auto opened = Journal::open(file, 4096);
+    CHECK_FALSE(opened.set_aside);
+    CHECK(opened.kept_records == 1);
+  }
+  const storage::Sector sector{2, 5};
+  const auto opened = Journal::open(file, 4096);
+  CHECK(opened.set_aside);
+  CHECK(opened.kept_records == 0);
+  CHECK(opened.journal->append(numbered(1).record()));
 }
 
 TEST_CASE("a journal of a newer version is refused in words and not touched") {
