@@ -45,24 +45,12 @@ engine::Profile profile_of(const ProfileDraft& draft) {
   return profile;
 }
 
-// Where a profile or an override says something of its detector `limit`.
-struct Said {
-  const Node* node = nullptr;
-  std::string pointer;
-  explicit operator bool() const { return node != nullptr; }
-};
-
-Said member(const Said& parent, std::string_view name) {
-  const Node* node = parent ? parent.node->find(name) : nullptr;
-  return node == nullptr ? Said{} : Said{node, pointer_to(parent.pointer, name)};
-}
-
 // `"detectors": { "limit": ... }`, alone or in a list.
-Said limit_detector(const Said& profile) {
+Member limit_detector(const Member& profile) {
   const auto detectors = member(profile, "detectors");
   if (!detectors || detectors.node->type != Node::Type::list) return member(detectors, "limit");
   for (const Node& item : detectors.node->children) {
-    Said listed{&item, pointer_to(detectors.pointer, item)};
+    Member listed{&item, pointer_to(detectors.pointer, item)};
     if (item.is_text() && item.value == "limit") return listed;
     if (auto found = member(listed, "limit")) return found;
   }
@@ -73,7 +61,7 @@ Said limit_detector(const Said& profile) {
 // profile or override says itself, for the places.
 class LimitCheck {
  public:
-  LimitCheck(const Said& said, Report& report)
+  LimitCheck(const Member& said, Report& report)
       : said_(said),
         limits_(member(said, "limits")),
         detector_(limit_detector(said)),
@@ -144,7 +132,7 @@ class LimitCheck {
     report_.error(said_.node->place, said_.pointer, std::string{message});
   }
 
-  Said said_, limits_, detector_;
+  Member said_, limits_, detector_;
   Report& report_;
 };
 
@@ -254,7 +242,7 @@ void remove_secrets(Node& node, const std::vector<Field>& fields) {
 
 std::vector<NamedFile> files_of(const Node& root, const Report& report) {
   std::vector<NamedFile> files;
-  const auto broker = member({&root, ""}, "broker");
+  const auto broker = member(root, "", "broker");
   for (const auto* name : {"ca_file", "certificate_file", "key_file", "password_file"}) {
     const auto said = member(broker, name);
     if (!said || !said.node->is_text() || said.node->value == "") continue;

@@ -250,6 +250,14 @@ std::string pointer_to(const std::string& parent, const Node& child) {
   return pointer_to(parent, child.key_place.line != 0 ? child.key : std::to_string(child.index));
 }
 
+Member member(const Node& parent, const std::string& pointer, std::string_view name) {
+  return {parent.find(name), pointer_to(pointer, name)};
+}
+
+Member member(const Member& parent, std::string_view name) {
+  return parent ? member(*parent.node, parent.pointer, name) : Member{};
+}
+
 std::uint32_t Report::add_file(std::string name) {
   files_.push_back(std::move(name));
   return static_cast<std::uint32_t>(files_.size() - 1);

@@ -44,6 +44,16 @@ std::string pointer_to(const std::string& parent, const Node& child);
 // `pointer` + `/name`, escaped.
 std::string pointer_to(const std::string& parent, std::string_view name);
 
+// A node with its pointer; nothing where there is none.
+struct Member {
+  const Node* node = nullptr;
+  std::string pointer;
+  explicit operator bool() const { return node != nullptr; }
+};
+// The member `name` of a node whose pointer is `pointer`.
+Member member(const Node& parent, const std::string& pointer, std::string_view name);
+Member member(const Member& parent, std::string_view name);
+
 // Problems with their places. Keeps at most `most_problems` and says how many there were beyond.
 class Report {
  public:

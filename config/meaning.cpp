@@ -18,17 +18,6 @@
 namespace millwright::config {
 namespace {
 
-// The member `name` of a node whose pointer is `pointer`.
-struct Member {
-  const Node* node = nullptr;
-  std::string pointer;
-  explicit operator bool() const { return node != nullptr; }
-};
-
-Member member(const Node& parent, const std::string& pointer, std::string_view name) {
-  return {parent.find(name), pointer_to(pointer, name)};
-}
-
 // A list whose first matching item counts.
 struct MatchList {
   std::string_view pointer, item, subjects;
@@ -176,7 +165,7 @@ class Meaning {
                               "not in \"{}\"; take them in by an input of their own",
                               format));
     }
-    if (const auto taken = also ? member(*also.node, also.pointer, "_machine") : Member{}) {
+    if (const auto taken = member(also, "_machine")) {
       report_.error(taken.node->key_place, taken.pointer, check_sensor_name("_machine"));
     }
     if (format == "json" || format == "text" || format == "packed_json") {
@@ -360,7 +349,7 @@ class Meaning {
     for (const auto& [section, key] :
          {std::pair{"limits", "payload_bytes"}, {"processing", "journal_bytes"}}) {
       const auto parent = member(root, "", section);
-      const auto given = parent ? member(*parent.node, parent.pointer, key) : Member{};
+      const auto given = member(parent, key);
       if (!given) continue;
       error(given,
             fmt::format(

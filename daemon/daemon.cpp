@@ -55,10 +55,10 @@ using namespace std::chrono_literals;
 
 constexpr auto tick_interval = 1s;
 constexpr auto status_interval = 5s;
+constexpr std::string_view drops_topic = "$SYS/broker/publish/messages/dropped";  // of mosquitto
 // How long the MQTT thread waits for room in a lane's journal before it sheds: a slow card takes
 // seconds to sync a checkpoint, and the broker keeps what comes meanwhile. Well below the
 // keep-alive, for nothing is sent to the broker in that time.
-constexpr std::string_view drops_topic = "$SYS/broker/publish/messages/dropped";  // of mosquitto
 constexpr auto journal_patience = 5s;
 constexpr auto publish_patience = 2s;  // at the end, for alerts still on their way
 constexpr auto disconnect_patience = 3s;
@@ -67,17 +67,6 @@ constexpr auto disconnect_patience = 3s;
 // keep-alives. While not, every try to connect ends within a minute.
 constexpr auto longest_silence_connected = 45s;
 constexpr auto longest_silence_offline = 180s;
-
-// What keeps the daemon from starting, with the exit code that tells systemd whether trying again
-// may help.
-class StartError : public std::runtime_error {
- public:
-  StartError(int code, const std::string& what) : std::runtime_error(what), code_(code) {}
-  int code() const { return code_; }
-
- private:
-  int code_;
-};
 
 // Holds the state directory for this process alone.
 class DirectoryLock {
@@ -88,13 +77,13 @@ class DirectoryLock {
     // A card that the kernel made read-only after a power cut: what was learned can be read.
     if (descriptor_ < 0 && errno == EROFS) descriptor_ = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
     if (descriptor_ < 0) {
-      throw StartError{
-          exit_io, fmt::format("the state directory {} cannot be written: {}", directory.string(),
-                               std::generic_category().message(errno))};
+      throw Failure{exit_io,
+                    fmt::format("the state directory {} cannot be written: {}", directory.string(),
+                                std::generic_category().message(errno))};
     }
     if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
       ::close(descriptor_);
-      throw StartError{
+      throw Failure{
           exit_io,
           fmt::format("another Millwright uses the state directory {}; stop it, or give this one a "
                       "state_directory of its own",
@@ -122,8 +111,8 @@ void make_directory(const fs::path& directory) {
   std::error_code error;
   fs::create_directories(directory, error);
   if (error) {
-    throw StartError{exit_io, fmt::format("cannot make the directory {}: {}", directory.string(),
-                                          error.message())};
+    throw Failure{exit_io, fmt::format("cannot make the directory {}: {}", directory.string(),
+                                       error.message())};
   }
 }
 
@@ -343,12 +332,12 @@ class Daemon {
     while (true) {
       auto read = storage::read_checkpoint(file);
       for (const auto& sentence : read.set_aside) say_damage(sentence);
-      if (read.newer_version) throw StartError{exit_config, *read.newer_version};
+      if (read.newer_version) throw Failure{exit_config, *read.newer_version};
       auto shard = fresh_shard(number, read.checkpoint, quarantine);
       if (!read.checkpoint) return shard;
       const auto problem = shard->restore(*read.checkpoint);
       if (!problem) return shard;
-      if (!problem->damaged) throw StartError{exit_config, problem->sentence};
+      if (!problem->damaged) throw Failure{exit_config, problem->sentence};
       say_damage(storage::set_checkpoint_aside(file, problem->sentence));
     }
   }
@@ -376,16 +365,21 @@ class Daemon {
     return std::make_unique<Shard>(number, text_, machines_, &quarantine);
   }
 
-  ingest::Record configuration_record(const std::string& text) {
+  ingest::Record record_now(ingest::RecordKind kind) {
     ingest::Record record;
-    record.kind = ingest::RecordKind::configuration;
+    record.kind = kind;
     record.received = received_.now();
     record.arrival = time_->now();
+    return record;
+  }
+
+  ingest::Record configuration_record(const std::string& text) {
+    auto record = record_now(ingest::RecordKind::configuration);
     record.payload = text;
     return record;
   }
 
-  static StartError no_room_for_configuration() {
+  static Failure no_room_for_configuration() {
     return {exit_config,
             "the configuration does not fit into the journal; raise processing.journal_bytes"};
   }
@@ -413,13 +407,10 @@ class Daemon {
                   {"known_until", parts.known},
                   {"archived_until", archived},
                   {"alerts", alerts.size()}});
-    ingest::Record record;
-    record.kind = ingest::RecordKind::archived;
-    record.received = received_.now();
-    record.arrival = time_->now();
+    auto record = record_now(ingest::RecordKind::archived);
     for (const auto& payload : archived_alerts(alerts)) {
       record.payload = payload;
-      if (parts.journal->append(record, 5s)) continue;
+      if (parts.journal->append(record, journal_patience)) continue;
       log_.error("The journal has no room for the alerts of the archive",
                  {{"lane", number}, {"bytes", payload.size()}});
       return;
@@ -441,7 +432,7 @@ class Daemon {
     try {
       options.password = broker_password(configuration_.broker);
     } catch (const std::runtime_error& error) {
-      throw StartError{exit_config, error.what()};
+      throw Failure{exit_config, error.what()};
     }
     options.subscriptions =
         subscriptions_of(ingest::Decoder{configuration_.inputs, configuration_.limits});
@@ -464,7 +455,7 @@ class Daemon {
     try {
       session_ = std::make_unique<ingest::Session>(std::move(options), std::move(handlers));
     } catch (const std::runtime_error& error) {
-      throw StartError{exit_config, error.what()};
+      throw Failure{exit_config, error.what()};
     }
     session_->set_last(status_message(false));
   }
@@ -488,10 +479,7 @@ class Daemon {
 
   // On Paho's thread; the acknowledgement goes out when this returns.
   void accept(const ingest::Incoming& message) {
-    ingest::Record record;
-    record.kind = ingest::RecordKind::message;
-    record.received = received_.now();
-    record.arrival = time_->now();
+    auto record = record_now(ingest::RecordKind::message);
     record.flags = (message.retained ? ingest::message_retained : 0) |
                    (message.redelivered ? ingest::message_redelivered : 0);
     record.topic = message.topic;
@@ -654,10 +642,7 @@ class Daemon {
   }
 
   void append_tick() {
-    ingest::Record record;
-    record.kind = ingest::RecordKind::tick;
-    record.received = received_.now();
-    record.arrival = time_->now();
+    const auto record = record_now(ingest::RecordKind::tick);
     // A full journal loses a tick without harm: the next one says as much.
     for (auto& parts : lanes_) parts.journal->append(record);
   }
@@ -906,7 +891,7 @@ int run_daemon(const fs::path& config_file, Log& log) {
     Daemon daemon{config_file, std::move(loaded), log};
     daemon.run();
     return exit_ok;
-  } catch (const StartError& error) {
+  } catch (const Failure& error) {
     log.error(error.what());
     return error.code();
   } catch (const std::invalid_argument& error) {

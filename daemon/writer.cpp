@@ -184,26 +184,25 @@ void ArchiveWriter::found_damage(const std::string& sentence) {
   ++storage_.set_aside;
 }
 
-Position ArchiveWriter::applied(std::uint32_t lane) {
-  if (!archive_) return 0;
+void ArchiveWriter::ask(const std::function<void(storage::Archive&)>& question) {
+  if (!archive_) return;
   Attempt asking;
-  Position position = 0;
-  if (asking.make([&] { position = archive_->applied(lane); })) return position;
+  if (asking.make([&] { question(*archive_); })) return;
   report_set_aside(archive_->set_aside());
   commit_failed(asking.why, asking.code);
   published_unsaved_ = true;
-  return 0;
+}
+
+Position ArchiveWriter::applied(std::uint32_t lane) {
+  Position position = 0;
+  ask([&](storage::Archive& archive) { position = archive.applied(lane); });
+  return position;
 }
 
 std::vector<Alert> ArchiveWriter::alerts_after(std::uint32_t lane, Position position) {
-  if (!archive_) return {};
-  Attempt asking;
   std::vector<Alert> alerts;
-  if (asking.make([&] { alerts = archive_->alerts_after(lane, position); })) return alerts;
-  report_set_aside(archive_->set_aside());
-  commit_failed(asking.why, asking.code);
-  published_unsaved_ = true;
-  return {};
+  ask([&](storage::Archive& archive) { alerts = archive.alerts_after(lane, position); });
+  return alerts;
 }
 
 void ArchiveWriter::work_off() {

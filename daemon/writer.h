@@ -172,6 +172,8 @@ class ArchiveWriter {
   void drop_surplus();
   void drop_rows_without_cause();
   void open_archive();
+  // Before start; what comes of a failure is a case, as of a commit.
+  void ask(const std::function<void(storage::Archive&)>& question);
   void adopt_storage_alerts();
   std::vector<storage::OutboxRow> rows_of(const Alert& alert, const std::string& document) const;
   storage::OutboxRow answer_row(std::uint32_t lane, const storage::Operation& operation) const;

@@ -798,8 +798,9 @@ bool Desk::catch_up_known(const Alert& archived, std::vector<Alert>& told) {
     alert.revision = std::max(alert.revision, archived.revision);
     life.acknowledged |= archived.acknowledged;
   };
-  for (auto& [key, record] : records_) {
-    if (record.alert.id != archived.id) continue;
+  if (const auto found = records_.find(key_of(archived));
+      found != records_.end() && found->second.alert.id == archived.id) {
+    auto& record = found->second;
     catch_up(record.alert, record.life);
     if (archived.state == AlertState::cleared && record.life.open() && !record.dropped)
       tell(record, AlertEvent::updated, now_, told);

@@ -11,6 +11,7 @@
 #include "core/hash.h"
 #include "ingest/format.h"
 #include "ingest/input.h"
+#include "ingest/topic.h"
 
 namespace millwright::ingest {
 
@@ -148,36 +149,6 @@ void Decoder::decode(const Message& message, DecodeResult& result) {
 const std::vector<Decoder::Subscription>& Decoder::subscriptions() const {
   return impl_->subscriptions;
 }
-
-namespace {
-
-// The first level of a filter, which is cut off.
-std::string_view next_level(std::string_view& filter) {
-  const auto end = std::min(filter.find('/'), filter.size());
-  const auto level = filter.substr(0, end);
-  filter.remove_prefix(std::min(end + 1, filter.size()));
-  return level;
-}
-
-// Does the first filter take every topic that the second one takes?
-bool covers(std::string_view wide, std::string_view narrow) {
-  if (narrow.starts_with('$') != wide.starts_with('$')) return false;  // no wildcard takes these
-  bool more_wide = true, more_narrow = true;
-  while (more_wide) {
-    const bool last_wide = wide.find('/') == std::string_view::npos;
-    const auto level = next_level(wide);
-    if (level == "#") return true;  // the level above it, too
-    if (!more_narrow) return false;
-    const bool last_narrow = narrow.find('/') == std::string_view::npos;
-    const auto other = next_level(narrow);
-    if (other == "#" || (level != "+" && level != other)) return false;
-    more_wide = !last_wide;
-    more_narrow = !last_narrow;
-  }
-  return !more_narrow;
-}
-
-}  // namespace
 
 std::vector<Decoder::Subscription> without_covered(
     const std::vector<Decoder::Subscription>& subscriptions) {

@@ -29,6 +29,19 @@ std::string_view next_level(std::string_view& topic, bool& more) {
 
 }  // namespace
 
+bool covers(std::string_view wide, std::string_view narrow) {
+  if (narrow.starts_with('$') != wide.starts_with('$')) return false;  // no wildcard takes these
+  bool more_wide = true, more_narrow = true;
+  while (more_wide) {
+    const auto level = next_level(wide, more_wide);
+    if (level == "#") return true;  // the level above it, too
+    if (!more_narrow) return false;
+    const auto other = next_level(narrow, more_narrow);
+    if (other == "#" || (level != "+" && level != other)) return false;
+  }
+  return !more_narrow;
+}
+
 TopicPattern::TopicPattern(std::string_view pattern,
                            const std::map<std::string, std::string>& where) {
   if (pattern.empty()) fail(pattern, "must not be empty");

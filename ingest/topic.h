@@ -41,4 +41,7 @@ class TopicPattern {
   std::vector<Level> levels_;
 };
 
+// Of two filters to subscribe: does the first take every topic that the second one takes?
+bool covers(std::string_view wide, std::string_view narrow);
+
 }  // namespace millwright::ingest
