@@ -1,6 +1,7 @@
 // How fast minute summaries go into the archive and what that costs the disk:
-//   bench_archive [sensors] [minutes] [directory]      defaults: 10000 60 and the temporary
-//   directory
+//   bench_archive [sensors] [minutes] [directory] [megabytes]
+// Defaults: 10000, 60, the temporary directory, and the bound that the configuration has. A minute
+// is committed and trimmed, as the daemon does.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -60,6 +61,7 @@ Result write_minutes(storage::Archive& archive, std::uint64_t sensors, std::uint
     batch.through = {{0, minute + 1}};
     const auto before = Clock::now();
     archive.commit(batch);
+    archive.trim();
     result.commits.push_back(std::chrono::duration<double>(Clock::now() - before).count());
     result.seconds += result.commits.back();
   }
@@ -73,15 +75,19 @@ int main(int argc, char** argv) {
   const fs::path parent = argc > 3 ? fs::path{argv[3]} : fs::temp_directory_path();
   std::string name = (parent / "millwright-bench-XXXXXX").string();
   if (sensors == 0 || minutes == 0 || mkdtemp(name.data()) == nullptr) {
-    fmt::print(stderr, "usage: bench_archive [sensors] [minutes] [directory]\n");
+    fmt::print(stderr, "usage: bench_archive [sensors] [minutes] [directory] [megabytes]\n");
     return 64;
   }
   const fs::path directory{name};
+  storage::Bounds bounds;
+  bounds.bytes = argument(argc, argv, 4, bounds.bytes / 1'000'000) * 1'000'000;
   const auto before = bytes_written();
   Result result;
+  storage::Removed removed;
   {
-    storage::Archive archive{directory / "archive.db"};
+    storage::Archive archive{directory / "archive.db", bounds};
     result = write_minutes(archive, sensors, minutes);
+    removed = archive.removed();
   }
   const auto rows = static_cast<double>(sensors * minutes);
   const auto file = static_cast<double>(fs::file_size(directory / "archive.db"));
@@ -92,6 +98,9 @@ int main(int argc, char** argv) {
              1e3 * result.commits[result.commits.size() / 2], 1e3 * result.commits.back());
   fmt::print("written per row  {:.0f} bytes (0: no disk under it, e.g. tmpfs)\n",
              static_cast<double>(bytes_written() - before) / rows);
-  fmt::print("file per row     {:.0f} bytes\n", file / rows);
+  fmt::print("file per row     {:.0f} bytes\n",
+             file / (rows - static_cast<double>(removed.minutes)));
+  fmt::print("file             {:.1f} MB of {:.0f}; {} rows made room\n", file / 1e6,
+             static_cast<double>(bounds.bytes) / 1e6, removed.minutes);
   fs::remove_all(directory);
 }

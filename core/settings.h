@@ -92,6 +92,8 @@ struct LimitSettings {
 struct ArchiveSettings {
   std::string file;  // empty: <state_directory>/millwright.db
   bool enabled = true;
+  std::uint32_t max_megabytes = 2000;
+  std::uint32_t keep_days = 0;  // 0: as many as fit
   friend bool operator==(const ArchiveSettings&, const ArchiveSettings&) = default;
 };
 

@@ -192,6 +192,8 @@ class Daemon {
   void open_writer(std::uint32_t lanes) {
     WriterOptions options;
     if (configuration_.archive.enabled) options.archive = archive_file(configuration_);
+    options.bounds = {configuration_.archive.max_megabytes * std::uint64_t{1'000'000},
+                      configuration_.archive.keep_days};
     options.state_directory = state_directory_;
     options.site = configuration_.site;
     options.topic_root = root_;

@@ -405,7 +405,13 @@ Json storage_schema() {
        {"failures", count("Transactions, checkpoints and files that failed since the start")},
        {"set_aside", count("Damaged files that were set aside since the start")},
        {"unsaved", count("Alert events that are in memory only, until they can be written")},
-       {"summaries_dropped", count("Minutes of sensors that could not be kept")}},
+       {"summaries_dropped", count("Minutes of sensors that could not be kept")},
+       {"archive_bytes", count("Size of the archive's file")},
+       {"minutes_removed",
+        count("Minutes of sensors that made room in the archive since the start")},
+       {"history_removed", count("Likewise: alerts that are over, healths, commands, services, "
+                                 "baselines")},
+       {"messages_removed", count("Likewise: messages that the broker had not taken")}},
       "How the disk does");
 }
 
@@ -449,7 +455,11 @@ Json storage(const StorageFigures& figures) {
           {"failures", figures.failures},
           {"set_aside", figures.set_aside},
           {"unsaved", figures.unsaved},
-          {"summaries_dropped", figures.summaries_dropped}};
+          {"summaries_dropped", figures.summaries_dropped},
+          {"archive_bytes", figures.archive_bytes},
+          {"minutes_removed", figures.minutes_removed},
+          {"history_removed", figures.history_removed},
+          {"messages_removed", figures.messages_removed}};
 }
 
 Json alarms(const engine::AlarmFigures& figures) {

@@ -23,6 +23,8 @@ std::string_view advice_for(StorageTrouble what) {
       return "Free space, or look after the gateway's disk or memory card";
     case StorageTrouble::damage:
       return "Look after the gateway's power supply and its disk or memory card";
+    case StorageTrouble::messages:
+      return "Look after the broker and the line to it, or give the archive more room";
     case StorageTrouble::count_:
       break;
   }
@@ -43,6 +45,11 @@ Alert blank(StorageTrouble what) {
   return alert;
 }
 
+// It has happened, and does not last.
+bool is_past(StorageTrouble what) {
+  return what == StorageTrouble::damage || what == StorageTrouble::messages;
+}
+
 int priority_of(Severity severity) { return severity == Severity::critical ? 90 : 60; }
 
 // Ids end with the onset in milliseconds.
@@ -61,7 +68,7 @@ std::optional<Timestamp> onset_in(std::string_view id) {
 
 std::string_view sensor_of(StorageTrouble what) {
   constexpr std::array<std::string_view, static_cast<std::size_t>(StorageTrouble::count_)> names{
-      "_archive", "_checkpoint", "_journal", "_damage"};
+      "_archive", "_checkpoint", "_journal", "_damage", "_outbox"};
   return names.at(static_cast<std::size_t>(what));
 }
 
@@ -108,11 +115,11 @@ void StorageAlerts::trouble(StorageTrouble what, std::string message, Severity s
   }
   const bool more = what == StorageTrouble::damage && !condition.message.empty() &&
                     condition.message.size() < longest_message;
-  if (more && now.clock - *condition.since < delays_.damage)
+  if (more && now.clock - *condition.since < delays_.past)
     condition.message += ". " + message;
   else
     condition.message = std::move(message);
-  if (what == StorageTrouble::damage) condition.since = now.clock;
+  if (is_past(what)) condition.since = now.clock;
   condition.severity = std::max(condition.severity, severity);
 }
 
@@ -147,18 +154,17 @@ std::vector<Alert> StorageAlerts::due(const Now& now) {
   for (std::size_t i = 0; i < conditions; ++i) {
     const auto what = static_cast<StorageTrouble>(i);
     auto& condition = conditions_[i];
-    const bool damage = what == StorageTrouble::damage;
-    if (condition.since && damage && now.clock - *condition.since >= delays_.damage)
-      well(what, now);
+    const bool past = is_past(what);
+    if (condition.since && past && now.clock - *condition.since >= delays_.past) well(what, now);
     if (!condition.since && !condition.told) continue;
     if (!condition.told) {
-      if (!damage && now.clock - *condition.since < delays_.raise) continue;
+      if (!past && now.clock - *condition.since < delays_.raise) continue;
       condition.told = first_event(what, condition);
       next_event(*condition.told, AlertEvent::raised, now);
       events.push_back(*condition.told);
     } else if (const bool worse = condition.severity > condition.told->severity;
                condition.since &&
-               (worse || (damage && condition.message != condition.told->message))) {
+               (worse || (past && condition.message != condition.told->message))) {
       condition.told->severity = condition.severity;
       condition.told->message = condition.message;
       ++condition.told->revision;
@@ -166,7 +172,7 @@ std::vector<Alert> StorageAlerts::due(const Now& now) {
       condition.adopted = false;
       events.push_back(*condition.told);
     } else if (condition.told && condition.well_since &&
-               (damage || now.clock - *condition.well_since >= delays_.clear)) {
+               (past || now.clock - *condition.well_since >= delays_.clear)) {
       ++condition.told->revision;
       next_event(*condition.told, AlertEvent::cleared, now);
       events.push_back(*condition.told);

@@ -1,5 +1,5 @@
 // Trouble with the storage, as cases of the plant: kind sensor_case, machine _plant, sensor
-// _archive, _checkpoint, _journal or _damage. What a planner sees of it: docs/alerts.md.
+// _archive, _checkpoint, _journal, _damage or _outbox. What a planner sees of it: docs/alerts.md.
 #pragma once
 
 #include <array>
@@ -19,6 +19,7 @@ enum class StorageTrouble : std::uint8_t {
   checkpoint,  // what was learned cannot be saved
   journal,     // what came in is not on its disk
   damage,      // a file was damaged and set aside
+  messages,    // some that nobody took were removed, for want of room
   count_
 };
 
@@ -27,9 +28,10 @@ class StorageAlerts {
  public:
   using Clock = std::chrono::steady_clock;
   struct Delays {
-    Clock::duration raise = std::chrono::seconds{4};    // a lock of two seconds is no news
-    Clock::duration clear = std::chrono::seconds{15};   // well for so long: over
-    Clock::duration damage = std::chrono::minutes{10};  // nothing can be done about it any more
+    Clock::duration raise = std::chrono::seconds{4};   // a lock of two seconds is no news
+    Clock::duration clear = std::chrono::seconds{15};  // well for so long: over
+    // Of what has happened, and nothing can be done about any more.
+    Clock::duration past = std::chrono::minutes{10};
   };
   struct Now {
     Timestamp time;           // of alerts

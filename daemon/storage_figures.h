@@ -14,6 +14,8 @@ struct StorageFigures {
   std::uint64_t set_aside = 0;          // damaged files
   std::uint64_t unsaved = 0;            // alert events that are in memory only
   std::uint64_t summaries_dropped = 0;  // the archive was away for too long
+  // Of the archive: its file, in bytes, and the rows that made room since the start.
+  std::uint64_t archive_bytes = 0, minutes_removed = 0, history_removed = 0, messages_removed = 0;
 };
 
 }  // namespace millwright::daemon

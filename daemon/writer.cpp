@@ -103,8 +103,11 @@ struct ArchiveWriter::Commit : Attempt {
   std::deque<NamedSummary> summaries;
   std::deque<std::uint32_t> summary_lanes;
   storage::Batch batch;
-  bool opened = false, ballast_released = false;
+  bool opened = false, ballast_released = false, holds = false;
   std::optional<storage::Committed> committed;
+  storage::Removed removed;  // by the archive, so far
+  std::uint64_t size = 0;    // of its file
+  std::string not_trimmed;   // why
 };
 
 // What the archive has of open alerts and healths.
@@ -152,7 +155,7 @@ void ArchiveWriter::open_archive() {
   if (!options_.archive) return;
   Attempt opening;
   const bool opened = opening.make([&] {
-    archive_ = std::make_unique<storage::Archive>(*options_.archive);
+    archive_ = std::make_unique<storage::Archive>(*options_.archive, options_.bounds);
     report_set_aside(archive_->set_aside());
     adopt_storage_alerts();
   });
@@ -745,31 +748,80 @@ void ArchiveWriter::write(Commit& commit) {
   const auto attempt = [&] {
     return commit.make([&] {
       if (!archive_) {
-        archive_ = std::make_unique<storage::Archive>(*options_.archive);
+        archive_ = std::make_unique<storage::Archive>(*options_.archive, options_.bounds);
         commit.opened = true;
       }
       commit.committed = archive_->commit(commit.batch);
     });
   };
-  if (!attempt() && storage::is_full(commit.code) && ballast_.release()) {
-    commit.ballast_released = true;
-    attempt();
+  if (!attempt() && storage::is_full(commit.code)) {
+    commit.ballast_released = ballast_.release();
+    const bool held = archive_ && hold_size(true);
+    // A small one has nothing that may go, and must grow.
+    if ((commit.ballast_released || held) && !attempt() && held && hold_size(false)) attempt();
   }
+  if (commit.committed) trim(commit);
   if (archive_) commit.set_aside = archive_->set_aside();
   if (commit.committed && !commit.ballast_released && Clock::now() >= next_ballast_) {
     next_ballast_ = Clock::now() + ballast_interval;
-    ballast_.take();
+    if (ballast_.take() && archive_->holds_size()) hold_size(false);
   }
+  commit.holds = archive_ && archive_->holds_size();
+}
+
+// On the disk's thread. While the disk has no room for the ballast, the archive lives on within the
+// space that it has.
+bool ArchiveWriter::hold_size(bool hold) {
+  Attempt holding;
+  return holding.make([&] { archive_->hold_size(hold); });
+}
+
+// On the disk's thread. What it leaves is tried again behind the next commit.
+void ArchiveWriter::trim(Commit& commit) {
+  Attempt trimming;
+  trimming.make([&] {
+    archive_->trim();
+    commit.size = archive_->size();
+  });
+  commit.not_trimmed = trimming.why;
+  commit.removed = archive_->removed();
+}
+
+void ArchiveWriter::removed(const Commit& commit) {
+  if (!commit.not_trimmed.empty()) {
+    ++failures_;
+    log_.warning("The archive could not be kept within its bounds", {{"why", commit.not_trimmed}});
+  }
+  const auto& [minutes, history, messages] = commit.removed;
+  bool lost = false;
+  {
+    const std::lock_guard lock{figures_mutex_};
+    if (storage_.minutes_removed == 0 && minutes > 0)
+      log_.info("The archive is at its bounds: its oldest minutes make room from now on");
+    lost = messages > storage_.messages_removed;
+    storage_.minutes_removed = minutes;
+    storage_.history_removed = history;
+    storage_.messages_removed = messages;
+    if (commit.size > 0) storage_.archive_bytes = commit.size;
+  }
+  if (!lost) return;
+  log_.error("Messages that the broker has not taken were removed: the archive has no room",
+             {{"messages", messages}});
+  storage_alerts_.trouble(StorageTrouble::messages,
+                          "The archive is full of messages that the broker has not taken: the "
+                          "least urgent of them were removed",
+                          Severity::critical, now());
 }
 
 void ArchiveWriter::written(Commit& commit, bool late) {
   report_set_aside(commit.set_aside);
-  if (commit.ballast_released) {
+  if (commit.ballast_released)
     log_.error("The disk is full: the ballast was given back",
                {{"file", ballast_.file().string()}});
-    storage_alerts_.trouble(StorageTrouble::archive,
-                            "The disk is full: Millwright gave back the space that it had put by",
-                            Severity::warning, now());
+  if (commit.ballast_released || commit.holds) {
+    std::string text = "The disk is full: Millwright gave back the space that it had put by";
+    if (commit.holds) text += ", and the oldest in its archive makes room for what is new";
+    storage_alerts_.trouble(StorageTrouble::archive, std::move(text), Severity::warning, now());
   }
   if (!commit.committed) {
     publish_unsaved(commit);
@@ -792,7 +844,8 @@ void ArchiveWriter::written(Commit& commit, bool late) {
   } else {
     next_try_ = {};
   }
-  archive_is_well(commit.ballast_released);
+  archive_is_well(commit.ballast_released || commit.holds);
+  removed(commit);
   // Rows that went out unsaved go out once more, now with a sequence: twice is allowed, never is
   // not.
   handlers_.publish(std::move(commit.committed->outbox));

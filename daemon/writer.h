@@ -37,6 +37,7 @@ struct WriterOptions {
   std::filesystem::path state_directory;         // for checkpoints: lane-<n>.state
   std::string site, topic_root;
   std::uint32_t lanes = 1;
+  storage::Bounds bounds{};  // of the archive
   HomeAssistantSettings home_assistant{};
   // Survives the process, and best lies on another disk; empty: the state directory.
   std::filesystem::path runtime_directory{};
@@ -155,6 +156,9 @@ class ArchiveWriter {
   void make_batch(Commit& commit);
   void put_back(Commit& commit);
   void write(Commit& commit);
+  bool hold_size(bool hold);
+  void trim(Commit& commit);
+  void removed(const Commit& commit);
   void written(Commit& commit, bool late);
   void write(const CheckpointOrder& order, std::string& why, std::string& other);
   void checkpoint_written(std::uint32_t lane, const std::string& why);

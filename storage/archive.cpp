@@ -14,6 +14,7 @@
 #include "core/hash.h"
 #include "storage/database.h"
 #include "storage/files.h"
+#include "storage/retention.h"
 #include "storage/salvage.h"
 #include "storage/schema.h"
 
@@ -201,15 +202,36 @@ Named named(std::string_view name, Named last) {
   return Named{};
 }
 
+// What a batch takes of the file at most, in bytes: rows with their place in the tree and its
+// index.
+std::uint64_t room_for(const Batch& batch) {
+  constexpr std::uint64_t pages = 65'536, minute = 100, row = 1024;
+  auto bytes = pages + minute * batch.summaries.size();
+  for (const auto& one : batch.alerts)
+    bytes += row + 2 * (one.document.size() + one.alert.message.size());
+  for (const auto& one : batch.baselines) bytes += row + 2 * one.baseline.state.size();
+  for (const auto& one : batch.health) bytes += row + 2 * one.document.size();
+  for (const auto& one : batch.operations) bytes += row + 2 * one.operation.text.size();
+  for (const auto& one : batch.services) bytes += row + 2 * one.document.size();
+  for (const auto& one : batch.outbox) bytes += row + 2 * one.payload.size();
+  return bytes;
+}
+
 using RecordKey = std::pair<std::uint32_t, Position>;         // lane, position
 using EventKey = std::pair<std::string_view, std::uint32_t>;  // alert id, revision
 
 // An open archive with its statements.
 class Session {
  public:
-  explicit Session(Database database) : database_(std::move(database)) {}
+  Session(Database database, const Bounds& bounds)
+      : database_(std::move(database)), retention_(database_, bounds) {}
 
+  // Within the bound: at it, older rows make room.
   Committed commit(const Batch& batch);
+  void trim();
+  void hold_size(bool hold) { retention_.hold_size(hold); }
+  std::uint64_t size() { return retention_.size(); }
+  const Removed& removed() const { return retention_.removed(); }
   std::vector<OutboxRow> outbox(std::size_t limit, std::uint64_t after);
   std::uint64_t outbox_size() {
     return static_cast<std::uint64_t>(database_.integer("SELECT count(*) FROM outbox"));
@@ -222,6 +244,7 @@ class Session {
 
  private:
   void set_synchronous(bool full);
+  Committed write(const Batch& batch);
   void write_summaries(const std::vector<SummaryRow>& rows);
   std::set<EventKey> write_alerts(const std::vector<AlertRow>& rows);
   void write_baselines(const std::vector<BaselineRow>& rows);
@@ -233,6 +256,7 @@ class Session {
                                       const std::set<RecordKey>& repeated);
 
   Database database_;
+  Retention retention_;
   std::optional<bool> full_;
   Sensors sensors_{database_};
   Statement upsert_summary_ = database_.prepare(upsert_summary);
@@ -265,6 +289,23 @@ void Session::set_synchronous(bool full) {
 }
 
 Committed Session::commit(const Batch& batch) {
+  try {
+    return write(batch);
+  } catch (const StorageError& error) {
+    if (!is_full(error.code()) || !retention_.is_near(room_for(batch))) throw;
+  }
+  set_synchronous(false);
+  retention_.make_room(room_for(batch));
+  return write(batch);
+}
+
+// What a power cut brings back is removed again.
+void Session::trim() {
+  set_synchronous(false);
+  retention_.trim();
+}
+
+Committed Session::write(const Batch& batch) {
   set_synchronous(!batch.alerts.empty() || !batch.baselines.empty() || !batch.operations.empty() ||
                   !batch.services.empty() || !batch.outbox.empty());
   try {
@@ -461,11 +502,11 @@ std::optional<Position> Session::applied(std::uint32_t lane) {
 }  // namespace
 
 struct Archive::Impl {
-  explicit Impl(const fs::path& path) : file(path) { open(); }
+  Impl(const fs::path& path, const Bounds& limits) : file(path), bounds(limits) { open(); }
 
   void open() {
     try {
-      session = std::make_unique<Session>(open_archive(file));
+      session = std::make_unique<Session>(open_archive(file), bounds);
     } catch (const StorageError& error) {
       if (!is_damage(error.code()) && !has_lost_its_schema(error)) throw;
       replace(error);
@@ -479,6 +520,8 @@ struct Archive::Impl {
   }
 
   void replace(const StorageError& damage) {
+    if (session) removed_before += session->removed();
+    held = false;
     session.reset();
     fs::path moved;
     try {
@@ -492,7 +535,17 @@ struct Archive::Impl {
                             moved.string());
     auto fresh = open_archive(file);
     *set_aside += take_over(fresh, moved);
-    session = std::make_unique<Session>(std::move(fresh));
+    session = std::make_unique<Session>(std::move(fresh), bounds);
+    remove_older(moved);
+  }
+
+  void remove_older(const fs::path& newest) {
+    try {
+      const auto gone = remove_set_aside(newest, file, {"-wal", "-shm"}, bounds.bytes);
+      if (gone > 0) *set_aside += fmt::format("; {} older copies were removed", gone);
+    } catch (const fs::filesystem_error& error) {
+      *set_aside += fmt::format("; older copies could not be removed: {}", error.what());
+    }
   }
 
   static std::string take_over(Database& fresh, const fs::path& damaged) {
@@ -519,17 +572,42 @@ struct Archive::Impl {
   }
 
   fs::path file;
+  Bounds bounds;
   std::optional<std::string> set_aside;
+  Removed removed_before;  // by earlier sessions
+  bool held = false;       // its size; a new file must grow first
   std::unique_ptr<Session> session;
 };
 
-Archive::Archive(const fs::path& file) : impl_(std::make_unique<Impl>(file)) {}
+Archive::Archive(const fs::path& file, const Bounds& bounds)
+    : impl_(std::make_unique<Impl>(file, bounds)) {}
 Archive::~Archive() = default;
 
 const std::optional<std::string>& Archive::set_aside() const { return impl_->set_aside; }
 
 Committed Archive::commit(const Batch& batch) {
   return impl_->with_session([&](Session& session) { return session.commit(batch); });
+}
+
+void Archive::trim() {
+  impl_->with_session([](Session& session) { session.trim(); });
+}
+
+void Archive::hold_size(bool hold) {
+  impl_->with_session([&](Session& session) { session.hold_size(hold); });
+  impl_->held = hold;
+}
+
+bool Archive::holds_size() const { return impl_->held; }
+
+Removed Archive::removed() {
+  auto removed = impl_->removed_before;
+  if (impl_->session) removed += impl_->session->removed();
+  return removed;
+}
+
+std::uint64_t Archive::size() {
+  return impl_->with_session([](Session& session) { return session.size(); });
 }
 
 std::vector<OutboxRow> Archive::outbox(std::size_t limit, std::uint64_t after) {

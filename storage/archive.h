@@ -95,6 +95,25 @@ struct Batch {
   std::vector<std::pair<std::uint32_t, Position>> through;  // lane, position
 };
 
+// How large the file may become; what goes first is in docs/archive.md.
+struct Bounds {
+  std::uint64_t bytes = 2'000'000'000;
+  std::uint32_t days = 0;  // with minutes, the newest; 0: as many as `bytes` allow
+};
+
+// Rows that went because of it.
+struct Removed {
+  std::uint64_t minutes = 0;   // of sensors
+  std::uint64_t history = 0;   // alerts that are over, healths, commands, services, baselines
+  std::uint64_t messages = 0;  // that the broker has not taken: never while anything else can go
+  Removed& operator+=(const Removed& other) {
+    minutes += other.minutes;
+    history += other.history;
+    messages += other.messages;
+    return *this;
+  }
+};
+
 struct Committed {
   std::vector<OutboxRow>
       outbox;  // the new rows, now with their sequence; rows of events already known are left out
@@ -119,8 +138,9 @@ class Archive {
  public:
   // Opens or creates; migrates an older version after a copy; refuses a newer one (StorageError
   // says both versions). A file that is damaged is set aside as <file>.damaged-<n>, said in
-  // `set_aside`, and a new one begun.
-  explicit Archive(const std::filesystem::path& file);
+  // `set_aside`, and a new one begun; such copies take no more than one archive may, but the newest
+  // always stays.
+  explicit Archive(const std::filesystem::path& file, const Bounds& bounds = {});
   ~Archive();
   Archive(const Archive&) = delete;
   Archive& operator=(const Archive&) = delete;
@@ -132,6 +152,14 @@ class Archive {
   // One transaction; synchronous=FULL when it holds alerts, baselines, commands, services or outbox
   // rows, else NORMAL. Throws StorageError and leaves the file as it was.
   Committed commit(const Batch& batch);
+  // Removes some of what is over the bounds; after every commit, in small transactions.
+  void trim();
+  // On a disk that is full: the file grows no more, older rows make room inside it. What waits in
+  // the log could otherwise not reach the file, and the log not begin anew.
+  void hold_size(bool hold);
+  bool holds_size() const;
+  std::uint64_t size();  // of the file, in bytes
+  Removed removed();     // since it was opened
 
   // Outbox rows still to be delivered, by sequence: the events of an alert keep their order, and a
   // retained state is never overwritten by an older one.

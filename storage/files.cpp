@@ -4,11 +4,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <fstream>
 #include <iterator>
 #include <string>
 #include <system_error>
+#include <vector>
 
 namespace millwright::storage {
 namespace fs = std::filesystem;
@@ -83,13 +85,23 @@ void replace_file(const fs::path& file, std::string_view content) {
   sync_directory(file.parent_path());
 }
 
+namespace {
+
+constexpr int most_set_aside = 9;
+
+fs::path name_aside(const fs::path& base, int n) {
+  auto name = base;
+  name += ".damaged-" + std::to_string(n);
+  return name;
+}
+
+}  // namespace
+
 fs::path set_aside(const fs::path& file, const fs::path& base,
                    std::initializer_list<std::string_view> suffixes) {
-  constexpr int most = 9;
   fs::path target;
-  for (int n = 1; n <= most; ++n) {
-    target = base;
-    target += ".damaged-" + std::to_string(n);
+  for (int n = 1; n <= most_set_aside; ++n) {
+    target = name_aside(base, n);
     if (!fs::exists(target)) break;
   }
   for (const auto suffix : suffixes) {
@@ -103,6 +115,45 @@ fs::path set_aside(const fs::path& file, const fs::path& base,
   }
   fs::rename(file, target);
   return target;
+}
+
+std::size_t remove_set_aside(const fs::path& newest, const fs::path& base,
+                             std::initializer_list<std::string_view> suffixes,
+                             std::uintmax_t most) {
+  struct Copy {
+    fs::file_time_type time;
+    fs::path file;
+    std::uintmax_t size = 0;
+  };
+  std::vector<Copy> copies;
+  std::uintmax_t size = 0;
+  for (int n = 1; n <= most_set_aside; ++n) {
+    const auto file = name_aside(base, n);
+    if (!fs::exists(file)) continue;
+    Copy copy{fs::last_write_time(file), file, fs::file_size(file)};
+    for (const auto suffix : suffixes) {
+      auto other = file;
+      other += suffix;
+      if (fs::exists(other)) copy.size += fs::file_size(other);
+    }
+    size += copy.size;
+    if (file != newest) copies.push_back(std::move(copy));
+  }
+  std::sort(copies.begin(), copies.end(),
+            [](const Copy& a, const Copy& b) { return a.time < b.time; });
+  std::size_t gone = 0;
+  for (const auto& copy : copies) {
+    if (size <= most) break;
+    fs::remove(copy.file);
+    for (const auto suffix : suffixes) {
+      auto other = copy.file;
+      other += suffix;
+      fs::remove(other);
+    }
+    size -= copy.size;
+    ++gone;
+  }
+  return gone;
 }
 
 }  // namespace millwright::storage

@@ -1,6 +1,8 @@
 // Files that must survive a crash: descriptors with an owner, syncing, setting damaged ones aside.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <initializer_list>
 #include <optional>
@@ -51,5 +53,10 @@ std::optional<std::string> text_in(const std::filesystem::path& file);
 std::filesystem::path set_aside(const std::filesystem::path& file,
                                 const std::filesystem::path& base,
                                 std::initializer_list<std::string_view> suffixes = {});
+
+// Of what was set aside of `base`, with its suffixes, the oldest go until all together take at most
+// `most` bytes; `newest` stays. How many went. Throws std::filesystem::filesystem_error.
+std::size_t remove_set_aside(const std::filesystem::path& newest, const std::filesystem::path& base,
+                             std::initializer_list<std::string_view> suffixes, std::uintmax_t most);
 
 }  // namespace millwright::storage

@@ -172,6 +172,17 @@ CREATE TABLE service (
 ) STRICT;
 )sql";
 
+// One is enough to go back by, and each is as large as the archive. What cannot be removed does not
+// keep the archive from being used.
+void remove_older_copies(const fs::path& file, int version) {
+  for (int older = 1; older < version; ++older) {
+    auto copy = file;
+    copy += fmt::format(".before-v{}", older);
+    std::error_code ignored;
+    fs::remove(copy, ignored);
+  }
+}
+
 // The copy gets its name only when it is whole and synced.
 void copy_before(Database& database, const fs::path& file, int version) {
   auto copy = file, part = file;
@@ -183,6 +194,7 @@ void copy_before(Database& database, const fs::path& file, int version) {
     File{part, O_RDONLY}.sync();
     fs::rename(part, copy);
     sync_directory(file.parent_path());
+    remove_older_copies(file, version);
   } catch (const std::system_error& error) {
     throw StorageError(fmt::format("cannot copy the archive {} before migrating it: {}",
                                    file.string(), error.what()),

@@ -176,9 +176,11 @@ TEST_CASE("unknown keys come with the nearest valid one") {
       {"{ \"broker\": { \"keepalive\": 1 } }",
        "1:15: error: /broker/keepalive: unknown key \"keepalive\"; did you mean \"keep_alive_s\"?"},
       {"{ \"archive\": { \"zzzzzzzz\": 1 } }",
-       "1:16: error: /archive/zzzzzzzz: unknown key \"zzzzzzzz\"; known here: file, enabled"},
+       "1:16: error: /archive/zzzzzzzz: unknown key \"zzzzzzzz\"; known here: file, enabled, "
+       "max_megabytes, keep_days"},
       {"{ \"archive\": { \"a/b~c\": 1 } }",
-       "1:16: error: /archive/a~1b~0c: unknown key \"a/b~c\"; known here: file, enabled"},
+       "1:16: error: /archive/a~1b~0c: unknown key \"a/b~c\"; known here: file, enabled, "
+       "max_megabytes, keep_days"},
       {"{ \"profiles\": [ { \"match\": \"*\", \"detectors\": [\"spik\"] } ] }",
        "1:47: error: /profiles/0/detectors/0: unknown detector \"spik\"; did you mean \"spike\"?"},
       {"{ \"profiles\": [ { \"match\": \"*\", \"detectors\": { \"spikes\": {} } } ] }",

@@ -25,12 +25,14 @@ TEST_CASE("an older archive is copied, then migrated through every version") {
   const auto file = directory / "archive.db", copy = directory / "archive.db.before-v3";
   make_old(file);
   CHECK_FALSE(fs::exists(directory / "archive.db.before-v1"));
+  write_bytes(directory / "archive.db.before-v2", "of an earlier migration");
   {
     Database database = open_archive(file, version_three);
     CHECK(database.integer("PRAGMA user_version") == 3);
     CHECK(rows_of(database, "SELECT * FROM parts") == "bearing|8\n");
     CHECK(rows_of(database, "SELECT count(*) FROM tools") == "0\n");
   }
+  CHECK_FALSE(fs::exists(directory / "archive.db.before-v2"));
   Database before{copy};
   CHECK(before.integer("PRAGMA user_version") == 1);
   CHECK(before.integer("PRAGMA application_id") == application_id);

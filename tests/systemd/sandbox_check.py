@@ -267,7 +267,10 @@ def survives_a_kill(machine):
     configure(machine, {**CONFIGURATION, "processing": {"checkpoint_interval_s": 600}})
     machine.run("systemctl", "restart", "millwright")
     wait_until(lambda: connected(machine))
-    send(machine, "acme/R1/temp", "96")
+    # Its alert tells that the reading was taken in, and so is in the journal.
+    send(machine, "acme/R8/temp", "96")
+    check.claim(state_of(machine, "state/R8/temp/limit").get("state") == "active",
+                "a reading before the kill raises its alert", machine.journal("millwright"))
     said_before = len(machine.journal("millwright"))
     os.kill(main_pid(machine), signal.SIGKILL)
     waits = wait_until(lambda: machine.properties("millwright", "SubState") == "auto-restart", 5)

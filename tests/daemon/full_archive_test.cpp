@@ -1,0 +1,162 @@
+// An archive that has all the room it may have, or all there is on its disk.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+
+#include "daemon/log.h"
+#include "daemon/writer.h"
+#include "storage/database.h"
+#include "tests/daemon/published.h"
+#include "tests/support/process.h"
+#include "tests/support/temporary.h"
+
+using namespace millwright;
+using namespace millwright::daemon;
+
+namespace {
+
+const Timestamp first = parse_time("2025-03-10T00:00:00Z").value();
+
+// A minute of 500 sensors.
+LaneOutput minute(int number) {
+  LaneOutput out;
+  out.through = static_cast<Position>(number + 1);
+  for (int i = 0; i < 500; ++i) {
+    NamedSummary& one = out.summaries.emplace_back();
+    one.machine = "R1";
+    one.sensor = fmt::format("s{}", i);
+    one.summary.minute = first + std::chrono::minutes{number};
+    one.summary.position = out.through;
+    one.summary.add(number);
+  }
+  return out;
+}
+
+void archive_minutes(ArchiveWriter& writer, int from, int to) {
+  for (int number = from; number < to; ++number) {
+    writer.write(minute(number));
+    writer.work_off();
+  }
+}
+
+std::string newest(const std::filesystem::path& file) {
+  return storage::Database{file}.text(
+      "SELECT datetime(max(t) / 1000000, 'unixepoch') FROM summary_minute");
+}
+
+// Its own thread tells of trouble.
+bool tells(ArchiveWriter& writer, const test::Published& published, std::string_view words) {
+  const auto before = writer.figures().alerts;
+  writer.start();
+  test::wait_until([&] { return writer.figures().alerts > before; });
+  writer.stop();
+  return std::any_of(published.rows.begin(), published.rows.end(), [&](const auto& row) {
+    return row.topic == "root/event/case" && row.payload.find(words) != row.payload.npos;
+  });
+}
+
+}  // namespace
+
+TEST_CASE("the status tells how large the archive is, and what made room in it") {
+  const test::TemporaryDirectory directory;
+  Log log{{.write = [](std::string_view) {}}};
+  const auto file = directory / "archive.db";
+  test::Published published;
+  WriterOptions options{file, directory.path(), "site", "root", 1};
+  options.bounds = {1'000'000};
+  ArchiveWriter writer{options, published.handlers(), log};
+  archive_minutes(writer, 0, 10);
+  CHECK(writer.storage_figures().archive_bytes > 100'000);
+  CHECK(writer.storage_figures().minutes_removed == 0);
+  archive_minutes(writer, 10, 100);
+  const auto figures = writer.storage_figures();
+  CHECK(figures.archive_bytes > 800'000);
+  CHECK(figures.archive_bytes <= 1'000'000);
+  CHECK(figures.minutes_removed > 10'000);
+  CHECK(figures.history_removed == 0);
+  CHECK(figures.messages_removed == 0);
+  CHECK(writer.figures().failures == 0);
+  CHECK(newest(file) == "2025-03-10 01:39:00");
+}
+
+TEST_CASE("an archive full of messages that nobody took: the least urgent go, and that is told") {
+  const test::TemporaryDirectory directory;
+  Log log{{.write = [](std::string_view) {}}};
+  test::Published published;
+  WriterOptions options{directory / "archive.db", directory.path(), "site", "root", 1};
+  options.bounds = {1'000'000};
+  options.delays.raise = {};
+  ArchiveWriter writer{options, published.handlers(), log};
+  for (int i = 0; i < 200; ++i) {
+    LaneOutput out;
+    out.through = static_cast<Position>(i + 1);
+    Alert& alert = out.alerts.emplace_back();
+    alert.machine = "R1";
+    alert.sensor = fmt::format("s{}", i);
+    alert.id = alert.machine + '/' + alert.sensor + "/limit/1";
+    alert.priority = 50;
+    alert.message = std::string(2000, 'x');
+    writer.write(std::move(out));
+    writer.work_off();
+  }
+  CHECK(writer.storage_figures().messages_removed > 0);
+  CHECK(writer.storage_figures().archive_bytes <= 1'000'000);
+  CHECK(tells(writer, published, "full of messages that the broker has not taken"));
+}
+
+namespace {
+
+// In the child, in a mount namespace of its own. 0: as promised; 77: not allowed to mount; else the
+// line that failed.
+int on_a_full_disk(const std::filesystem::path& disk) {
+  if (::unshare(CLONE_NEWNS) != 0 ||
+      ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      ::mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=24m") != 0)
+    return 77;
+  Log log{{.write = [](std::string_view) {}}};
+  test::Published published;
+  WriterOptions options{disk / "archive.db", disk, "site", "root", 1};
+  options.delays.raise = {};
+  ArchiveWriter writer{options, published.handlers(), log};
+  archive_minutes(writer, 0, 50);
+  test::write_file(disk / "of somebody else", std::string(12'000'000, 'x'));
+  int number = 50;
+  while (writer.storage_figures().minutes_removed == 0) {
+    archive_minutes(writer, number, number + 1);
+    if (++number > 1000) return 1;
+  }
+  if (std::filesystem::exists(disk / "ballast")) return 2;
+  archive_minutes(writer, number, number + 500);
+  if (writer.figures().failures != 0) return 3;
+  if (!writer.storage_figures().archive) return 4;
+  if (newest(disk / "archive.db") !=
+      storage::Database{":memory:"}.text(
+          fmt::format("SELECT datetime({}, 'unixepoch')",
+                      to_microseconds(first + std::chrono::minutes{number + 499}) / 1'000'000)))
+    return 5;
+  return tells(writer, published, "the oldest in its archive makes room") ? 0 : 6;
+}
+
+}  // namespace
+
+TEST_CASE("on a full disk the ballast goes, then the oldest minutes, and it is told") {
+  const test::TemporaryDirectory directory;
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) ::_exit(on_a_full_disk(directory.path()));
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == 77) {
+    MESSAGE("not allowed to mount a small disk here: left out");
+    return;
+  }
+  CHECK(WEXITSTATUS(status) == 0);
+}
