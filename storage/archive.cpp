@@ -505,11 +505,13 @@ struct Archive::Impl {
   Impl(const fs::path& path, const Bounds& limits) : file(path), bounds(limits) { open(); }
 
   void open() {
-    try {
-      session = std::make_unique<Session>(open_archive(file), bounds);
-    } catch (const StorageError& error) {
-      if (!is_damage(error.code()) && !has_lost_its_schema(error)) throw;
-      replace(error);
+    for (int again = 0; !session; ++again) {
+      try {
+        session = std::make_unique<Session>(open_archive(file), bounds);
+      } catch (const StorageError& error) {
+        if (!is_damage(error.code()) && !has_lost_its_schema(error)) throw;
+        if (again == tries_to_read) replace(error);
+      }
     }
   }
 
@@ -558,16 +560,20 @@ struct Archive::Impl {
     }
   }
 
-  // Damage may show only when a page is touched, long after opening. The call then fails, but the
-  // next one finds a new archive.
+  // Damage may show only when a page is touched, long after opening; SQLite says the same of a page
+  // that cannot be read. The call then fails, but the next one finds a new archive.
   template <class Work>
   auto with_session(Work work) {
     if (!session) open();
-    try {
-      return work(*session);
-    } catch (const StorageError& error) {
-      if (is_damage(error.code())) replace(error);
-      throw;
+    for (int again = 0;; ++again) {
+      try {
+        return work(*session);
+      } catch (const StorageError& error) {
+        if (!is_damage(error.code())) throw;
+        if (again < tries_to_read) continue;
+        replace(error);
+        throw;
+      }
     }
   }
 

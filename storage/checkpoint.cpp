@@ -17,7 +17,6 @@ namespace {
 
 constexpr std::array<char, 8> magic{'M', 'W', 'C', 'H', 'K', 'P', 'T', '\0'};
 constexpr std::uint32_t format_version = 1;
-constexpr int most_reads = 5;  // of a file that cannot be read: a tired card answers the next time
 constexpr std::size_t version_end = 12, prefix_size = 16, header_size = 40, checksum_size = 8;
 
 struct Header {
@@ -118,13 +117,13 @@ Loaded decode(const File& in) {
 Loaded load(const fs::path& file) {
   if (!fs::exists(file)) return {};
   const File in{file, O_RDONLY};
-  for (int reads = 1;; ++reads) {
+  for (int again = 0;; ++again) {
     try {
       return decode(in);
     } catch (const std::system_error& error) {
       // A sector that stays unreadable is damage as much as a wrong byte: the older file may be
       // whole.
-      if (reads == most_reads) return damaged(error.what());
+      if (again == tries_to_read) return damaged(error.what());
     }
   }
 }

@@ -12,6 +12,10 @@
 
 namespace millwright::storage {
 
+// Before a place that cannot be read counts as damage, it is read so many times more. A device
+// takes its time for each.
+inline constexpr int tries_to_read = 4;
+
 // Owns a file descriptor. Every function that fails throws std::system_error naming the path.
 class File {
  public:

@@ -21,9 +21,6 @@ namespace {
 // when it is touched.
 constexpr std::uintmax_t largest_checked_at_open = 64U << 20U;
 
-// Once more before what cannot be read counts as damage. A device takes its time for each.
-constexpr int tries_to_read = 4;
-
 [[noreturn]] void refuse_foreign(const fs::path& file) {
   throw StorageError(fmt::format("{} is not a Millwright archive but another SQLite database; it "
                                  "was not touched: name another file",

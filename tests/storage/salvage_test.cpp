@@ -215,5 +215,38 @@ TEST_CASE("a sector that can be read a moment later is no damage; one that stays
   }
 }
 
+// Too large to be read through at the start.
+void enlarge(const fs::path& file) {
+  Database{file}.execute(
+      "CREATE TABLE filler (bytes); INSERT INTO filler VALUES (zeroblob(70000000))");
+}
+
+TEST_CASE("a place that cannot be read when it is touched: likewise") {
+  const TemporaryDirectory directory;
+  const auto file = directory / "archive.db";
+  fill(file);
+  const auto page = leaf_of(file, "outbox", 1);
+  enlarge(file);
+  Archive archive{file};
+  Batch batch;
+  for (std::uint64_t sequence = 1; sequence <= alerts; ++sequence)
+    batch.delivered.push_back(sequence);
+  SUBCASE("a moment later") {
+    const Sector sector{page, 4};
+    archive.commit(batch);
+    CHECK(sector.failures_left() == 0);
+    CHECK_FALSE(archive.set_aside());
+  }
+  SUBCASE("it stays so") {
+    const Sector sector{page, 1'000'000};
+    CHECK_THROWS_AS(archive.commit(batch), StorageError);
+    REQUIRE(archive.set_aside());
+    CHECK(contains(*archive.set_aside(), "archive.db.damaged-1"));
+    archive.commit(batch);
+  }
+  CHECK(archive.outbox_size() == 0);
+  CHECK(archive.open_alerts().size() == alerts);
+}
+
 }  // namespace
 }  // namespace millwright::storage
