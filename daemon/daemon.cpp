@@ -33,6 +33,7 @@
 #include "daemon/lane.h"
 #include "daemon/move_lanes.h"
 #include "daemon/notify.h"
+#include "daemon/open_shard.h"
 #include "daemon/paths.h"
 #include "daemon/printable.h"
 #include "daemon/publisher.h"
@@ -44,7 +45,6 @@
 #include "ingest/decoder.h"
 #include "ingest/journal.h"
 #include "ingest/session.h"
-#include "storage/checkpoint.h"
 
 namespace millwright::daemon {
 namespace {
@@ -132,7 +132,7 @@ struct LaneParts {
   std::unique_ptr<Quarantine> quarantine;
   std::unique_ptr<Shard> shard;
   std::unique_ptr<Lane> lane;
-  Position known = 0;  // see known_until
+  std::vector<std::string> archived;  // see OpenedShard
   bool sheds = false;  // of the MQTT thread: its journal was full when a message came last
 };
 
@@ -268,101 +268,35 @@ class Daemon {
   }
 
   LaneParts open_lane(std::uint32_t number, const LaneFiles& files) {
-    auto opened =
-        ingest::Journal::open(files.journal(number), configuration_.processing.journal_bytes);
-    if (opened.set_aside) {
-      log_.error(
-          "A journal could not be used and was set aside, readings since the last checkpoint are "
-          "lost",
-          {{"lane", number}, {"set_aside", *opened.set_aside}});
-      writer_->found_damage(
-          fmt::format("A journal could not be used and was set aside as {}: readings since the "
-                      "last checkpoint are lost",
-                      *opened.set_aside));
-    }
-    if (opened.torn_records > 0) {
-      log_.warning("Records at the end of the journal were torn and are not used",
-                   {{"lane", number}, {"records", opened.torn_records}});
-    }
-
     LaneParts parts;
-    parts.journal = std::move(opened.journal);
-    if (syncs_journals()) parts.journal->keep_on_disk();
     parts.quarantine = std::make_unique<Quarantine>(quarantine_file(state_directory_, number),
                                                     configuration_.limits.quarantine_messages);
     if (const auto lines = parts.quarantine->load(); lines > 0) {
       log_.warning("Lines of the quarantine file could not be read",
                    {{"lane", number}, {"lines", lines}});
     }
-    parts.shard = open_shard(number, files.state(number), *parts.quarantine);
+    auto opened = open_shard(number, files, configuration_.processing.journal_bytes, text_,
+                             machines_, parts.quarantine.get(), *writer_, log_);
+    parts.journal = std::move(opened.journal);
+    parts.shard = std::move(opened.shard);
+    parts.archived = std::move(opened.archived);
+    if (syncs_journals()) parts.journal->keep_on_disk();
     const auto position = parts.shard->position();
-    if (parts.journal->last_released() > position) {
-      log_.error(
-          "The newest checkpoint is older than the journal: what was learned in between is lost",
-          {{"lane", number},
-           {"checkpoint", position},
-           {"journal_begins_after", parts.journal->last_released()}});
-    }
-    parts.journal->seek_after(position);
-    parts.known = known_until(position, *parts.journal, opened.torn_records);
     parts.journal->start_after(std::max(position, writer_->applied(number)));
     parts.lane = std::make_unique<Lane>(number, *parts.journal, *parts.shard, *parts.quarantine,
                                         *writer_, log_);
-    if (const auto records = opened.kept_records; records > 0 || position > 0) {
+    if (opened.records > 0 || position > 0) {
       log_.info("A lane goes on where it stopped", {{"lane", number},
                                                     {"checkpoint", position},
-                                                    {"journal_records", records},
+                                                    {"journal_records", opened.records},
                                                     {"sensors", parts.shard->figures().sensors}});
     }
     return parts;
   }
 
-  // The last position up to which checkpoint and journal together know everything.
-  static Position known_until(Position checkpoint, const ingest::Journal& journal,
-                              std::uint64_t torn) {
-    if (journal.last_released() > checkpoint) return checkpoint;
-    const auto appended = journal.last_appended();
-    return std::max(checkpoint, appended - std::min<Position>(appended, torn));
-  }
-
-  // From the newest checkpoint that can be read: a damaged one is set aside and the older one used,
-  // else everything is learned anew. Detection does not wait for a person.
-  std::unique_ptr<Shard> open_shard(std::uint32_t number, const fs::path& file,
-                                    Quarantine& quarantine) {
-    while (true) {
-      auto read = storage::read_checkpoint(file);
-      for (const auto& sentence : read.set_aside) say_damage(sentence);
-      if (read.newer_version) throw Failure{exit_config, *read.newer_version};
-      auto shard = fresh_shard(number, read.checkpoint, quarantine);
-      if (!read.checkpoint) return shard;
-      const auto problem = shard->restore(*read.checkpoint);
-      if (!problem) return shard;
-      if (!problem->damaged) throw Failure{exit_config, problem->sentence};
-      say_damage(storage::set_checkpoint_aside(file, problem->sentence));
-    }
-  }
-
   void say_damage(const std::string& sentence) {
     log_.error(sentence);
     writer_->found_damage(sentence);
-  }
-
-  // With the checkpoint's own configuration: what the journal holds behind it is replayed as it was
-  // meant.
-  std::unique_ptr<Shard> fresh_shard(std::uint32_t number,
-                                     const std::optional<storage::Checkpoint>& checkpoint,
-                                     Quarantine& quarantine) {
-    if (checkpoint) {
-      try {
-        return std::make_unique<Shard>(number, checkpoint->configuration, machines_, &quarantine);
-      } catch (const std::invalid_argument& error) {
-        log_.warning(
-            "The configuration in the checkpoint is not understood any more, the present one is "
-            "used",
-            {{"lane", number}, {"why", error.what()}});
-      }
-    }
-    return std::make_unique<Shard>(number, text_, machines_, &quarantine);
   }
 
   ingest::Record record_now(ingest::RecordKind kind) {
@@ -394,21 +328,9 @@ class Daemon {
       throw no_room_for_configuration();
   }
 
-  // After a power cut the archive may have alerts of a time that neither checkpoint nor journal
-  // knows. The lane hears of them, or it would give their revisions a second time, and nobody could
-  // ever end those that it does not know.
   void catch_up(std::uint32_t number, const LaneParts& parts) {
-    const auto archived = writer_->applied(number);
-    if (archived <= parts.known) return;
-    const auto alerts = writer_->alerts_after(number, parts.known);
-    if (alerts.empty()) return;
-    log_.warning("The archive is ahead of what is known here: its newer alerts go on from there",
-                 {{"lane", number},
-                  {"known_until", parts.known},
-                  {"archived_until", archived},
-                  {"alerts", alerts.size()}});
     auto record = record_now(ingest::RecordKind::archived);
-    for (const auto& payload : archived_alerts(alerts)) {
+    for (const auto& payload : parts.archived) {
       record.payload = payload;
       if (parts.journal->append(record, journal_patience)) continue;
       log_.error("The journal has no room for the alerts of the archive",

@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <memory>
-#include <stdexcept>
 #include <utility>
 #include <vector>
 
 #include "config/config.h"
 #include "core/check.h"
+#include "daemon/clock.h"
+#include "daemon/open_shard.h"
 #include "ingest/decoder.h"
 #include "ingest/journal.h"
 #include "storage/checkpoint.h"
@@ -24,27 +25,17 @@ struct Learned {
   Position position = 0;
 };
 
-// From the newest checkpoint that can be read, as a lane begins (Daemon::open_shard); without one,
-// from the journal alone. Throws std::invalid_argument where a newer version has written it.
-std::unique_ptr<Shard> open_shard(std::uint32_t lane, const fs::path& file,
-                                  const std::string& configuration_text, MachineRegistry& registry,
-                                  ArchiveWriter& writer, Log& log) {
-  const auto say_damage = [&](const std::string& sentence) {
-    log.error(sentence);
-    writer.found_damage(sentence);
-  };
-  while (true) {
-    const auto read = storage::read_checkpoint(file);
-    for (const auto& sentence : read.set_aside) say_damage(sentence);
-    if (read.newer_version) throw std::invalid_argument{*read.newer_version};
-    const auto& checkpoint = read.checkpoint;
-    auto shard = std::make_unique<Shard>(
-        lane, checkpoint ? checkpoint->configuration : configuration_text, registry, nullptr);
-    if (!checkpoint) return shard;
-    const auto why = shard->restore(*checkpoint);
-    if (!why) return shard;
-    if (!why->damaged) throw std::invalid_argument{why->sentence};
-    say_damage(storage::set_checkpoint_aside(file, why->sentence));
+// What only the archive knows comes last, as for a lane that goes on.
+void hear_of_archived(const OpenedShard& opened, Position after) {
+  ingest::Record record;
+  record.kind = ingest::RecordKind::archived;
+  record.received = wall_clock();
+  record.arrival = std::max(opened.shard->last_arrival(), opened.journal->last_arrival());
+  record.position = after;
+  for (const auto& payload : opened.archived) {
+    record.payload = payload;
+    ++record.position;
+    opened.shard->apply(record);
   }
 }
 
@@ -53,18 +44,19 @@ void work_off(std::uint32_t lane, const LaneFiles& files, std::uint64_t journal_
               Learned& learned) {
   MachineRegistry registry;
   const auto opened =
-      open_shard(lane, files.state(lane), configuration_text, registry, writer, log);
-  Shard& shard = *opened;
-  auto journal = ingest::Journal::open(files.journal(lane), journal_bytes).journal;
-  journal->seek_after(shard.position());
-  while (const auto record = journal->next()) shard.apply(*record);
+      open_shard(lane, files, journal_bytes, configuration_text, registry, nullptr, writer, log);
+  auto& journal = *opened.journal;
+  auto& shard = *opened.shard;
+  while (const auto record = journal.next()) shard.apply(*record);
+  hear_of_archived(opened,
+                   std::max({shard.position(), journal.last_appended(), writer.applied(lane)}));
   writer.write(shard.step());
   shard.leave_fleet();
   writer.write(shard.step());
   learned.desks.push_back(shard.desk());
   for (auto& machine : shard.machines()) learned.machines.push_back(std::move(machine));
   learned.last_arrival =
-      std::max({learned.last_arrival, shard.last_arrival(), journal->last_arrival()});
+      std::max({learned.last_arrival, shard.last_arrival(), journal.last_arrival()});
   learned.position = std::max({learned.position, shard.position(), writer.applied(lane)});
 }
 
