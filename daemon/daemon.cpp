@@ -149,11 +149,10 @@ class Daemon {
         started_(wall_clock()) {
     const LaneFiles files{state_directory_, made(journal_directory(configuration_))};
     const auto lanes = configuration_.processing.lanes;
-    std::vector<std::string> damage;
-    const auto before = lanes_before(files, damage).value_or(lanes);
+    finish_move(files, log_);
+    const auto before = lanes_before(files).value_or(lanes);
     open_publisher();
     open_writer(std::max(lanes, before));
-    for (const auto& sentence : damage) say_damage(sentence);
     if (before != lanes) {
       move_lanes(files, before, lanes, configuration_.processing.journal_bytes, text_, *writer_,
                  log_);
@@ -292,11 +291,6 @@ class Daemon {
                                                     {"sensors", parts.shard->figures().sensors}});
     }
     return parts;
-  }
-
-  void say_damage(const std::string& sentence) {
-    log_.error(sentence);
-    writer_->found_damage(sentence);
   }
 
   ingest::Record record_now(ingest::RecordKind kind) {
@@ -762,7 +756,7 @@ class Daemon {
   const Timestamp started_;
   ReceivedTime received_;
   std::optional<ProcessingTime> time_;
-  MachineRegistry machines_;
+  MachineRegistry machines_{configuration_.processing.lanes};
   std::unique_ptr<ArchiveWriter> writer_;
   std::vector<LaneParts> lanes_;
   std::mutex router_mutex_;
