@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -25,6 +26,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "core/check.h"
 #include "daemon/broker_access.h"
 #include "daemon/clock.h"
 #include "daemon/command.h"
@@ -312,11 +314,6 @@ class Daemon {
             "the configuration does not fit into the journal; raise processing.journal_bytes"};
   }
 
-  void wait_for_room(ingest::Journal& journal, const std::string& text) {
-    if (!journal.wait_for_room(configuration_record(text), journal_patience))
-      throw no_room_for_configuration();
-  }
-
   void append_configuration(ingest::Journal& journal) {
     if (!journal.append(configuration_record(text_), journal_patience))
       throw no_room_for_configuration();
@@ -407,11 +404,8 @@ class Daemon {
     // Of a payload that is too large, one byte too many is enough for the lane to refuse it under
     // its name.
     record.payload = message.payload.substr(0, payload_bytes_ + std::size_t{1});
-    std::optional<std::uint32_t> lane;
-    {
-      const std::lock_guard lock{router_mutex_};
-      lane = router_->lane(message.topic);
-    }
+    const std::lock_guard lock{intake_mutex_};
+    const auto lane = router_->lane(message.topic);
     if (!lane) return count(Reject::unknown_topic);
     auto& parts = lanes_[*lane];
     // A lane that made no room in all that time is not waited for again until it did: the others
@@ -447,6 +441,7 @@ class Daemon {
     const auto to = ingest::encode({message.response_topic, message.correlation});
     record.properties = to;
     record.payload = message.payload.substr(0, most_command_bytes + 1);
+    const std::lock_guard lock{intake_mutex_};
     // By this time the lanes know which command it is.
     record.arrival = time_->next();
     // All lanes or none: where one has no room, nobody shall act on it.
@@ -637,15 +632,8 @@ class Daemon {
         changed.processing.journal_bytes != configuration_.processing.journal_bytes ||
         changed.processing.journal_sync != configuration_.processing.journal_sync ||
         changed.processing.journal_directory != configuration_.processing.journal_directory;
-    // All lanes take it on, or none.
-    for (auto& parts : lanes_) wait_for_room(*parts.journal, loaded.text);
-    text_ = loaded.text;
-    for (auto& parts : lanes_) append_configuration(*parts.journal);
-    {
-      const std::lock_guard lock{router_mutex_};
-      router_ = std::make_unique<ingest::LaneRouter>(changed.inputs,
-                                                     static_cast<std::uint32_t>(lanes_.size()));
-    }
+    put_in_force(loaded.text, std::make_unique<ingest::LaneRouter>(
+                                  changed.inputs, static_cast<std::uint32_t>(lanes_.size())));
     payload_bytes_ = changed.limits.payload_bytes;
     session_->resubscribe(subscriptions_of(decoder));
     log_.info("The configuration was reloaded",
@@ -655,6 +643,30 @@ class Daemon {
           "broker, site, topic_root, state_directory, archive, home_assistant, lanes and journal "
           "settings take effect with the next start");
     }
+  }
+
+  // All lanes take it on, or none: between the look whether there is room and the append nothing
+  // else comes in.
+  void put_in_force(const std::string& text, std::unique_ptr<ingest::LaneRouter> router) {
+    const auto until = Clock::now() + journal_patience;
+    const auto all_have_room = [&](const ingest::Record& record, Clock::duration patience) {
+      const auto end = Clock::now() + patience;
+      return std::all_of(lanes_.begin(), lanes_.end(), [&](LaneParts& parts) {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
+        return parts.journal->wait_for_room(record, std::max(left, 0ms));
+      });
+    };
+    do {
+      if (!all_have_room(configuration_record(text), until - Clock::now())) break;
+      const std::lock_guard lock{intake_mutex_};
+      const auto record = configuration_record(text);
+      if (!all_have_room(record, 0ms)) continue;
+      for (auto& parts : lanes_) check(parts.journal->append(record), "the journal has room");
+      text_ = text;
+      router_ = std::move(router);
+      return;
+    } while (Clock::now() < until);
+    throw no_room_for_configuration();
   }
 
   // --- figures ---
@@ -759,7 +771,7 @@ class Daemon {
   MachineRegistry machines_{configuration_.processing.lanes};
   std::unique_ptr<ArchiveWriter> writer_;
   std::vector<LaneParts> lanes_;
-  std::mutex router_mutex_;
+  std::mutex intake_mutex_;  // of what the MQTT thread puts into the journals, and by which router
   std::unique_ptr<ingest::LaneRouter> router_;
   std::unique_ptr<Publisher> publisher_;
   std::unique_ptr<ingest::Session> session_;
