@@ -9,8 +9,11 @@
 #include <string_view>
 
 #include "core/hash.h"
+#include "tests/daemon/load.h"
+#include "tests/daemon/recording.h"
 #include "tests/daemon/site.h"
 #include "tests/storage/helpers.h"
+#include "tests/support/scale.h"
 
 using namespace millwright::test;
 using namespace std::chrono_literals;
@@ -43,9 +46,7 @@ int count(const Client& client, const std::string& event, int revision) {
 class Plant {
  public:
   explicit Plant(std::uint32_t lanes, bool saves = true) {
-    site.config["profiles"] = Json::parse(R"([
-      { "match": "marker/*", "detectors": ["limit"], "limits": { "high": 1 } },
-      { "match": "*", "detectors": ["limit"], "limits": { "high": 90 } } ])");
+    only_limits(site);
     REQUIRE(client.up());
     start(lanes, saves);
   }
@@ -91,13 +92,43 @@ class Plant {
 
   static std::string name(int machine) { return fmt::format("R{}", machine); }
   static std::string at(int minute, int second) {
-    return fmt::format("2025-03-10T06:{:02}:{:02}Z", minute, second);
+    return fmt::format("2025-03-10T{:02}:{:02}:{:02}Z", 6 + minute / 60, minute % 60, second);
   }
 
-  Broker broker;
+  Broker broker{{.more = shipped_limits}};
   Site site{broker};
   Client client{listener(broker, "client")};
 };
+
+// What is archived of temperatures that rise over the limit now and then. `random`: a kill after
+// every minute, and a start with another number of lanes, which the next kill may cut short.
+struct Kept {
+  Events events;
+  std::vector<std::string> summaries;
+};
+Kept archived(int minutes, Random* random) {
+  Plant plant{1};
+  for (int minute = 0; minute < minutes; ++minute) {
+    for (int m = 0; m < machines; ++m) {
+      const double value = (minute + m) / 4 % 2 == 0 ? 60 : 99;
+      REQUIRE(plant.client.publish(telemetry(Plant::name(m), Plant::at(minute, m), "temp", value)));
+    }
+    if (random == nullptr) continue;
+    plant.site.kill();
+    plant.site.config["processing"]["lanes"] = 1 + random->below(4);
+    plant.site.start_without_waiting();
+    const auto patience = std::chrono::milliseconds{random->below(100)};
+    wait_until([&] { return plant.site.running_and_connected(); }, patience);
+  }
+  REQUIRE(wait_until([&] { return plant.site.running_and_connected(); }, 30s));
+  REQUIRE(pass_marker(plant.client, Plant::at(minutes, 0)));
+  CHECK(plant.site.stop().code == 0);
+  Kept kept{archived_events(plant.site), archived_summaries(plant.site)};
+  std::erase_if(kept.events,
+                [](const auto& it) { return it.first.first.find("/temp/") == std::string::npos; });
+  std::erase_if(kept.summaries, [](const auto& line) { return line.starts_with("marker/"); });
+  return kept;
+}
 
 }  // namespace
 
@@ -296,4 +327,13 @@ TEST_CASE("a move of lanes that is cut short is done at the next start") {
   CHECK(plant.site.stop().code == 0);
   CHECK(plant.minutes() == "8|3|3\n");
   CHECK(plant.open_alerts() == "");
+}
+
+TEST_CASE("moves of lanes that are killed at any point leave the archive of one lane") {
+  const int minutes = scaled(40, 400);
+  Random random{71};
+  const auto whole = archived(minutes, nullptr), moved = archived(minutes, &random);
+  CHECK(whole.events.size() > 6 * machines);
+  CHECK(difference(whole.events, moved.events) == "");
+  CHECK(difference(whole.summaries, moved.summaries) == "");
 }
