@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -25,6 +26,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "core/check.h"
 #include "daemon/broker_access.h"
 #include "daemon/clock.h"
 #include "daemon/command.h"
@@ -33,6 +35,7 @@
 #include "daemon/lane.h"
 #include "daemon/move_lanes.h"
 #include "daemon/notify.h"
+#include "daemon/open_shard.h"
 #include "daemon/paths.h"
 #include "daemon/printable.h"
 #include "daemon/publisher.h"
@@ -44,7 +47,6 @@
 #include "ingest/decoder.h"
 #include "ingest/journal.h"
 #include "ingest/session.h"
-#include "storage/checkpoint.h"
 
 namespace millwright::daemon {
 namespace {
@@ -132,7 +134,7 @@ struct LaneParts {
   std::unique_ptr<Quarantine> quarantine;
   std::unique_ptr<Shard> shard;
   std::unique_ptr<Lane> lane;
-  Position known = 0;  // see known_until
+  std::vector<std::string> archived;  // see OpenedShard
   bool sheds = false;  // of the MQTT thread: its journal was full when a message came last
 };
 
@@ -149,11 +151,10 @@ class Daemon {
         started_(wall_clock()) {
     const LaneFiles files{state_directory_, made(journal_directory(configuration_))};
     const auto lanes = configuration_.processing.lanes;
-    std::vector<std::string> damage;
-    const auto before = lanes_before(files, damage).value_or(lanes);
+    finish_move(files, log_);
+    const auto before = lanes_before(files).value_or(lanes);
     open_publisher();
     open_writer(std::max(lanes, before));
-    for (const auto& sentence : damage) say_damage(sentence);
     if (before != lanes) {
       move_lanes(files, before, lanes, configuration_.processing.journal_bytes, text_, *writer_,
                  log_);
@@ -270,101 +271,30 @@ class Daemon {
   }
 
   LaneParts open_lane(std::uint32_t number, const LaneFiles& files) {
-    auto opened =
-        ingest::Journal::open(files.journal(number), configuration_.processing.journal_bytes);
-    if (opened.set_aside) {
-      log_.error(
-          "A journal could not be used and was set aside, readings since the last checkpoint are "
-          "lost",
-          {{"lane", number}, {"set_aside", *opened.set_aside}});
-      writer_->found_damage(
-          fmt::format("A journal could not be used and was set aside as {}: readings since the "
-                      "last checkpoint are lost",
-                      *opened.set_aside));
-    }
-    if (opened.torn_records > 0) {
-      log_.warning("Records at the end of the journal were torn and are not used",
-                   {{"lane", number}, {"records", opened.torn_records}});
-    }
-
     LaneParts parts;
-    parts.journal = std::move(opened.journal);
-    if (syncs_journals()) parts.journal->keep_on_disk();
     parts.quarantine = std::make_unique<Quarantine>(quarantine_file(state_directory_, number),
                                                     configuration_.limits.quarantine_messages);
     if (const auto lines = parts.quarantine->load(); lines > 0) {
       log_.warning("Lines of the quarantine file could not be read",
                    {{"lane", number}, {"lines", lines}});
     }
-    parts.shard = open_shard(number, files.state(number), *parts.quarantine);
+    auto opened = open_shard(number, files, configuration_.processing.journal_bytes, text_,
+                             machines_, parts.quarantine.get(), *writer_, log_);
+    parts.journal = std::move(opened.journal);
+    parts.shard = std::move(opened.shard);
+    parts.archived = std::move(opened.archived);
+    if (syncs_journals()) parts.journal->keep_on_disk();
     const auto position = parts.shard->position();
-    if (parts.journal->last_released() > position) {
-      log_.error(
-          "The newest checkpoint is older than the journal: what was learned in between is lost",
-          {{"lane", number},
-           {"checkpoint", position},
-           {"journal_begins_after", parts.journal->last_released()}});
-    }
-    parts.journal->seek_after(position);
-    parts.known = known_until(position, *parts.journal, opened.torn_records);
     parts.journal->start_after(std::max(position, writer_->applied(number)));
     parts.lane = std::make_unique<Lane>(number, *parts.journal, *parts.shard, *parts.quarantine,
                                         *writer_, log_);
-    if (const auto records = opened.kept_records; records > 0 || position > 0) {
+    if (opened.records > 0 || position > 0) {
       log_.info("A lane goes on where it stopped", {{"lane", number},
                                                     {"checkpoint", position},
-                                                    {"journal_records", records},
+                                                    {"journal_records", opened.records},
                                                     {"sensors", parts.shard->figures().sensors}});
     }
     return parts;
-  }
-
-  // The last position up to which checkpoint and journal together know everything.
-  static Position known_until(Position checkpoint, const ingest::Journal& journal,
-                              std::uint64_t torn) {
-    if (journal.last_released() > checkpoint) return checkpoint;
-    const auto appended = journal.last_appended();
-    return std::max(checkpoint, appended - std::min<Position>(appended, torn));
-  }
-
-  // From the newest checkpoint that can be read: a damaged one is set aside and the older one used,
-  // else everything is learned anew. Detection does not wait for a person.
-  std::unique_ptr<Shard> open_shard(std::uint32_t number, const fs::path& file,
-                                    Quarantine& quarantine) {
-    while (true) {
-      auto read = storage::read_checkpoint(file);
-      for (const auto& sentence : read.set_aside) say_damage(sentence);
-      if (read.newer_version) throw Failure{exit_config, *read.newer_version};
-      auto shard = fresh_shard(number, read.checkpoint, quarantine);
-      if (!read.checkpoint) return shard;
-      const auto problem = shard->restore(*read.checkpoint);
-      if (!problem) return shard;
-      if (!problem->damaged) throw Failure{exit_config, problem->sentence};
-      say_damage(storage::set_checkpoint_aside(file, problem->sentence));
-    }
-  }
-
-  void say_damage(const std::string& sentence) {
-    log_.error(sentence);
-    writer_->found_damage(sentence);
-  }
-
-  // With the checkpoint's own configuration: what the journal holds behind it is replayed as it was
-  // meant.
-  std::unique_ptr<Shard> fresh_shard(std::uint32_t number,
-                                     const std::optional<storage::Checkpoint>& checkpoint,
-                                     Quarantine& quarantine) {
-    if (checkpoint) {
-      try {
-        return std::make_unique<Shard>(number, checkpoint->configuration, machines_, &quarantine);
-      } catch (const std::invalid_argument& error) {
-        log_.warning(
-            "The configuration in the checkpoint is not understood any more, the present one is "
-            "used",
-            {{"lane", number}, {"why", error.what()}});
-      }
-    }
-    return std::make_unique<Shard>(number, text_, machines_, &quarantine);
   }
 
   ingest::Record record_now(ingest::RecordKind kind) {
@@ -386,31 +316,14 @@ class Daemon {
             "the configuration does not fit into the journal; raise processing.journal_bytes"};
   }
 
-  void wait_for_room(ingest::Journal& journal, const std::string& text) {
-    if (!journal.wait_for_room(configuration_record(text), journal_patience))
-      throw no_room_for_configuration();
-  }
-
   void append_configuration(ingest::Journal& journal) {
     if (!journal.append(configuration_record(text_), journal_patience))
       throw no_room_for_configuration();
   }
 
-  // After a power cut the archive may have alerts of a time that neither checkpoint nor journal
-  // knows. The lane hears of them, or it would give their revisions a second time, and nobody could
-  // ever end those that it does not know.
   void catch_up(std::uint32_t number, const LaneParts& parts) {
-    const auto archived = writer_->applied(number);
-    if (archived <= parts.known) return;
-    const auto alerts = writer_->alerts_after(number, parts.known);
-    if (alerts.empty()) return;
-    log_.warning("The archive is ahead of what is known here: its newer alerts go on from there",
-                 {{"lane", number},
-                  {"known_until", parts.known},
-                  {"archived_until", archived},
-                  {"alerts", alerts.size()}});
     auto record = record_now(ingest::RecordKind::archived);
-    for (const auto& payload : archived_alerts(alerts)) {
+    for (const auto& payload : parts.archived) {
       record.payload = payload;
       if (parts.journal->append(record, journal_patience)) continue;
       log_.error("The journal has no room for the alerts of the archive",
@@ -493,11 +406,8 @@ class Daemon {
     // Of a payload that is too large, one byte too many is enough for the lane to refuse it under
     // its name.
     record.payload = message.payload.substr(0, payload_bytes_ + std::size_t{1});
-    std::optional<std::uint32_t> lane;
-    {
-      const std::lock_guard lock{router_mutex_};
-      lane = router_->lane(message.topic);
-    }
+    const std::lock_guard lock{intake_mutex_};
+    const auto lane = router_->lane(message.topic);
     if (!lane) return count(Reject::unknown_topic);
     auto& parts = lanes_[*lane];
     // A lane that made no room in all that time is not waited for again until it did: the others
@@ -533,6 +443,7 @@ class Daemon {
     const auto to = ingest::encode({message.response_topic, message.correlation});
     record.properties = to;
     record.payload = message.payload.substr(0, most_command_bytes + 1);
+    const std::lock_guard lock{intake_mutex_};
     // By this time the lanes know which command it is.
     record.arrival = time_->next();
     // All lanes or none: where one has no room, nobody shall act on it.
@@ -723,15 +634,8 @@ class Daemon {
         changed.processing.journal_bytes != configuration_.processing.journal_bytes ||
         changed.processing.journal_sync != configuration_.processing.journal_sync ||
         changed.processing.journal_directory != configuration_.processing.journal_directory;
-    // All lanes take it on, or none.
-    for (auto& parts : lanes_) wait_for_room(*parts.journal, loaded.text);
-    text_ = loaded.text;
-    for (auto& parts : lanes_) append_configuration(*parts.journal);
-    {
-      const std::lock_guard lock{router_mutex_};
-      router_ = std::make_unique<ingest::LaneRouter>(changed.inputs,
-                                                     static_cast<std::uint32_t>(lanes_.size()));
-    }
+    put_in_force(loaded.text, std::make_unique<ingest::LaneRouter>(
+                                  changed.inputs, static_cast<std::uint32_t>(lanes_.size())));
     payload_bytes_ = changed.limits.payload_bytes;
     session_->resubscribe(subscriptions_of(decoder));
     log_.info("The configuration was reloaded",
@@ -741,6 +645,30 @@ class Daemon {
           "broker, site, topic_root, state_directory, archive, home_assistant, lanes and journal "
           "settings take effect with the next start");
     }
+  }
+
+  // All lanes take it on, or none: between the look whether there is room and the append nothing
+  // else comes in.
+  void put_in_force(const std::string& text, std::unique_ptr<ingest::LaneRouter> router) {
+    const auto until = Clock::now() + journal_patience;
+    const auto all_have_room = [&](const ingest::Record& record, Clock::duration patience) {
+      const auto end = Clock::now() + patience;
+      return std::all_of(lanes_.begin(), lanes_.end(), [&](LaneParts& parts) {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
+        return parts.journal->wait_for_room(record, std::max(left, 0ms));
+      });
+    };
+    do {
+      if (!all_have_room(configuration_record(text), until - Clock::now())) break;
+      const std::lock_guard lock{intake_mutex_};
+      const auto record = configuration_record(text);
+      if (!all_have_room(record, 0ms)) continue;
+      for (auto& parts : lanes_) check(parts.journal->append(record), "the journal has room");
+      text_ = text;
+      router_ = std::move(router);
+      return;
+    } while (Clock::now() < until);
+    throw no_room_for_configuration();
   }
 
   // --- figures ---
@@ -842,10 +770,10 @@ class Daemon {
   const Timestamp started_;
   ReceivedTime received_;
   std::optional<ProcessingTime> time_;
-  MachineRegistry machines_;
+  MachineRegistry machines_{configuration_.processing.lanes};
   std::unique_ptr<ArchiveWriter> writer_;
   std::vector<LaneParts> lanes_;
-  std::mutex router_mutex_;
+  std::mutex intake_mutex_;  // of what the MQTT thread puts into the journals, and by which router
   std::unique_ptr<ingest::LaneRouter> router_;
   std::unique_ptr<Publisher> publisher_;
   std::unique_ptr<ingest::Session> session_;

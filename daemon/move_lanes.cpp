@@ -1,21 +1,26 @@
 #include "daemon/move_lanes.h"
 
 #include <algorithm>
+#include <charconv>
+#include <filesystem>
 #include <memory>
-#include <stdexcept>
 #include <utility>
 #include <vector>
 
-#include "config/config.h"
 #include "core/check.h"
+#include "daemon/clock.h"
+#include "daemon/open_shard.h"
 #include "ingest/decoder.h"
 #include "ingest/journal.h"
 #include "storage/checkpoint.h"
+#include "storage/files.h"
 
 namespace millwright::daemon {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::uint32_t most_lanes = 64;  // that can be configured
 
 struct Learned {
   std::vector<std::pair<std::string, std::string>> machines;  // name, state
@@ -24,61 +29,78 @@ struct Learned {
   Position position = 0;
 };
 
-// From the newest checkpoint that can be read, as a lane begins (Daemon::open_shard); without one,
-// from the journal alone. Throws std::invalid_argument where a newer version has written it.
-std::unique_ptr<Shard> open_shard(std::uint32_t lane, const fs::path& file,
-                                  const std::string& configuration_text, MachineRegistry& registry,
-                                  ArchiveWriter& writer, Log& log) {
-  const auto say_damage = [&](const std::string& sentence) {
-    log.error(sentence);
-    writer.found_damage(sentence);
-  };
-  while (true) {
-    const auto read = storage::read_checkpoint(file);
-    for (const auto& sentence : read.set_aside) say_damage(sentence);
-    if (read.newer_version) throw std::invalid_argument{*read.newer_version};
-    const auto& checkpoint = read.checkpoint;
-    auto shard = std::make_unique<Shard>(
-        lane, checkpoint ? checkpoint->configuration : configuration_text, registry, nullptr);
-    if (!checkpoint) return shard;
-    const auto why = shard->restore(*checkpoint);
-    if (!why) return shard;
-    if (!why->damaged) throw std::invalid_argument{why->sentence};
-    say_damage(storage::set_checkpoint_aside(file, why->sentence));
+// What only the archive knows comes last, as for a lane that goes on.
+void hear_of_archived(const OpenedShard& opened, Position after) {
+  ingest::Record record;
+  record.kind = ingest::RecordKind::archived;
+  record.received = wall_clock();
+  record.arrival = std::max(opened.shard->last_arrival(), opened.journal->last_arrival());
+  record.position = after;
+  for (const auto& payload : opened.archived) {
+    record.payload = payload;
+    ++record.position;
+    opened.shard->apply(record);
   }
 }
 
-void work_off(std::uint32_t lane, const LaneFiles& files, std::uint64_t journal_bytes,
-              const std::string& configuration_text, ArchiveWriter& writer, Log& log,
-              Learned& learned) {
-  MachineRegistry registry;
+void work_off(std::uint32_t lane, std::uint32_t before, const LaneFiles& files,
+              std::uint64_t journal_bytes, const std::string& configuration_text,
+              ArchiveWriter& writer, Log& log, Learned& learned) {
+  MachineRegistry registry{before};
   const auto opened =
-      open_shard(lane, files.state(lane), configuration_text, registry, writer, log);
-  Shard& shard = *opened;
-  auto journal = ingest::Journal::open(files.journal(lane), journal_bytes).journal;
-  journal->seek_after(shard.position());
-  while (const auto record = journal->next()) shard.apply(*record);
+      open_shard(lane, files, journal_bytes, configuration_text, registry, nullptr, writer, log);
+  auto& journal = *opened.journal;
+  auto& shard = *opened.shard;
+  while (const auto record = journal.next()) shard.apply(*record);
+  hear_of_archived(opened,
+                   std::max({shard.position(), journal.last_appended(), writer.applied(lane)}));
   writer.write(shard.step());
   shard.leave_fleet();
   writer.write(shard.step());
   learned.desks.push_back(shard.desk());
   for (auto& machine : shard.machines()) learned.machines.push_back(std::move(machine));
   learned.last_arrival =
-      std::max({learned.last_arrival, shard.last_arrival(), journal->last_arrival()});
-  learned.position = std::max({learned.position, shard.position(), writer.applied(lane)});
+      std::max({learned.last_arrival, shard.last_arrival(), journal.last_arrival()});
+  learned.position =
+      std::max({learned.position, shard.position(), journal.last_appended(), writer.applied(lane)});
+}
+
+fs::path older(const LaneFiles& files, std::uint32_t lane) {
+  return files.state(lane).string() + ".1";
+}
+// A checkpoint that is to be put in place.
+fs::path staged(const LaneFiles& files, std::uint32_t lane) {
+  return files.state(lane).string() + ".moved";
+}
+// Holds the new number of lanes, from when all of them are staged until all are in place.
+fs::path decided(const LaneFiles& files) { return files.state_directory / "lanes.moved"; }
+
+// May be cut short anywhere, and begun again.
+void put_in_place(const LaneFiles& files, std::uint32_t after) {
+  for (std::uint32_t lane = 0; lane < most_lanes; ++lane) {
+    if (lane < after && fs::exists(staged(files, lane)))
+      fs::rename(staged(files, lane), files.state(lane));
+    else if (lane >= after)
+      fs::remove(files.state(lane));
+    fs::remove(older(files, lane));
+    fs::remove(files.journal(lane));
+  }
+  storage::sync_directory(files.state_directory);
+  fs::remove(decided(files));
+  // Else it could come back after a power cut, and take with it what came in since.
+  storage::sync_directory(files.state_directory);
 }
 
 }  // namespace
 
-std::optional<std::uint32_t> lanes_before(const LaneFiles& files,
-                                          std::vector<std::string>& damage) {
-  auto read = storage::read_checkpoint(files.state(0));
-  damage = std::move(read.set_aside);
-  const auto& checkpoint = read.checkpoint;
-  if (!checkpoint) return std::nullopt;
-  const auto loaded = config::parse(checkpoint->configuration, "checkpoint");
-  if (!loaded.configuration) return std::nullopt;
-  return loaded.configuration->processing.lanes;
+std::optional<std::uint32_t> lanes_before(const LaneFiles& files) {
+  std::optional<std::uint32_t> lanes;
+  for (std::uint32_t lane = 0; lane < most_lanes; ++lane) {
+    if (fs::exists(files.state(lane)) || fs::exists(older(files, lane)) ||
+        fs::exists(files.journal(lane)))
+      lanes = lane + 1;
+  }
+  return lanes;
 }
 
 void move_lanes(const LaneFiles& files, std::uint32_t before, std::uint32_t after,
@@ -86,10 +108,10 @@ void move_lanes(const LaneFiles& files, std::uint32_t before, std::uint32_t afte
                 ArchiveWriter& writer, Log& log) {
   Learned learned;
   for (std::uint32_t lane = 0; lane < before; ++lane)
-    work_off(lane, files, journal_bytes, configuration_text, writer, log, learned);
+    work_off(lane, before, files, journal_bytes, configuration_text, writer, log, learned);
   writer.work_off();
 
-  MachineRegistry registry;
+  MachineRegistry registry{after};
   std::vector<std::unique_ptr<Shard>> shards;
   for (std::uint32_t lane = 0; lane < after; ++lane) {
     shards.push_back(std::make_unique<Shard>(lane, configuration_text, registry, nullptr));
@@ -109,33 +131,35 @@ void move_lanes(const LaneFiles& files, std::uint32_t before, std::uint32_t afte
     }
   }
 
-  // All are written before the first is put in place: a crash in between leaves the old set or, at
-  // worst, a mixed one for the time of a few renames.
-  const auto staged = [&](std::uint32_t lane) {
-    return fs::path{files.state(lane).string() + ".moved"};
-  };
+  // All are written before the first is put in place.
+  for (std::uint32_t lane = 0; lane < most_lanes; ++lane) fs::remove(staged(files, lane));
   for (std::uint32_t lane = 0; lane < after; ++lane) {
     auto checkpoint = shards[lane]->checkpoint();
     checkpoint.position = learned.position;
-    storage::write_checkpoint(staged(lane), checkpoint);
+    storage::write_checkpoint(staged(files, lane), checkpoint);
   }
-  const auto older = [&](std::uint32_t lane) {
-    return fs::path{files.state(lane).string() + ".1"};
-  };
-  for (std::uint32_t lane = 0; lane < after; ++lane) {
-    fs::rename(staged(lane), files.state(lane));
-    fs::remove(older(lane));
-  }
-  for (std::uint32_t lane = after; lane < before; ++lane) {
-    fs::remove(files.state(lane));
-    fs::remove(older(lane));
-  }
-  for (std::uint32_t lane = 0; lane < before; ++lane) fs::remove(files.journal(lane));
+  storage::replace_file(decided(files), std::to_string(after));
+  put_in_place(files, after);
   log.info("What was learned moved to another number of lanes",
            {{"before", before},
             {"after", after},
             {"machines", moved},
             {"lost", learned.machines.size() - moved}});
+}
+
+void finish_move(const LaneFiles& files, Log& log) {
+  const auto text = storage::text_in(decided(files));
+  if (!text) return;
+  std::uint32_t after = 0;
+  std::from_chars(text->data(), text->data() + text->size(), after);
+  if (after == 0) {
+    log.error("What a move to another number of lanes left behind is damaged and not used",
+              {{"file", decided(files).string()}});
+    fs::remove(decided(files));
+    return;
+  }
+  put_in_place(files, after);
+  log.info("A move to another number of lanes was cut short and is now done", {{"after", after}});
 }
 
 }  // namespace millwright::daemon

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "daemon/lane_files.h"
 #include "daemon/log.h"
@@ -14,15 +13,19 @@
 
 namespace millwright::daemon {
 
-// How many lanes wrote the checkpoints in there; nothing when there are none that can be read.
-// `damage`: a sentence for each that was set aside.
-std::optional<std::uint32_t> lanes_before(const LaneFiles& files, std::vector<std::string>& damage);
+// How many lanes there are files of; nothing when there are none. What their checkpoints say of it
+// does not count: they may be damaged, and a reload may have changed it in their configuration.
+std::optional<std::uint32_t> lanes_before(const LaneFiles& files);
 
 // Before any lane is opened and before the writer is started. Alerts and summaries of what was
 // still in the journals are committed before a file is replaced. The counters of readings begin
-// anew. Throws std::system_error when a file cannot be written: the old ones are then still there.
+// anew. Throws Failure and ingest::NewerJournal as open_shard, and std::system_error when a file
+// cannot be written: the old ones are then still there, or `finish_move` goes on.
 void move_lanes(const LaneFiles& files, std::uint32_t before, std::uint32_t after,
                 std::uint64_t journal_bytes, const std::string& configuration_text,
                 ArchiveWriter& writer, Log& log);
+
+// Puts in place what a move had saved when it was cut short, before anything else is looked at.
+void finish_move(const LaneFiles& files, Log& log);
 
 }  // namespace millwright::daemon

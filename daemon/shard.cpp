@@ -49,12 +49,10 @@ std::optional<std::uint32_t> MachineRegistry::owner(std::string_view machine) co
   return found == lanes_.end() ? std::nullopt : std::optional{found->second};
 }
 
-bool MachineRegistry::answers(std::uint32_t lane, std::uint32_t lanes, Timestamp command,
-                              bool knows) {
+bool MachineRegistry::answers(std::uint32_t lane, Timestamp command, bool knows) {
   const std::lock_guard lock{mutex_};
-  if (newest_.size() < lanes) newest_.resize(lanes);
   newest_[lane] = std::max(newest_[lane], command);
-  const bool last = std::all_of(newest_.begin(), newest_.begin() + lanes,
+  const bool last = std::all_of(newest_.begin(), newest_.end(),
                                 [&](Timestamp newest) { return newest >= command; });
   if (!knows && !last) return false;
   if (!answered_.insert(command).second) return false;
@@ -65,7 +63,6 @@ bool MachineRegistry::answers(std::uint32_t lane, std::uint32_t lanes, Timestamp
 void MachineRegistry::dealt_with(std::uint32_t lane, Timestamp newest,
                                  const std::vector<Timestamp>& answered) {
   const std::lock_guard lock{mutex_};
-  if (newest_.size() <= lane) newest_.resize(lane + 1);
   newest_[lane] = newest;
   answered_.insert(answered.begin(), answered.end());
 }
@@ -87,11 +84,11 @@ Shard::Shard(std::uint32_t lane, std::string configuration_text, MachineRegistry
   output_.lane = lane;
   decoded_.want_blocks = true;
   configure(std::move(configuration_text));
-  const auto plan = std::make_shared<const engine::Plan>(
-      plan_of(configuration_, configuration_.processing.lanes));
+  const auto plan =
+      std::make_shared<const engine::Plan>(plan_of(configuration_, registry_.lanes()));
   engine_.emplace(plan);
   fleet_.emplace(plan);
-  desk_.emplace(plan, configuration_.processing.lanes);
+  desk_.emplace(plan, registry_.lanes());
   feed_ = engine::Feed{clock_of(configuration_)};
 }
 
@@ -150,7 +147,7 @@ void Shard::obey(const ingest::Record& record) {
   newest_command_ = std::max(newest_command_, record.arrival);
   if (seen_before(record)) {
     // It was answered when it came first.
-    registry_.answers(lane_, configuration_.processing.lanes, record.arrival, true);
+    registry_.answers(lane_, record.arrival, true);
     return;
   }
   auto read = read_command(record.topic, record.payload);
@@ -198,7 +195,7 @@ CommandAnswer Shard::carry_out(const millwright::Command& command, Timestamp now
 
 // A name that was mistyped is maintained for nothing. Of several lanes none knows all machines.
 std::string Shard::machines_meant(std::string_view glob) const {
-  if (configuration_.processing.lanes > 1) return {};
+  if (registry_.lanes() > 1) return {};
   std::size_t count = 0;
   std::string named;
   for (std::size_t i = 0; i < engine_->machines(); ++i) {
@@ -231,12 +228,11 @@ CommandAnswer Shard::renew(const millwright::Command& command, const ingest::Rec
 
 // One lane speaks for all.
 bool Shard::answers(const millwright::Command& command, bool ok, Timestamp arrival) {
-  const auto lanes = configuration_.processing.lanes;
-  if (lanes == 1) return true;
+  if (registry_.lanes() == 1) return true;
   const bool for_all = command.kind == CommandKind::maintenance_start ||
                        command.kind == CommandKind::maintenance_stop;
   const bool knows = for_all ? lane_ == 0 : ok || has(command);
-  if (!registry_.answers(lane_, lanes, arrival, knows)) return false;
+  if (!registry_.answers(lane_, arrival, knows)) return false;
   if (answered_.size() == remembered_commands) answered_.erase(answered_.begin());
   answered_.push_back(arrival);
   return true;
@@ -271,15 +267,14 @@ void Shard::decode(const ingest::Record& record) {
 }
 
 void Shard::feed(const ingest::Decoded& reading, const ingest::Record& record) {
-  if (configuration_.processing.lanes > 1 && !ours(reading.machine))
-    return engine_->refuse(Outcome::two_lanes);
+  if (registry_.lanes() > 1 && !ours(reading.machine)) return engine_->refuse(Outcome::two_lanes);
   feed_.reading(*engine_, reading.machine, reading.sensor, {reading.time, reading.value},
                 record.position, record.received, record.arrival,
                 (record.flags & ingest::message_redelivered) != 0);
 }
 
 void Shard::feed(const ingest::DecodedBlock& block, const ingest::Record& record) {
-  if (configuration_.processing.lanes > 1 && !ours(block.machine))
+  if (registry_.lanes() > 1 && !ours(block.machine))
     return engine_->refuse(Outcome::two_lanes, block.count);
   const auto samples = std::span{decoded_.samples}.subspan(block.begin, block.count);
   feed_.block(*engine_, block.machine, block.sensor, {block.first, block.rate_hz, samples},
@@ -305,8 +300,8 @@ void Shard::reconfigure(std::string_view text) {
   const auto state = engine_->save_all(position_), fleet = fleet_->save(), desk = desk_->save();
   // The supervisor has read the same text before it put it here.
   configure(std::string{text});
-  const auto plan = std::make_shared<const engine::Plan>(
-      plan_of(configuration_, configuration_.processing.lanes));
+  const auto plan =
+      std::make_shared<const engine::Plan>(plan_of(configuration_, registry_.lanes()));
   engine::Engine changed{plan};
   Position position = 0;
   check(changed.restore_all(state, position) == engine::RestoreResult::ok,
@@ -315,7 +310,7 @@ void Shard::reconfigure(std::string_view text) {
   fleet_.emplace(plan);
   std::vector<Alert> closed;
   check(fleet_->restore(fleet, closed), "a fleet reads its own state");
-  desk_.emplace(plan, configuration_.processing.lanes);
+  desk_.emplace(plan, registry_.lanes());
   check(desk_->restore(desk), "a desk reads its own state");
   tell(std::move(closed));
   std::string now;
@@ -436,10 +431,10 @@ std::optional<Shard::RestoreProblem> Shard::restore(const storage::Checkpoint& c
   Position position = 0;
   if (!in.ok() || !in.at_end()) return damaged("the checkpoint is cut short");
   // Into one of its own first: what cannot be read leaves this shard as it was.
-  const auto plan = std::make_shared<const engine::Plan>(
-      plan_of(configuration_, configuration_.processing.lanes));
+  const auto plan =
+      std::make_shared<const engine::Plan>(plan_of(configuration_, registry_.lanes()));
   engine::Fleet fleet_there{plan};
-  engine::Desk desk_there{plan, configuration_.processing.lanes};
+  engine::Desk desk_there{plan, registry_.lanes()};
   std::vector<Alert> closed;
   if (!fleet_there.restore(fleet, closed) || !desk_there.restore(desk))
     return damaged("the state in the checkpoint is damaged");

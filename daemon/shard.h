@@ -38,14 +38,18 @@ namespace millwright::daemon {
 // Which lane a machine belongs to: one only. Thread rule: any thread.
 class MachineRegistry {
  public:
+  // So many lanes run, whatever a configuration that was taken on since says.
+  explicit MachineRegistry(std::uint32_t lanes = 1) : newest_(lanes) {}
+
+  std::uint32_t lanes() const { return static_cast<std::uint32_t>(newest_.size()); }
   // False when the machine already belongs to another lane.
   bool claim(std::string_view machine, std::uint32_t lane);
   std::optional<std::uint32_t> owner(std::string_view machine) const;
 
   // Every lane hears every command, and one answers: the lane that knows what it is about, else the
   // last one that has dealt with it. `command` is its processing time, another one for each. True
-  // when `lane`, of so many, is to answer.
-  bool answers(std::uint32_t lane, std::uint32_t lanes, Timestamp command, bool knows);
+  // when `lane` is to answer.
+  bool answers(std::uint32_t lane, Timestamp command, bool knows);
   // After a restart: the newest command that a lane has dealt with, and those that it answered.
   void dealt_with(std::uint32_t lane, Timestamp newest, const std::vector<Timestamp>& answered);
 

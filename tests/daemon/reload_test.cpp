@@ -3,9 +3,14 @@
 #include <fmt/format.h>
 #include <signal.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <string>
 
+#include "ingest/decoder.h"
+#include "storage/checkpoint.h"
 #include "tests/daemon/site.h"
+#include "tests/faults/newest.h"
 
 using namespace millwright::test;
 using namespace std::chrono_literals;
@@ -28,6 +33,14 @@ bool alerts(const Client& client, const std::string& sensor, const std::string& 
 
 std::string minute_second(int i) {
   return fmt::format("2025-03-10T06:{:02}:{:02}Z", i / 60, i % 60);
+}
+
+// A machine whose readings go to that one of two lanes.
+std::string machine_of(std::uint32_t lane) {
+  for (int n = 1;; ++n) {
+    auto machine = fmt::format("R{}", n);
+    if (millwright::ingest::LaneRouter::lane_of(machine, 2) == lane) return machine;
+  }
 }
 
 void feed(Client& client, int from, int to) {
@@ -112,4 +125,77 @@ TEST_CASE("a reload that changes what needs a restart says so") {
   site.reload();
   CHECK(says(site, "take effect with the next start"));
   CHECK(site.stop().code == 0);
+}
+
+TEST_CASE("a reload that one lane has no room for is taken on by none, and by all when there is") {
+  const Broker broker{{.more = "max_queued_messages 100000\nmax_inflight_messages 1000\n"}};
+  Site site{broker};
+  // Lanes that gather for longer than the test takes, with small rings: nothing makes room.
+  site.config["limits"] = {{"payload_bytes", 4096}};
+  site.config["processing"].update({{"lanes", 2},
+                                    {"journal_bytes", 64 << 10},
+                                    {"mode", "micro_batch"},
+                                    {"max_delay_ms", 60000},
+                                    {"max_readings", 10000000}});
+  const auto limits = [&](double high) {
+    site.config["profiles"] =
+        Json{{{"match", "*"}, {"detectors", {"limit"}}, {"limits", {{"high", high}}}}};
+  };
+  limits(90);
+  site.start();
+  Client client{listener(broker, "client")};
+  REQUIRE(client.up());
+  REQUIRE(wait_until([&] { return site.running_and_connected(); }));
+  const auto old = site.config["profiles"];
+  const auto is_status = [](const Received& message) {
+    return message.topic == "millwright/test/status";
+  };
+  const auto statuses = [&] { return client.count(is_status); };
+  const auto messages = [&] {
+    return newest_on(client, "millwright/test/status")["messages"].get<int>();
+  };
+  const auto first = machine_of(0), second = machine_of(1);
+  std::uint64_t tag = 0;
+  while (site.log().find("the journal is full") == std::string::npos) {
+    const auto message = telemetry(second, minute_second(0), "temp", 20);
+    ++tag;
+    REQUIRE(wait_until([&] { return client.send(message, tag); }, 30s));
+  }
+
+  const auto told = statuses();
+  REQUIRE(wait_until([&] { return statuses() > told; }));
+  const auto taken = messages();
+
+  limits(50);
+  site.reload();
+  REQUIRE(says(site, "The new configuration cannot be used, the old one stays in force"));
+  CHECK(site.log().find("The configuration was reloaded") == std::string::npos);
+  for (int i = 1; i <= 3; ++i)
+    REQUIRE(client.publish(telemetry(first, minute_second(i), "temp", 70)));
+  REQUIRE(wait_until([&] { return messages() == taken + 3; }));
+  CHECK(site.stop().code == 0);
+  for (const int lane : {0, 1}) {
+    const auto saved =
+        millwright::storage::read_checkpoint(site.state() / fmt::format("lane-{}.state", lane));
+    REQUIRE(saved.checkpoint);
+    CHECK(Json::parse(saved.checkpoint->configuration)["profiles"] == old);
+  }
+  CHECK(raised_kinds(archived_events(site)) == "");
+
+  limits(90);
+  site.start();
+  REQUIRE(wait_until([&] { return site.running_and_connected(); }));
+  limits(50);
+  site.reload();
+  REQUIRE(says(site, "The configuration was reloaded"));
+  for (const auto& machine : {first, second})
+    REQUIRE(client.publish(telemetry(machine, minute_second(10), "temp", 70)));
+  REQUIRE(wait_until([&] { return messages() == 2; }));
+  CHECK(site.stop().code == 0);
+  for (const auto& machine : {first, second}) {
+    const auto events = archived_events(site);
+    CHECK(std::any_of(events.begin(), events.end(), [&](const auto& event) {
+      return event.first.first.starts_with(machine + "/temp/limit/");
+    }));
+  }
 }

@@ -57,7 +57,9 @@ Entry command(const std::string& name, const Json& json, std::uint32_t flags = 0
 // Lanes that hear the same commands; readings go to the first one only, as their topics say.
 class Lanes {
  public:
-  explicit Lanes(int lanes = 1) : text_(text_for(lanes)) {
+  explicit Lanes(int lanes = 1)
+      : text_(text_for(lanes)),
+        registry_(std::make_unique<MachineRegistry>(static_cast<std::uint32_t>(lanes))) {
     for (int lane = 0; lane < lanes; ++lane)
       shards_.push_back(
           std::make_unique<Shard>(static_cast<std::uint32_t>(lane), text_, *registry_, nullptr));
@@ -97,7 +99,7 @@ class Lanes {
   void restart_all() {
     std::vector<storage::Checkpoint> checkpoints;
     for (const auto& shard : shards_) checkpoints.push_back(shard->checkpoint());
-    registry_ = std::make_unique<MachineRegistry>();
+    registry_ = std::make_unique<MachineRegistry>(registry_->lanes());
     for (std::size_t lane = 0; lane < shards_.size(); ++lane) {
       shards_[lane] =
           std::make_unique<Shard>(static_cast<std::uint32_t>(lane), text_, *registry_, nullptr);
@@ -121,7 +123,7 @@ class Lanes {
 
  private:
   const std::string text_;
-  std::unique_ptr<MachineRegistry> registry_ = std::make_unique<MachineRegistry>();
+  std::unique_ptr<MachineRegistry> registry_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::map<std::size_t, int> commands_;
 };

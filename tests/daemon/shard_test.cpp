@@ -260,7 +260,7 @@ TEST_CASE("a configuration amid a learning journal changes one sensor and leaves
 }
 
 TEST_CASE("a machine on a second lane is refused there and counted") {
-  MachineRegistry registry;
+  MachineRegistry registry{3};
   Shard first{0, three_lanes, registry, nullptr}, second{1, three_lanes, registry, nullptr};
   const std::vector<Entry> entries{reading("R1", "a", 0, 1), reading("R1", "a", 1, 1)};
   const Feeder feeder{entries};
@@ -277,7 +277,7 @@ TEST_CASE("a machine on a second lane is refused there and counted") {
 TEST_CASE("a restored lane claims its machines again") {
   const std::vector<Entry> entries{reading("R1", "a", 0, 1), reading("R1", "a", 1, 1)};
   const Feeder feeder{entries};
-  MachineRegistry before, after;
+  MachineRegistry before{3}, after{3};
   Shard first{0, three_lanes, before, nullptr};
   feeder.apply(first, 0);
   first.step();

@@ -14,7 +14,9 @@
 #include "config/config.h"
 #include "daemon/clock.h"
 #include "daemon/plan_of.h"
+#include "daemon/right_clock.h"
 #include "ingest/csv.h"
+#include "storage/database.h"
 #include "tests/daemon/recording.h"
 #include "tests/daemon/site.h"
 #include "tests/engine/harness.h"
@@ -138,6 +140,19 @@ Outcomes run(const engine::Plan& plan, const std::vector<Sent>& all) {
   return out;
 }
 
+// Rows of the stopped daemon's archive that are of a time before any right one.
+std::int64_t rows_before_2020(const Site& site) {
+  storage::Database database{site.state() / "millwright.db"};
+  std::int64_t rows = 0;
+  for (const auto* column :
+       {"summary_minute WHERE t", "alert_event WHERE time", "alert WHERE onset",
+        "baseline WHERE until", "health WHERE t", "operation WHERE time"}) {
+    rows += database.integer(fmt::format("SELECT count(*) FROM {} < {}", column,
+                                         daemon::earliest_right_clock.time_since_epoch().count()));
+  }
+  return rows;
+}
+
 engine::Plan plan_with_reorder(const Site& site, int milliseconds) {
   auto config = site.config;
   config["processing"] = {{"reorder_ms", milliseconds}};
@@ -237,4 +252,60 @@ TEST_CASE("a gateway that starts with a clock years off takes in what comes and 
   }
   report_fault("started with the clock 5 y behind and 10 y ahead, then set right", starts,
                "no alert, no stall", "none; behind: stamped readings counted as future until set");
+}
+
+TEST_CASE("a gateway that starts in 1970 says so and waits, then takes in what came meanwhile") {
+  if (!clock_in_hand) return;
+  const TemporaryDirectory directory;
+  const TestClock clock{directory.path()};
+  const Notifications systemd{directory / "notify"};
+  const Broker broker;
+  Site site{broker};
+  site.environment = clock.environment();
+  site.environment.emplace_back("NOTIFY_SOCKET", (directory / "notify").string());
+  site.config["processing"].erase("clock");
+  Client source{listener(broker, "source", "millwright/test/#")};
+  REQUIRE(source.up());
+  // From now on the broker keeps what comes while the daemon is away.
+  site.start();
+  REQUIRE(wait_until([&] { return site.running_and_connected(); }));
+  CHECK(site.stop().code == 0);
+
+  clock.set(1h - std::chrono::floor<std::chrono::seconds>(daemon::wall_clock().time_since_epoch()));
+  const auto ready = systemd.count("READY=1"), fed = systemd.count("WATCHDOG=1");
+  site.start_without_waiting();
+  REQUIRE(wait_until([&] { return systemd.count("READY=1") > ready; }));
+  Steady steady{source};
+  steady.run(15);
+  REQUIRE(wait_until([&] { return systemd.count("WATCHDOG=1") >= fed + 3; }));
+  const auto notified = systemd.all();
+  CHECK(std::any_of(notified.begin(), notified.end(), [](const std::string& datagram) {
+    return datagram.find("STATUS=waits for the clock to be set, it says 1970-01-01T01:00:") !=
+               datagram.npos &&
+           datagram.find("; takes in no readings") != datagram.npos;
+  }));
+  // One sentence, and nothing else.
+  const auto said = site.log();
+  INFO(said);
+  CHECK(said.find("The clock is wrong, it is waited for: no reading is taken in until it is set") !=
+        said.npos);
+  CHECK(std::count(said.begin(), said.end(), '\n') == 1);
+  CHECK(site.process().running());
+
+  clock.set(0s);  // NTP has an answer
+  REQUIRE(wait_until([&] { return site.running_and_connected(); }));
+  CHECK(site.log().find("The clock has been set") != std::string::npos);
+  CHECK(site.log().find("Millwright runs") != std::string::npos);
+  steady.run(15);
+  CHECK(wait_until([&] { return learned(source) == static_cast<std::uint64_t>(steady.sent()); }));
+  INFO(status(source).dump(2));
+  CHECK(events_of(source).empty());
+  CHECK(site.stop().code == 0);
+  CHECK(rows_before_2020(site) == 0);
+  CHECK(archived_events(site).empty());
+  report_fault("started in 1970, then set right", 1,
+               "waits, says so; then all that came, no alert, no time of 1970",
+               fmt::format("{} of {} readings learned from, {} alerts, {} rows of before 2020",
+                           learned(source), steady.sent(), events_of(source).size(),
+                           rows_before_2020(site)));
 }
