@@ -209,7 +209,7 @@ std::vector<Field> describe(ProcessingSettings& s, Duration& reorder, Duration& 
              "times in the "
              "readings (for playing history faster than it happened).",
              clocks, s.clock),
-      whole("lanes", "", {1, 64},
+      whole("lanes", "", {1, ProcessingSettings::most_lanes},
             "Engines that work side by side. All sensors of a machine are in the same lane.",
             s.lanes),
       whole("journal_bytes", "bytes", {65536, 68719476736.0},

@@ -68,6 +68,7 @@ enum class ProcessingClock : std::uint8_t {
 };
 
 struct ProcessingSettings {
+  static constexpr std::uint32_t most_lanes = 64;
   ProcessingMode mode = ProcessingMode::native;
   Duration max_delay = std::chrono::milliseconds{200};  // micro_batch: at most this long
   std::uint32_t max_readings = 10000;                   // micro_batch: or this many readings

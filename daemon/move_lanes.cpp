@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "core/settings.h"
 #include "daemon/clock.h"
 #include "daemon/open_shard.h"
 #include "ingest/decoder.h"
@@ -20,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint32_t most_lanes = 64;  // that can be configured
+constexpr auto most_lanes = ProcessingSettings::most_lanes;
 
 struct Learned {
   std::vector<std::pair<std::string, std::string>> machines;  // name, state

@@ -223,8 +223,11 @@ using EventKey = std::pair<std::string_view, std::uint32_t>;  // alert id, revis
 // An open archive with its statements.
 class Session {
  public:
-  Session(Database database, const Bounds& bounds)
-      : database_(std::move(database)), retention_(database_, bounds) {}
+  Session(const fs::path& file, Database database, const Bounds& bounds)
+      : database_(std::move(database)),
+        retention_(database_, bounds),
+        log_(file.native() + "-wal"),
+        most_log_(bounds.log_bytes) {}
 
   // Within the bound: at it, older rows make room.
   Committed commit(const Batch& batch);
@@ -244,6 +247,7 @@ class Session {
 
  private:
   void set_synchronous(bool full);
+  void require_short_log();
   Committed write(const Batch& batch);
   void write_summaries(const std::vector<SummaryRow>& rows);
   std::set<EventKey> write_alerts(const std::vector<AlertRow>& rows);
@@ -257,6 +261,8 @@ class Session {
 
   Database database_;
   Retention retention_;
+  const fs::path log_;
+  const std::uint64_t most_log_;
   std::optional<bool> full_;
   Sensors sensors_{database_};
   Statement upsert_summary_ = database_.prepare(upsert_summary);
@@ -288,7 +294,24 @@ void Session::set_synchronous(bool full) {
   full_ = full;
 }
 
+// A log that has been worked off whole begins anew with the next transaction, and is cut.
+void Session::require_short_log() {
+  std::error_code none;
+  const auto size = fs::file_size(log_, none);
+  if (none || size <= most_log_) return;
+  auto checkpoint = database_.prepare("PRAGMA wal_checkpoint(PASSIVE)");
+  checkpoint.start();
+  const bool whole = checkpoint.next() && checkpoint.integer(1) == checkpoint.integer(2);
+  checkpoint.reset();
+  if (whole) return;
+  throw StorageError(fmt::format("the log of the archive, {}, has grown to {} MB, because another "
+                                 "program keeps reading the archive: end that program",
+                                 log_.string(), size / 1'000'000),
+                     SQLITE_BUSY);
+}
+
 Committed Session::commit(const Batch& batch) {
+  require_short_log();
   try {
     return write(batch);
   } catch (const StorageError& error) {
@@ -507,7 +530,7 @@ struct Archive::Impl {
   void open() {
     for (int again = 0; !session; ++again) {
       try {
-        session = std::make_unique<Session>(open_archive(file), bounds);
+        session = std::make_unique<Session>(file, open_archive(file), bounds);
       } catch (const StorageError& error) {
         if (!is_damage(error.code()) && !has_lost_its_schema(error)) throw;
         if (again == tries_to_read) replace(error);
@@ -537,7 +560,7 @@ struct Archive::Impl {
                             moved.string());
     auto fresh = open_archive(file);
     *set_aside += take_over(fresh, moved);
-    session = std::make_unique<Session>(std::move(fresh), bounds);
+    session = std::make_unique<Session>(file, std::move(fresh), bounds);
     remove_older(moved);
   }
 

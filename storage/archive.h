@@ -99,6 +99,8 @@ struct Batch {
 struct Bounds {
   std::uint64_t bytes = 2'000'000'000;
   std::uint32_t days = 0;  // with minutes, the newest; 0: as many as `bytes` allow
+  // Of its write-ahead log, which cannot begin anew while another program reads.
+  std::uint64_t log_bytes = 256'000'000;
 };
 
 // Rows that went because of it.
@@ -149,8 +151,9 @@ class Archive {
   // archive.
   const std::optional<std::string>& set_aside() const;
 
-  // One transaction; synchronous=FULL when it holds alerts, baselines, commands, services or outbox
-  // rows, else NORMAL. Throws StorageError and leaves the file as it was.
+  // One transaction, refused while the log is over its bound; synchronous=FULL when it holds
+  // alerts, baselines, commands, services or outbox rows, else NORMAL. Throws StorageError and
+  // leaves the file as it was.
   Committed commit(const Batch& batch);
   // Removes some of what is over the bounds; after every commit, in small transactions.
   void trim();

@@ -229,6 +229,38 @@ TEST_CASE("with the minutes goes the health of that time, but the newest of each
   CHECK(archive.newest_health().size() == 3);
 }
 
+TEST_CASE("a program that reads for long cannot make the log grow without an end") {
+  const TemporaryDirectory directory;
+  const auto file = directory / "archive.db", log = directory / "archive.db-wal";
+  constexpr std::uint64_t most = 6'000'000;  // SQLite works a log off from 4 MB on
+  Archive archive{file, {.log_bytes = most}};
+  Position position = 0;
+  const auto commit_next = [&] {
+    ++position;
+    archive.commit(minute_of_many(position, first + std::chrono::minutes{position}));
+  };
+  const auto commit_many = [&] {
+    for (int i = 0; i < 2000; ++i) commit_next();
+  };
+  commit_many();
+  {
+    Database reader{file, Database::Access::read};
+    auto rows = reader.prepare("SELECT t FROM summary_minute");
+    rows.start();
+    REQUIRE(rows.next());
+    CHECK_THROWS_WITH_AS(commit_many(), doctest::Contains("keeps reading the archive"),
+                         StorageError);
+    CHECK(fs::file_size(log) > most);
+    CHECK(fs::file_size(log) < most + 200'000);
+    CHECK_THROWS_AS(commit_next(), StorageError);
+    CHECK(archive.applied(0) < position);
+  }
+  commit_next();
+  CHECK(archive.applied(0) == position);
+  commit_many();
+  CHECK(archive.applied(0) == position);
+}
+
 // In the child, in a mount namespace of its own. 0: as promised; 77: not allowed to mount; else the
 // line that failed.
 int on_a_disk_that_stays_full(const fs::path& disk) {
