@@ -254,7 +254,7 @@ std::vector<Field> describe(ArchiveSettings& s) {
       text("file", "The SQLite database of summaries and alerts.", s.file)
           .otherwise("`<state_directory>/millwright.db`"),
       boolean("enabled", "`false`: nothing is archived.", s.enabled),
-      whole("max_megabytes", "MB", {256, 10'000'000},
+      whole("max_megabytes", "MB", {512, 10'000'000},
             "The database does not grow past this: its oldest minutes make room.", s.max_megabytes),
       whole("keep_days", "days", {0, 36500},
             "Minutes of so many days are kept, the newest that have any; 0: as many as fit.",

@@ -18,9 +18,10 @@ namespace millwright::daemon {
 std::optional<std::uint32_t> lanes_before(const LaneFiles& files);
 
 // Before any lane is opened and before the writer is started. Alerts and summaries of what was
-// still in the journals are committed before a file is replaced. The counters of readings begin
-// anew. Throws Failure and ingest::NewerJournal as open_shard, and std::system_error when a file
-// cannot be written: the old ones are then still there, or `finish_move` goes on.
+// still in the journals are committed before a file is replaced, or, where the archive cannot be
+// written, kept in memory until it can. The counters of readings begin anew. Throws Failure and
+// ingest::NewerJournal as open_shard, and std::system_error when a file cannot be written: the old
+// ones are then still there, or `finish_move` goes on.
 void move_lanes(const LaneFiles& files, std::uint32_t before, std::uint32_t after,
                 std::uint64_t journal_bytes, const std::string& configuration_text,
                 ArchiveWriter& writer, Log& log);

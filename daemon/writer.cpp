@@ -154,14 +154,24 @@ StorageAlerts::Now ArchiveWriter::now() { return {wall_clock(), Clock::now()}; }
 void ArchiveWriter::open_archive() {
   if (!options_.archive) return;
   Attempt opening;
-  const bool opened = opening.make([&] {
-    archive_ = std::make_unique<storage::Archive>(*options_.archive, options_.bounds);
-    report_set_aside(archive_->set_aside());
-    adopt_storage_alerts();
-  });
+  const auto open = [&] {
+    return opening.make([&] {
+      open_on_disk();
+      report_set_aside(archive_->set_aside());
+      adopt_storage_alerts();
+    });
+  };
+  const bool opened = open() || (storage::is_full(opening.code) && ballast_.release() && open());
   if (opened) return;
   commit_failed(opening.why, opening.code);
   published_unsaved_ = true;
+}
+
+// It grows only while the disk has room for the ballast.
+void ArchiveWriter::open_on_disk() {
+  auto archive = std::make_unique<storage::Archive>(*options_.archive, options_.bounds);
+  if (!ballast_.take()) archive->hold_size(true);
+  archive_ = std::move(archive);
 }
 
 // Of an earlier run, which it may not have ended.
@@ -748,7 +758,7 @@ void ArchiveWriter::write(Commit& commit) {
   const auto attempt = [&] {
     return commit.make([&] {
       if (!archive_) {
-        archive_ = std::make_unique<storage::Archive>(*options_.archive, options_.bounds);
+        open_on_disk();
         commit.opened = true;
       }
       commit.committed = archive_->commit(commit.batch);
@@ -757,8 +767,11 @@ void ArchiveWriter::write(Commit& commit) {
   if (!attempt() && storage::is_full(commit.code)) {
     commit.ballast_released = ballast_.release();
     const bool held = archive_ && hold_size(true);
-    // A small one has nothing that may go, and must grow.
-    if ((commit.ballast_released || held) && !attempt() && held && hold_size(false)) attempt();
+    if ((commit.ballast_released || held) && !attempt() && held && may_grow()) {
+      // A small one has nothing that may go, and must grow.
+      hold_size(false);
+      if (!attempt()) hold_size(true);
+    }
   }
   if (commit.committed) trim(commit);
   if (archive_) commit.set_aside = archive_->set_aside();
@@ -776,11 +789,18 @@ bool ArchiveWriter::hold_size(bool hold) {
   return holding.make([&] { archive_->hold_size(hold); });
 }
 
+bool ArchiveWriter::may_grow() const {
+  std::error_code unknown;
+  const auto space = std::filesystem::space(ballast_.file().parent_path(), unknown);
+  return unknown || space.available >= storage::Ballast::usual_size / 2;
+}
+
 // On the disk's thread. What it leaves is tried again behind the next commit.
 void ArchiveWriter::trim(Commit& commit) {
   Attempt trimming;
   trimming.make([&] {
-    archive_->trim();
+    // Alerts are waited for.
+    if (commit.batch.alerts.empty()) archive_->trim();
     commit.size = archive_->size();
   });
   commit.not_trimmed = trimming.why;

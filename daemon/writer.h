@@ -157,6 +157,7 @@ class ArchiveWriter {
   void put_back(Commit& commit);
   void write(Commit& commit);
   bool hold_size(bool hold);
+  bool may_grow() const;
   void trim(Commit& commit);
   void removed(const Commit& commit);
   void written(Commit& commit, bool late);
@@ -176,6 +177,7 @@ class ArchiveWriter {
   void drop_surplus();
   void drop_rows_without_cause();
   void open_archive();
+  void open_on_disk();
   // Before start; what comes of a failure is a case, as of a commit.
   void ask(const std::function<void(storage::Archive&)>& question);
   void adopt_storage_alerts();

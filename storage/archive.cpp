@@ -208,12 +208,12 @@ std::uint64_t room_for(const Batch& batch) {
   constexpr std::uint64_t pages = 65'536, minute = 100, row = 1024;
   auto bytes = pages + minute * batch.summaries.size();
   for (const auto& one : batch.alerts)
-    bytes += row + 2 * (one.document.size() + one.alert.message.size());
-  for (const auto& one : batch.baselines) bytes += row + 2 * one.baseline.state.size();
-  for (const auto& one : batch.health) bytes += row + 2 * one.document.size();
-  for (const auto& one : batch.operations) bytes += row + 2 * one.operation.text.size();
-  for (const auto& one : batch.services) bytes += row + 2 * one.document.size();
-  for (const auto& one : batch.outbox) bytes += row + 2 * one.payload.size();
+    bytes += row + one.document.size() + one.alert.message.size();
+  for (const auto& one : batch.baselines) bytes += row + one.baseline.state.size();
+  for (const auto& one : batch.health) bytes += row + one.document.size();
+  for (const auto& one : batch.operations) bytes += row + one.operation.text.size();
+  for (const auto& one : batch.services) bytes += row + one.document.size();
+  for (const auto& one : batch.outbox) bytes += row + one.payload.size();
   return bytes;
 }
 
@@ -232,7 +232,7 @@ class Session {
   // Within the bound: at it, older rows make room.
   Committed commit(const Batch& batch);
   void trim();
-  void hold_size(bool hold) { retention_.hold_size(hold); }
+  void hold_size(bool hold);
   std::uint64_t size() { return retention_.size(); }
   const Removed& removed() const { return retention_.removed(); }
   std::vector<OutboxRow> outbox(std::size_t limit, std::uint64_t after);
@@ -248,6 +248,8 @@ class Session {
  private:
   void set_synchronous(bool full);
   void require_short_log();
+  bool work_off_log();
+  bool is_at_its_bound(const Batch& batch);
   Committed write(const Batch& batch);
   void write_summaries(const std::vector<SummaryRow>& rows);
   std::set<EventKey> write_alerts(const std::vector<AlertRow>& rows);
@@ -299,27 +301,61 @@ void Session::require_short_log() {
   std::error_code none;
   const auto size = fs::file_size(log_, none);
   if (none || size <= most_log_) return;
-  auto checkpoint = database_.prepare("PRAGMA wal_checkpoint(PASSIVE)");
-  checkpoint.start();
-  const bool whole = checkpoint.next() && checkpoint.integer(1) == checkpoint.integer(2);
-  checkpoint.reset();
-  if (whole) return;
+  if (work_off_log()) return;
   throw StorageError(fmt::format("the log of the archive, {}, has grown to {} MB, because another "
                                  "program keeps reading the archive: end that program",
                                  log_.string(), size / 1'000'000),
                      SQLITE_BUSY);
 }
 
+// Whole? Without waiting for readers.
+bool Session::work_off_log() {
+  auto checkpoint = database_.prepare("PRAGMA wal_checkpoint(PASSIVE)");
+  checkpoint.start();
+  const bool whole = checkpoint.next() && checkpoint.integer(1) == checkpoint.integer(2);
+  checkpoint.reset();
+  return whole;
+}
+
+// And not, or not only, at the end of its disk.
+bool Session::is_at_its_bound(const Batch& batch) {
+  if (retention_.holds()) return true;
+  const auto wanted = room_for(batch);
+  std::error_code unknown;
+  const auto space = fs::space(log_.parent_path(), unknown);
+  return retention_.is_near(2 * wanted) && (unknown || space.available > 4 * wanted);
+}
+
 Committed Session::commit(const Batch& batch) {
   require_short_log();
-  try {
-    return write(batch);
-  } catch (const StorageError& error) {
-    if (!is_full(error.code()) || !retention_.is_near(room_for(batch))) throw;
-  }
+  const auto written = [&]() -> std::optional<Committed> {
+    try {
+      return write(batch);
+    } catch (const StorageError& error) {
+      if (!is_full(error.code()) || !is_at_its_bound(batch)) throw;
+      return std::nullopt;
+    }
+  };
+  if (auto done = written()) return *std::move(done);
   set_synchronous(false);
-  retention_.make_room(room_for(batch));
+  if (retention_.holds()) work_off_log();
+  // Rows that go between others can take many times their size: pages are split for them.
+  for (auto bytes = room_for(batch); retention_.make_room(bytes); bytes *= 2) {
+    if (auto done = written()) return *std::move(done);
+    set_synchronous(false);
+  }
+  // A disk that is full may have room again.
+  while (!retention_.holds() && retention_.remove_messages()) {
+    if (auto done = written()) return *std::move(done);
+    set_synchronous(false);
+  }
   return write(batch);
+}
+
+// Of what is in the log, pages behind the end of the file must still find their place.
+void Session::hold_size(bool hold) {
+  if (hold) work_off_log();
+  retention_.hold_size(hold);
 }
 
 // What a power cut brings back is removed again.

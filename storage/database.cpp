@@ -47,7 +47,8 @@ bool is_damage(int code) {
   return primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB;
 }
 
-bool is_full(int code) { return (code & 0xff) == SQLITE_FULL; }
+// The index of the log is made on the disk as well.
+bool is_full(int code) { return (code & 0xff) == SQLITE_FULL || code == SQLITE_IOERR_SHMSIZE; }
 bool is_refusal(int code) { return (code & 0xff) == SQLITE_MISMATCH; }
 
 Statement::Statement(sqlite3* database, std::string_view sql) {

@@ -55,45 +55,47 @@ bool Retention::is_near(std::uint64_t bytes) { return size() + bytes > limit_; }
 
 void Retention::trim() {
   const auto enough = bounds_.bytes - reserve_of(bounds_.bytes);
+  const auto first = first_day_kept();
   for (int step = 0; step < steps_in_a_trim; ++step) {
-    const auto newest = newest_.value();
-    if (bounds_.days > 0 && newest && remove_minutes(first_day_kept(*newest))) continue;
+    if (remove_minutes(first) || remove_health(first)) continue;
     if (used() <= enough || !remove_oldest()) break;
   }
 }
 
-void Retention::make_room(std::uint64_t bytes) {
-  const auto wanted = std::min(bytes, bounds_.bytes);
-  while (room() < wanted && remove_oldest()) continue;
+bool Retention::make_room(std::uint64_t bytes) {
+  // On a full disk not all goes for a batch that could not fit in anyway.
+  if (holds() && bytes > limit_ / 2) return false;
+  bool removed = false;
+  while (room() < bytes && remove_oldest()) removed = true;
+  return removed || room() >= bytes;
 }
 
 // When the oldest of the days that are kept begins. Days with minutes are counted, not those that
 // went by: a clock that was years ahead for a while costs one day of history, not all.
-std::int64_t Retention::first_day_kept(std::int64_t newest) {
-  if (counted_from_ == day_of(newest)) return first_kept_;
+std::int64_t Retention::first_day_kept() {
+  constexpr auto none = std::numeric_limits<std::int64_t>::min();
+  const auto newest = newest_.value();
+  if (bounds_.days == 0 || !newest) return none;
   auto before =
       database_.prepare("SELECT t FROM summary_minute WHERE t < ?1 ORDER BY t DESC LIMIT 1");
-  auto first = day_of(newest) * day;
+  auto first = day_of(*newest) * day;
   for (std::uint32_t kept = 1; kept < bounds_.days; ++kept) {
     const auto earlier = before.value(first);
-    if (!earlier) break;
+    if (!earlier) return none;
     first = day_of(*earlier) * day;
   }
-  counted_from_ = day_of(newest);
-  first_kept_ = first;
   return first;
 }
 
 // Of what is bulk the oldest first, but for the last day; then what happened; then the last day,
-// and at the very end what nobody has heard yet: not for a full disk, which may have room again.
+// all but what nobody has heard yet.
 bool Retention::remove_oldest() {
   const auto newest = newest_.value();
   const auto last_day = newest ? *newest - day : any_time;
   if (const auto oldest = oldest_.value())
     if (remove_health(day_of(*oldest) * day)) return true;
   return remove_minutes(last_day) || remove_history(last_day) || remove_minutes(any_time) ||
-         remove_history(any_time) || remove_health(any_time) ||
-         (limit_ == bounds_.bytes && remove_messages());
+         remove_history(any_time) || remove_health(any_time);
 }
 
 bool Retention::remove_minutes(std::int64_t before) {
@@ -104,6 +106,10 @@ bool Retention::remove_minutes(std::int64_t before) {
           "DELETE FROM summary_minute WHERE (t, sensor_id) IN (SELECT t, sensor_id "
           "FROM summary_minute WHERE t < ?1 ORDER BY t, sensor_id LIMIT ?2)")
       .run(before, rows_in_a_step);
+  // There was one.
+  if (database_.changes() == 0)
+    throw StorageError("the archive is damaged: a minute that it has cannot be found by its key",
+                       SQLITE_CORRUPT);
   removed_.minutes += static_cast<std::uint64_t>(database_.changes());
   return true;
 }

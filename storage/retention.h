@@ -20,13 +20,16 @@ class Retention {
 
   // What is over the bounds, some of it: called after every commit, it keeps up.
   void trim();
-  // Until at least `bytes` can be written into the file without it growing, or nothing is left that
-  // may go.
-  void make_room(std::uint64_t bytes);
+  // Until at least `bytes` can be written into the file without it growing. False when there is not
+  // that much room and nothing that may go; messages do not.
+  bool make_room(std::uint64_t bytes);
+  // Some of the messages that the broker has not taken; false when there are none.
+  bool remove_messages();
   // Would `bytes` more go past what the file may have, whatever room the disk has?
   bool is_near(std::uint64_t bytes);
   // The file grows no more, or does again, up to its bound.
   void hold_size(bool hold);
+  bool holds() const { return limit_ != bounds_.bytes; }
   std::uint64_t size();                                // of the file, in bytes
   const Removed& removed() const { return removed_; }  // so far
 
@@ -37,8 +40,7 @@ class Retention {
   bool remove_history(std::int64_t before);
   bool remove_alerts(std::int64_t before);
   bool remove_health(std::int64_t before);
-  bool remove_messages();
-  std::int64_t first_day_kept(std::int64_t newest);
+  std::int64_t first_day_kept();
   void set_limit(std::uint64_t bytes);
   std::uint64_t used();
   std::uint64_t room();
@@ -48,8 +50,6 @@ class Retention {
   std::uint64_t page_size_;
   std::uint64_t limit_ = bounds_.bytes;  // in force
   Removed removed_;
-  std::optional<std::int64_t> counted_from_;  // the newest day, when days were counted
-  std::int64_t first_kept_ = 0;
   std::optional<std::int64_t> healthy_until_;  // no health is older that may go
   std::string next_machine_;                   // to be looked at for that
 

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "daemon/log.h"
@@ -124,24 +125,45 @@ int on_a_full_disk(const std::filesystem::path& disk) {
   test::Published published;
   WriterOptions options{disk / "archive.db", disk, "site", "root", 1};
   options.delays.raise = {};
-  ArchiveWriter writer{options, published.handlers(), log};
-  archive_minutes(writer, 0, 50);
-  test::write_file(disk / "of somebody else", std::string(12'000'000, 'x'));
-  int number = 50;
-  while (writer.storage_figures().minutes_removed == 0) {
-    archive_minutes(writer, number, number + 1);
-    if (++number > 1000) return 1;
+  const auto ballast = disk / "ballast", other = disk / "of somebody else";
+  int number = 0;
+  const auto write_more = [&](ArchiveWriter& writer, int minutes) {
+    archive_minutes(writer, number, number + minutes);
+    number += minutes;
+    return writer.figures().failures == 0 && writer.storage_figures().archive &&
+           newest(disk / "archive.db") ==
+               storage::Database{":memory:"}.text(fmt::format(
+                   "SELECT datetime({}, 'unixepoch')",
+                   to_microseconds(first + std::chrono::minutes{number - 1}) / 1'000'000));
+  };
+  {
+    ArchiveWriter writer{options, published.handlers(), log};
+    if (!write_more(writer, 50)) return 1;
+    test::write_file(other, std::string(12'000'000, 'x'));
+    while (writer.storage_figures().minutes_removed == 0)
+      if (!write_more(writer, 1) || number > 1000) return 2;
+    if (std::filesystem::exists(ballast)) return 3;
+    if (!write_more(writer, 500)) return 4;
+    if (!tells(writer, published, "the oldest in its archive makes room")) return 5;
   }
-  if (std::filesystem::exists(disk / "ballast")) return 2;
-  archive_minutes(writer, number, number + 500);
-  if (writer.figures().failures != 0) return 3;
-  if (!writer.storage_figures().archive) return 4;
-  if (newest(disk / "archive.db") !=
-      storage::Database{":memory:"}.text(
-          fmt::format("SELECT datetime({}, 'unixepoch')",
-                      to_microseconds(first + std::chrono::minutes{number + 499}) / 1'000'000)))
-    return 5;
-  return tells(writer, published, "the oldest in its archive makes room") ? 0 : 6;
+  // A restart does not make it grow into what is left.
+  {
+    ArchiveWriter writer{options, published.handlers(), log};
+    const auto size = std::filesystem::file_size(disk / "archive.db");
+    if (!write_more(writer, 500)) return 6;
+    if (writer.storage_figures().archive_bytes != size) return 7;
+  }
+  std::filesystem::remove(other);
+  {
+    ArchiveWriter writer{options, published.handlers(), log};
+    if (!write_more(writer, 10) || !std::filesystem::exists(ballast)) return 8;
+  }
+  // Not one byte left when it starts.
+  std::ofstream{other, std::ios::binary} << std::string(24'000'000, 'x');
+  if (std::filesystem::space(disk).available != 0) return 9;
+  ArchiveWriter writer{options, published.handlers(), log};
+  if (std::filesystem::exists(ballast)) return 10;
+  return write_more(writer, 500) ? 0 : 11;
 }
 
 }  // namespace

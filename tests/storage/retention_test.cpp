@@ -168,20 +168,83 @@ TEST_CASE("on a full disk messages are not removed: there may be room again") {
 TEST_CASE("of days with minutes the newest are kept, however far apart they are") {
   const TemporaryDirectory directory;
   const auto file = directory / "archive.db";
-  const auto days = [&] {
-    return rows_of(file, "SELECT DISTINCT date(t / 1000000, 'unixepoch') FROM summary_minute");
+  const auto days_in = [&](const std::string& table) {
+    return rows_of(file, "SELECT DISTINCT date(t / 1000000, 'unixepoch') FROM " + table);
   };
   Archive archive{file, {small, 3}};
   Position position = 0;
-  // The last: a clock that is ten years ahead.
-  for (const char* day : {"2024-11-01", "2024-11-02", "2024-11-05", "2024-11-09", "2034-11-09"}) {
-    const auto time = at((std::string{day} + "T23:59:00Z").c_str());
-    write(archive, minute_of_many(++position, time));
-    write(archive, minute_of_many(++position, time - std::chrono::hours{23}));
-    if (day == std::string{"2024-11-09"}) CHECK(days() == "2024-11-02\n2024-11-05\n2024-11-09\n");
+  const auto live_through = [&](const char* day) {
+    const auto time = at((std::string{day} + "T00:59:00Z").c_str());
+    for (int hour = 0; hour < 24; hour += 23) {
+      auto batch = minute_of_many(++position, time + std::chrono::hours{hour});
+      batch.health = {health_row("R1", 90)};
+      batch.health.front().health.time = time + std::chrono::hours{hour};
+      write(archive, batch);
+    }
+  };
+  for (const char* day : {"2024-11-01", "2024-11-02", "2024-11-05", "2024-11-09"})
+    live_through(day);
+  CHECK(days_in("summary_minute") == "2024-11-02\n2024-11-05\n2024-11-09\n");
+  CHECK(days_in("health") == "2024-11-02\n2024-11-05\n2024-11-09\n");
+  // A clock that is ten years ahead costs a day of history, and for as long as its minutes stay.
+  live_through("2034-11-09");
+  CHECK(days_in("summary_minute") == "2024-11-05\n2024-11-09\n2034-11-09\n");
+  live_through("2024-11-10");
+  live_through("2024-11-11");
+  CHECK(days_in("summary_minute") == "2024-11-10\n2024-11-11\n2034-11-09\n");
+  CHECK(days_in("health") == "2024-11-10\n2024-11-11\n2034-11-09\n");
+  CHECK(archive.removed().minutes == 4 * 400);
+}
+
+TEST_CASE("minutes that come late for many other minutes take more room, and get it") {
+  const TemporaryDirectory directory;
+  const auto file = directory / "archive.db";
+  Archive archive{file};
+  Position position = 0;
+  for (int i = 0; i < 300; ++i)
+    archive.commit(minute_of_many(++position, first + std::chrono::minutes{i}));
+  archive.hold_size(true);
+  Batch late;
+  ++position;
+  for (int i = 50; i < 300; ++i)
+    late.summaries.push_back(
+        row("R017", "late", summary_of(first + std::chrono::minutes{i}, {1, 2}, position)));
+  late.through = {{0, position}};
+  archive.commit(late);
+  CHECK(archive.applied(0) == position);
+}
+
+TEST_CASE("a minute that cannot be found by its key is damage, not a loop without an end") {
+  const TemporaryDirectory directory;
+  const auto file = directory / "archive.db";
+  {
+    Archive archive{file};
+    for (int i = 0; i < 100; ++i)
+      archive.commit(minute_of_many(static_cast<Position>(i + 1), first + std::chrono::minutes{i}));
   }
-  CHECK(days() == "2024-11-05\n2024-11-09\n2034-11-09\n");
-  CHECK(archive.removed().minutes == 800);
+  {
+    // The first key of the tree's root becomes the smallest there is: what lies left of it is met
+    // in order, and never by its key.
+    const auto root =
+        Database{file}.integer("SELECT rootpage FROM sqlite_schema WHERE name = 'summary_minute'");
+    auto bytes = bytes_of(file);
+    const auto page = static_cast<std::size_t>(root - 1) * 4096;
+    REQUIRE(bytes.at(page) == 2);  // an inner page of a table without a rowid
+    const auto cell =
+        page + static_cast<std::size_t>(static_cast<unsigned char>(bytes.at(page + 12)) << 8 |
+                                        static_cast<unsigned char>(bytes.at(page + 13)));
+    // Child, size of the payload, size of the header, ten types, then the time.
+    const auto header = static_cast<std::size_t>(bytes.at(cell + 5));
+    const auto time = cell + 5 + header;
+    bytes.at(time) = static_cast<char>(bytes.at(time) | 0x80);
+    write_bytes(file, bytes);
+    Database{file}.execute(
+        "CREATE TABLE filler (bytes); INSERT INTO filler VALUES (zeroblob(70000000))");
+  }
+  Archive archive{file, {50'000'000}};
+  CHECK_THROWS_WITH_AS(archive.trim(), doctest::Contains("cannot be found by its key"),
+                       StorageError);
+  CHECK(archive.set_aside());
 }
 
 TEST_CASE("a bound that was lowered: the file grows no more, and what is over goes bit by bit") {
@@ -227,6 +290,22 @@ TEST_CASE("with the minutes goes the health of that time, but the newest of each
   CHECK(rows_of(file, "SELECT machine, max(health) FROM health GROUP BY machine") ==
         "R1|191.0\nR2|191.0\nasleep|90.0\n");
   CHECK(archive.newest_health().size() == 3);
+}
+
+TEST_CASE("on a full disk a transaction that cannot fit does not empty the archive") {
+  const TemporaryDirectory directory;
+  Archive archive{directory / "archive.db"};
+  for (int i = 0; i < 60; ++i)
+    archive.commit(minute_of_many(static_cast<Position>(i + 1), first + std::chrono::minutes{i}));
+  archive.hold_size(true);
+  Batch batch;
+  for (int i = 0; i < 1000; ++i) {
+    batch.outbox.push_back(outbox_row("", 0, 10));
+    batch.outbox.back().payload = std::string(1000, 'x');
+  }
+  CHECK_THROWS_AS(archive.commit(batch), StorageError);
+  CHECK(archive.removed().minutes < 10'000);
+  CHECK(rows_of(directory / "archive.db", "SELECT count(*) > 1000 FROM summary_minute") == "1\n");
 }
 
 TEST_CASE("a program that reads for long cannot make the log grow without an end") {
