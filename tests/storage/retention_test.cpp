@@ -355,8 +355,11 @@ int on_a_disk_that_stays_full(const fs::path& disk) {
     archive.commit(minute_of_many(static_cast<Position>(at + 1), first + std::chrono::minutes{at}));
     ++at;
   };
+  const auto commit = [&](int minutes) {
+    for (int i = 0; i < minutes; ++i) commit_next();
+  };
   try {
-    while (at < 5000) commit_next();
+    commit(5000);
     return 1;
   } catch (const StorageError& error) {
     if (!is_full(error.code())) return 2;
@@ -364,18 +367,18 @@ int on_a_disk_that_stays_full(const fs::path& disk) {
   fs::remove(ballast);
   archive.hold_size(true);
   const auto size = archive.size();
-  for (const int until = at + 2000; at < until;) commit_next();
+  commit(2000);
   if (archive.size() != size || archive.removed().minutes == 0) return 3;
   // Something else takes what the ballast left: nothing new is needed any more.
   std::ofstream{ballast, std::ios::binary} << std::string(16'000'000, 'x');
-  for (const int until = at + 2000; at < until;) commit_next();
+  commit(2000);
   if (archive.size() != size) return 4;
   if (rows_of(file, fmt::format("SELECT count(*) FROM summary_minute WHERE t = {}",
                                 to_microseconds(first + std::chrono::minutes{at - 1}))) != "200\n")
     return 5;
   fs::remove(ballast);
   archive.hold_size(false);
-  for (const int until = at + 100; at < until;) commit_next();
+  commit(100);
   if (archive.size() <= size) return 6;
   return rows_of(file, "PRAGMA integrity_check") == "ok\n" ? 0 : 7;
 }
