@@ -1,10 +1,6 @@
 // An archive that has all the room it may have, or all there is on its disk.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
-#include <sched.h>
-#include <sys/mount.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -15,6 +11,7 @@
 #include "daemon/writer.h"
 #include "storage/database.h"
 #include "tests/daemon/published.h"
+#include "tests/support/mounts.h"
 #include "tests/support/process.h"
 #include "tests/support/temporary.h"
 
@@ -114,13 +111,8 @@ TEST_CASE("an archive full of messages that nobody took: the least urgent go, an
 
 namespace {
 
-// In the child, in a mount namespace of its own. 0: as promised; 77: not allowed to mount; else the
-// line that failed.
+// 0: as promised; else the number of what failed.
 int on_a_full_disk(const std::filesystem::path& disk) {
-  if (::unshare(CLONE_NEWNS) != 0 ||
-      ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
-      ::mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=24m") != 0)
-    return 77;
   Log log{{.write = [](std::string_view) {}}};
   test::Published published;
   WriterOptions options{disk / "archive.db", disk, "site", "root", 1};
@@ -170,15 +162,6 @@ int on_a_full_disk(const std::filesystem::path& disk) {
 
 TEST_CASE("on a full disk the ballast goes, then the oldest minutes, and it is told") {
   const test::TemporaryDirectory directory;
-  const pid_t child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) ::_exit(on_a_full_disk(directory.path()));
-  int status = 0;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  REQUIRE(WIFEXITED(status));
-  if (WEXITSTATUS(status) == 77) {
-    MESSAGE("not allowed to mount a small disk here: left out");
-    return;
-  }
-  CHECK(WEXITSTATUS(status) == 0);
+  test::with_mounts([&] { return test::mount_small_disk(directory.path(), "24m"); },
+                    [&] { return on_a_full_disk(directory.path()); });
 }

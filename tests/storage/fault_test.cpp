@@ -1,7 +1,5 @@
 // Disk full, read-only, kill -9, a copy taken mid-way, and what waits for the disk.
 #include <fcntl.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -9,6 +7,7 @@
 #include <fstream>
 
 #include "tests/storage/helpers.h"
+#include "tests/support/mounts.h"
 
 namespace {
 int syncs = 0;
@@ -99,13 +98,8 @@ TEST_CASE("a commit that cannot be written writes nothing, and works once it can
   CHECK(rows_of(file, "PRAGMA integrity_check") == "ok\n");
 }
 
-// In the child, in a mount namespace of its own. 0: as promised; 77: not allowed to mount; else the
-// line that failed.
+// 0: as promised; else the number of what failed.
 int on_a_small_disk(const fs::path& disk) {
-  if (::unshare(CLONE_NEWNS) != 0 ||
-      ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
-      ::mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=2m") != 0)
-    return 77;
   const auto file = disk / "archive.db", ballast = disk / "ballast";
   const auto code_of_commit = [](Archive& archive, const Batch& batch) {
     try {
@@ -130,42 +124,24 @@ int on_a_small_disk(const fs::path& disk) {
 
 TEST_CASE("a full disk fails the commit in words, and freed space is enough to go on") {
   const TemporaryDirectory directory;
-  const auto child = start_child([&](int) { return on_a_small_disk(directory.path()); });
-  const int status = child.wait();
-  REQUIRE(WIFEXITED(status));
-  if (WEXITSTATUS(status) == 77) {
-    MESSAGE("not allowed to mount a small disk here: left out");
-    return;
-  }
-  CHECK(WEXITSTATUS(status) == 0);
+  test::with_mounts([&] { return test::mount_small_disk(directory.path(), "2m"); },
+                    [&] { return on_a_small_disk(directory.path()); });
 }
 
 TEST_CASE("an archive on a read-only disk is refused in words") {
   const TemporaryDirectory directory;
   { Archive{directory / "archive.db"}.commit(with_alert(1)); }
-  const auto child = start_child([&](int) {
-    const auto* path = directory.path().c_str();
-    if (::unshare(CLONE_NEWNS) != 0 ||
-        ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
-        ::mount(path, path, nullptr, MS_BIND, nullptr) != 0 ||
-        ::mount(path, path, nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr) != 0)
-      return 77;
-    try {
-      Archive archive{directory / "archive.db"};
-      archive.commit(with_alert(2));
-    } catch (const StorageError& error) {
-      const std::string what = error.what();
-      return what.find("Read-only file system") != std::string::npos ? 0 : 1;
-    }
-    return 2;
-  });
-  const int status = child.wait();
-  REQUIRE(WIFEXITED(status));
-  if (WEXITSTATUS(status) == 77) {
-    MESSAGE("not allowed to mount here: left out");
-    return;
-  }
-  CHECK(WEXITSTATUS(status) == 0);
+  test::with_mounts([&] { return test::mount_read_only(directory.path()); },
+                    [&] {
+                      try {
+                        Archive archive{directory / "archive.db"};
+                        archive.commit(with_alert(2));
+                      } catch (const StorageError& error) {
+                        const std::string what = error.what();
+                        return what.find("Read-only file system") != std::string::npos ? 0 : 1;
+                      }
+                      return 2;
+                    });
   CHECK(Archive{directory / "archive.db"}.applied(0) == 1);
 }
 

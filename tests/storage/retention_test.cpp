@@ -1,12 +1,11 @@
 // The archive stays within its bounds: what goes, in which order, and what never does.
 #include <fmt/format.h>
-#include <sched.h>
-#include <sys/mount.h>
 
 #include <fstream>
 
 #include "storage/files.h"
 #include "tests/storage/helpers.h"
+#include "tests/support/mounts.h"
 
 namespace millwright::storage {
 namespace {
@@ -340,13 +339,8 @@ TEST_CASE("a program that reads for long cannot make the log grow without an end
   CHECK(archive.applied(0) == position);
 }
 
-// In the child, in a mount namespace of its own. 0: as promised; 77: not allowed to mount; else the
-// line that failed.
+// 0: as promised; else the number of what failed.
 int on_a_disk_that_stays_full(const fs::path& disk) {
-  if (::unshare(CLONE_NEWNS) != 0 ||
-      ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
-      ::mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=16m") != 0)
-    return 77;
   const auto file = disk / "archive.db", ballast = disk / "ballast";
   write_bytes(ballast, std::string(4'000'000, 'x'));
   Archive archive{file};
@@ -385,14 +379,8 @@ int on_a_disk_that_stays_full(const fs::path& disk) {
 
 TEST_CASE("on a disk that stays full the archive lives on in the space that it has") {
   const TemporaryDirectory directory;
-  const auto child = start_child([&](int) { return on_a_disk_that_stays_full(directory.path()); });
-  const int status = child.wait();
-  REQUIRE(WIFEXITED(status));
-  if (WEXITSTATUS(status) == 77) {
-    MESSAGE("not allowed to mount a small disk here: left out");
-    return;
-  }
-  CHECK(WEXITSTATUS(status) == 0);
+  test::with_mounts([&] { return test::mount_small_disk(directory.path(), "16m"); },
+                    [&] { return on_a_disk_that_stays_full(directory.path()); });
 }
 
 TEST_CASE("damaged archives take no more than one may, but the newest stays") {
