@@ -457,9 +457,9 @@ Json storage(const StorageFigures& figures) {
           {"unsaved", figures.unsaved},
           {"summaries_dropped", figures.summaries_dropped},
           {"archive_bytes", figures.archive_bytes},
-          {"minutes_removed", figures.minutes_removed},
-          {"history_removed", figures.history_removed},
-          {"messages_removed", figures.messages_removed}};
+          {"minutes_removed", figures.removed.minutes},
+          {"history_removed", figures.removed.history},
+          {"messages_removed", figures.removed.messages}};
 }
 
 Json alarms(const engine::AlarmFigures& figures) {

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "storage/archive.h"
+
 namespace millwright::daemon {
 
 struct StorageFigures {
@@ -14,8 +16,8 @@ struct StorageFigures {
   std::uint64_t set_aside = 0;          // damaged files
   std::uint64_t unsaved = 0;            // alert events that are in memory only
   std::uint64_t summaries_dropped = 0;  // the archive was away for too long
-  // Of the archive: its file, in bytes, and the rows that made room since the start.
-  std::uint64_t archive_bytes = 0, minutes_removed = 0, history_removed = 0, messages_removed = 0;
+  std::uint64_t archive_bytes = 0;      // of its file
+  storage::Removed removed;             // from the archive since the start, to make room
 };
 
 }  // namespace millwright::daemon

@@ -812,21 +812,18 @@ void ArchiveWriter::removed(const Commit& commit) {
     ++failures_;
     log_.warning("The archive could not be kept within its bounds", {{"why", commit.not_trimmed}});
   }
-  const auto& [minutes, history, messages] = commit.removed;
   bool lost = false;
   {
     const std::lock_guard lock{figures_mutex_};
-    if (storage_.minutes_removed == 0 && minutes > 0)
+    if (storage_.removed.minutes == 0 && commit.removed.minutes > 0)
       log_.info("The archive is at its bounds: its oldest minutes make room from now on");
-    lost = messages > storage_.messages_removed;
-    storage_.minutes_removed = minutes;
-    storage_.history_removed = history;
-    storage_.messages_removed = messages;
+    lost = commit.removed.messages > storage_.removed.messages;
+    storage_.removed = commit.removed;
     if (commit.size > 0) storage_.archive_bytes = commit.size;
   }
   if (!lost) return;
   log_.error("Messages that the broker has not taken were removed: the archive has no room",
-             {{"messages", messages}});
+             {{"messages", commit.removed.messages}});
   storage_alerts_.trouble(StorageTrouble::messages,
                           "The archive is full of messages that the broker has not taken: the "
                           "least urgent of them were removed",

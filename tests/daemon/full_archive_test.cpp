@@ -72,14 +72,14 @@ TEST_CASE("the status tells how large the archive is, and what made room in it")
   ArchiveWriter writer{options, published.handlers(), log};
   archive_minutes(writer, 0, 10);
   CHECK(writer.storage_figures().archive_bytes > 100'000);
-  CHECK(writer.storage_figures().minutes_removed == 0);
+  CHECK(writer.storage_figures().removed.minutes == 0);
   archive_minutes(writer, 10, 100);
   const auto figures = writer.storage_figures();
   CHECK(figures.archive_bytes > 800'000);
   CHECK(figures.archive_bytes <= 1'000'000);
-  CHECK(figures.minutes_removed > 10'000);
-  CHECK(figures.history_removed == 0);
-  CHECK(figures.messages_removed == 0);
+  CHECK(figures.removed.minutes > 10'000);
+  CHECK(figures.removed.history == 0);
+  CHECK(figures.removed.messages == 0);
   CHECK(writer.figures().failures == 0);
   CHECK(newest(file) == "2025-03-10 01:39:00");
 }
@@ -104,7 +104,7 @@ TEST_CASE("an archive full of messages that nobody took: the least urgent go, an
     writer.write(std::move(out));
     writer.work_off();
   }
-  CHECK(writer.storage_figures().messages_removed > 0);
+  CHECK(writer.storage_figures().removed.messages > 0);
   CHECK(writer.storage_figures().archive_bytes <= 1'000'000);
   CHECK(tells(writer, published, "full of messages that the broker has not taken"));
 }
@@ -132,7 +132,7 @@ int on_a_full_disk(const std::filesystem::path& disk) {
     ArchiveWriter writer{options, published.handlers(), log};
     if (!write_more(writer, 50)) return 1;
     test::write_file(other, std::string(12'000'000, 'x'));
-    while (writer.storage_figures().minutes_removed == 0)
+    while (writer.storage_figures().removed.minutes == 0)
       if (!write_more(writer, 1) || number > 1000) return 2;
     if (std::filesystem::exists(ballast)) return 3;
     if (!write_more(writer, 500)) return 4;
