@@ -638,7 +638,9 @@ void Desk::tell_case(Case& one, AlertEvent event, bool notify, std::vector<Alert
   one.untold_news = false;
   one.alert.notify = notify;
   one.alert.held_back = !one.heard;
-  stamp(one.alert, one.life, event, now_);
+  // Where the readings are the clock, the tick that lets a case be told came before the reading
+  // that began it.
+  stamp(one.alert, one.life, event, std::max(now_, one.alert.onset));
   told.push_back(one.alert);
 }
 

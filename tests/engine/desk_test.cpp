@@ -115,6 +115,18 @@ Command command(CommandKind kind, const std::string& id) {
 
 }  // namespace
 
+TEST_CASE("a case is never told with a time before its onset") {
+  Plant plant;
+  plant.step({});
+  // The clock of the readings stands still until the next one: its tick is of the one before.
+  auto raised = alert("R1", "temp", AlertEvent::raised, AlertKind::limit, Severity::critical);
+  raised.onset = raised.time = plant.now() + 60s;
+  const auto told = only(plant.step({raised}), true);
+  REQUIRE(events(told) == "case raised!");
+  CHECK(told[0].onset == raised.onset);
+  CHECK(told[0].time == raised.time);
+}
+
 TEST_CASE("alerts of one machine are one case, told once after a while") {
   Plant plant;
   CHECK(events(plant.step({alert("R1", "temp")})) == "shift raised");
