@@ -155,7 +155,7 @@ struct Composite {
   static constexpr double usual_margin = 1.25, rough_margin = 1.75, smooth_margin = 4,
                           fit_margin = 1.15;  // of records
   // Likewise, of the roughness of the calmer half of a window.
-  static constexpr double calmer_margin = 2.5, calmly_rough_margin = 1.35, calmly_wide_margin = 1.5;
+  static constexpr double calmer_margin = 2.75, calmly_rough_margin = 1.35, calmly_wide_margin = 1.5;
   static constexpr std::size_t ring_size = precise ? 144 : 72, rough_window = 16,
                                smooth_window = 48;   // frames
   static constexpr std::size_t burst_width = 5;      // readings or frames
@@ -911,7 +911,7 @@ struct Composite {
     // Where jumps or loud hours are part of the residual, its tail is heavy: then it says nothing.
     if (what.fit && (record.count() < least_fitted * judged || record.exponent(reached) < light))
       return 0;
-    double values = to_seconds(chance_time) * (1 + 20 * fast) / spacing;
+    double values = to_seconds(chance_time) * (1 + 40 * fast) / spacing;
     if (what.over) values = std::max(chance_values, to_seconds(chance_time_over) / spacing);
     if (what.window > record_block) values = to_seconds(chance_time_window) / spacing;
     if (what.fit) values = to_seconds(chance_time_fit) / spacing;
@@ -1319,7 +1319,7 @@ struct Composite {
   static constexpr double record_growth = 1.5;  // *
   static constexpr double usual_limit = precise ? 1.2 : 1.65,
                           least_limit = 0.3;    // * digits of evidence
-  static constexpr double per_decade = 1;       // digits, of frames faster
+  static constexpr double per_decade = 1.15;      // digits, of frames faster
   static constexpr double decades_known = 0.7;  // from a minute on
   static constexpr Duration chance_time_sum = std::chrono::hours{24 * 100};
   static constexpr double margin_of_youth = 2;  // per power of ten
@@ -1343,11 +1343,11 @@ struct Composite {
   // The mean of 16 sizes of normal changes strays by a fifth of itself.
   static constexpr double restless_by_chance = 1.19;
   static constexpr Duration chance_time_window = std::chrono::hours{24 * 150};
-  static constexpr Duration chance_time_fit = std::chrono::hours{24 * 400};
+  static constexpr Duration chance_time_fit = std::chrono::hours{24 * 600};
   static constexpr Duration doubt_memory = std::chrono::hours{24 * 28};
   static constexpr Duration chance_time = std::chrono::hours{24 * 10},
                             chance_time_over = std::chrono::hours{24 * 30};
-  static constexpr double chance_values = 5e6;  // *
+  static constexpr double chance_values = 1e7;  // *
   static constexpr double drift_margin = 2.5;
   static constexpr std::uint64_t enough_in_frame = 50;  // readings
   static constexpr double rounding = 1e-12;             // of the value
