@@ -8,6 +8,10 @@ if(MILLWRIGHT_WERROR)
   target_compile_options(millwright_flags INTERFACE -Werror)
 endif()
 target_include_directories(millwright_flags INTERFACE ${PROJECT_SOURCE_DIR})
+if(MILLWRIGHT_UNITY)
+  # A local variable may be called like something of a neighbouring file; the other builds look at each file by itself.
+  target_compile_options(millwright_flags INTERFACE -Wno-shadow)
+endif()
 
 if(MILLWRIGHT_SANITIZE)
   target_compile_options(millwright_flags INTERFACE -fsanitize=${MILLWRIGHT_SANITIZE} -fno-sanitize-recover=all
@@ -37,18 +41,28 @@ function(millwright_library name)
                                                                      Threads::Threads)
   target_include_directories(millwright_${name} PUBLIC ${PROJECT_SOURCE_DIR})
   set_target_properties(millwright_${name} PROPERTIES LINKER_LANGUAGE CXX)
+  millwright_unity(millwright_${name})
+endfunction()
+
+# With MILLWRIGHT_UNITY several source files of a target are compiled as one, since most of the time goes into what they
+# include. So names that are local to a file are to differ within a folder.
+function(millwright_unity target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${MILLWRIGHT_UNITY} UNITY_BUILD_BATCH_SIZE 10)
 endfunction()
 
 set(MILLWRIGHT_TIMEOUT_FACTOR 1 CACHE STRING "How many times longer a test may take: more with MILLWRIGHT_TEST_SCALE=full")
 
 # tests/<name>/*.cpp become the doctest program test_<name>, run by ctest as <name>.
 function(millwright_test name)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "LINK;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "COMPUTES" "TIMEOUT" "LINK;LABELS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp)
   if(NOT sources)
     return()
   endif()
   add_executable(test_${name} ${sources})
+  if(NOT ARG_COMPUTES)
+    target_link_libraries(test_${name} PRIVATE millwright_test_flags)
+  endif()
   target_link_libraries(test_${name} PRIVATE millwright_flags millwright::test_support ${ARG_LINK})
   target_compile_definitions(test_${name} PRIVATE MILLWRIGHT_SOURCE="${PROJECT_SOURCE_DIR}"
                                                   MILLWRIGHT_BINARY="$<TARGET_FILE:millwright>")

@@ -144,7 +144,7 @@ constexpr std::array<Named<ProcessingClock>, 2> clocks{
 constexpr std::array<Named<double>, 3> sensitivities{
     {{"low", 1.5}, {"normal", 1.0}, {"high", 0.7}}};
 
-std::vector<Field> describe(BrokerSettings& s) {
+std::vector<Field> fields_of(BrokerSettings& s) {
   return {
       text("url",
            "Address of the MQTT broker: `tcp://` or `mqtt://` plain, `ssl://` or `mqtts://` with "
@@ -193,7 +193,7 @@ std::vector<Field> describe(BrokerSettings& s) {
   };
 }
 
-std::vector<Field> describe(ProcessingSettings& s, Duration& reorder, Duration& future_tolerance) {
+std::vector<Field> fields_of(ProcessingSettings& s, Duration& reorder, Duration& future_tolerance) {
   return {
       choice("mode",
              "`native`: every message at once. `micro_batch`: messages are gathered and worked on "
@@ -235,7 +235,7 @@ std::vector<Field> describe(ProcessingSettings& s, Duration& reorder, Duration& 
   };
 }
 
-std::vector<Field> describe(LimitSettings& s) {
+std::vector<Field> fields_of(LimitSettings& s) {
   return {
       whole("sensors", "", {1, 10'000'000}, "Sensors beyond this number are counted and refused.",
             s.sensors),
@@ -249,7 +249,7 @@ std::vector<Field> describe(LimitSettings& s) {
   };
 }
 
-std::vector<Field> describe(ArchiveSettings& s) {
+std::vector<Field> fields_of(ArchiveSettings& s) {
   return {
       text("file", "The SQLite database of summaries and alerts.", s.file)
           .otherwise("`<state_directory>/millwright.db`"),
@@ -262,7 +262,7 @@ std::vector<Field> describe(ArchiveSettings& s) {
   };
 }
 
-std::vector<Field> describe(HomeAssistantSettings& s) {
+std::vector<Field> fields_of(HomeAssistantSettings& s) {
   return {
       boolean(
           "enabled",
@@ -313,7 +313,7 @@ Field budget(engine::BudgetRule& rule) {
   return std::move(field).checked(check_budget, "^[0-9]+/(hour|day|shift)$").otherwise("no limit");
 }
 
-std::vector<Field> describe(engine::DeskRule& desk) {
+std::vector<Field> fields_of(engine::DeskRule& desk) {
   return {
       budget(desk.budget),
       duration("gather_s", {0, 3600},
@@ -467,7 +467,7 @@ void add_treatment(std::vector<Field>& fields, ProfileDraft& draft) {
   const auto types = detectors::types();
   fields.push_back(object(
       "limits", "Fixed limits: the parameters of the detector `limit`, added to `detectors`.",
-      config::describe(types[detectors::find_type("limit")].parameters(), draft.limits)));
+      describe(types[detectors::find_type("limit")].parameters(), draft.limits)));
   fields.push_back(waveform(draft));
   add_alarm(fields, profile.alarm);
 }
@@ -713,21 +713,21 @@ std::vector<Field> describe(Draft& draft) {
       text("state_directory", "Where archive and checkpoints lie.", draft.state_directory)
           .checked(check_state_directory, "^(/.*)?$")
           .otherwise("`$STATE_DIRECTORY`, else `/var/lib/millwright`"),
-      object("broker", "The MQTT broker.", describe(draft.broker)),
+      object("broker", "The MQTT broker.", fields_of(draft.broker)),
       std::move(inputs),
       std::move(profiles),
       std::move(overrides),
       std::move(machines),
       object("fleet", "How machines of one model are compared with each other.",
              describe(describe_parameters<engine::Fleet::Params>(), draft.fleet)),
-      object("alerts", "Alerts as a whole.", describe(draft.desk)),
+      object("alerts", "Alerts as a whole.", fields_of(draft.desk)),
       object("processing", "How messages become readings and readings alerts.",
-             describe(draft.processing, draft.reorder, draft.future_tolerance)),
+             fields_of(draft.processing, draft.reorder, draft.future_tolerance)),
       object("limits", "Bounds that keep memory and time in hand, whatever is sent.",
-             describe(draft.limits)),
-      object("archive", "The database of summaries and alerts.", describe(draft.archive)),
+             fields_of(draft.limits)),
+      object("archive", "The database of summaries and alerts.", fields_of(draft.archive)),
       object("home_assistant", "Machines as devices of Home Assistant.",
-             describe(draft.home_assistant)),
+             fields_of(draft.home_assistant)),
   };
 }
 

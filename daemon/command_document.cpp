@@ -4,18 +4,16 @@
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "config/read.h"
+#include "daemon/json.h"
 #include "daemon/printable.h"
 
 namespace millwright::daemon {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-constexpr int deepest = 4;
+constexpr int most_levels = 4;
 constexpr std::size_t longest_name = 1024, longest_comment = 4096;  // bytes
 constexpr std::int64_t most_minutes = 90 * 24 * 60;
 
@@ -71,7 +69,7 @@ bool too_deep(std::string_view json) {
     } else if (c == '"') {
       text = true;
     } else if (c == '{' || c == '[') {
-      if (++depth > deepest) return true;
+      if (++depth > most_levels) return true;
     } else if (c == '}' || c == ']') {
       --depth;
     }
@@ -80,18 +78,18 @@ bool too_deep(std::string_view json) {
 }
 
 // Discarded when it is no JSON; of a key that stands twice, says so.
-Json parsed(std::string_view text, std::string& problem) {
+OrderedJson parsed(std::string_view text, std::string& problem) {
   std::set<std::string> seen;
-  const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {
-    if (event == Json::parse_event_t::key && depth == 1 &&
+  const auto watch = [&](int depth, OrderedJson::parse_event_t event, OrderedJson& value) {
+    if (event == OrderedJson::parse_event_t::key && depth == 1 &&
         !seen.insert(value.get<std::string>()).second)
       problem = fmt::format("`{}` stands there twice", printable(value.get<std::string>(), 64));
     return true;
   };
-  return Json::parse(text, watch, false);
+  return OrderedJson::parse(text, watch, false);
 }
 
-std::string read_text(const Json& value, const Key& key, std::string& into) {
+std::string read_text(const OrderedJson& value, const Key& key, std::string& into) {
   if (!value.is_string()) return fmt::format("`{}` must be a text", key.name);
   const auto& text = value.get_ref<const std::string&>();
   if (text.size() > key.longest)
@@ -101,7 +99,7 @@ std::string read_text(const Json& value, const Key& key, std::string& into) {
   return "";
 }
 
-std::string read_time(const Json& value, const Key& key, std::optional<Timestamp>& into) {
+std::string read_time(const OrderedJson& value, const Key& key, std::optional<Timestamp>& into) {
   std::string text;
   if (auto problem = read_text(value, key, text); !problem.empty()) return problem;
   into = parse_time(text, TimeFormat::iso8601);
@@ -109,14 +107,15 @@ std::string read_time(const Json& value, const Key& key, std::optional<Timestamp
   return fmt::format("`{}` must be a time like 2025-03-10T06:00:00Z", key.name);
 }
 
-std::string read_minutes(const Json& value, std::optional<std::int64_t>& into) {
-  const bool fits = value.is_number_integer() && value >= Json(1) && value <= Json(most_minutes);
+std::string read_minutes(const OrderedJson& value, std::optional<std::int64_t>& into) {
+  const bool fits =
+      value.is_number_integer() && value >= OrderedJson(1) && value <= OrderedJson(most_minutes);
   if (!fits) return fmt::format("`minutes` must be a whole number from 1 to {}", most_minutes);
   into = value.get<std::int64_t>();
   return "";
 }
 
-std::string read_key(const Json& value, const Key& key, ReadCommand& out) {
+std::string read_key(const OrderedJson& value, const Key& key, ReadCommand& out) {
   auto& command = out.command;
   if (key.name == "by") return read_text(value, key, command.by);
   if (key.name == "comment") return read_text(value, key, command.comment);
@@ -129,7 +128,7 @@ std::string read_key(const Json& value, const Key& key, ReadCommand& out) {
 }
 
 // All keys are read, so that a refusal says who asked; the first problem is told.
-void read_keys(const Json& json, ReadCommand& out) {
+void read_keys(const OrderedJson& json, ReadCommand& out) {
   const auto tell = [&](std::string problem) {
     if (out.problem.empty()) out.problem = std::move(problem);
   };
@@ -146,8 +145,8 @@ void read_keys(const Json& json, ReadCommand& out) {
   if (out.known && renews && command.machine.empty()) tell("which machine? `machine` is missing");
 }
 
-Json time_or_null(const std::optional<Timestamp>& time) {
-  return time ? Json(format_time(*time)) : Json(nullptr);
+OrderedJson time_or_null(const std::optional<Timestamp>& time) {
+  return time ? OrderedJson(format_time(*time)) : OrderedJson(nullptr);
 }
 
 }  // namespace
@@ -178,9 +177,9 @@ ReadCommand read_command(std::string_view name, std::string_view json) {
 }
 
 std::string command_schema() {
-  auto properties = Json::object();
+  auto properties = OrderedJson::object();
   for (const auto& key : keys) {
-    Json one{{"description", key.description}};
+    OrderedJson one{{"description", key.description}};
     if (key.longest == 0) {
       one.update({{"type", "integer"}, {"minimum", 1}, {"maximum", most_minutes}});
     } else {
@@ -190,62 +189,59 @@ std::string command_schema() {
     if (key.name == "by") one["minLength"] = 1;
     properties[std::string{key.name}] = std::move(one);
   }
-  const Json schema{{"$schema", "https://json-schema.org/draft/2020-12/schema"},
-                    {"title", "Millwright command"},
-                    {"description", "Payload of a message to <root>/cmd/<command>"},
-                    {"type", "object"},
-                    {"properties", std::move(properties)},
-                    {"required", {"by"}},
-                    {"not", {{"required", {"to", "minutes"}}}},
-                    {"additionalProperties", false}};
-  return schema.dump(2);
+  const OrderedJson whole{{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+                          {"title", "Millwright command"},
+                          {"description", "Payload of a message to <root>/cmd/<command>"},
+                          {"type", "object"},
+                          {"properties", std::move(properties)},
+                          {"required", {"by"}},
+                          {"not", {{"required", {"to", "minutes"}}}},
+                          {"additionalProperties", false}};
+  return dumped(whole, 2);
 }
 
 std::string answer_document(const storage::Operation& operation) {
   const auto& o = operation;
-  Json json{{"schema", 1},
-            {"command", o.command},
-            {"ok", o.ok},
-            {"text", o.text},
-            {"by", o.by},
-            {"alert", o.alert.empty() ? Json(nullptr) : Json(o.alert)},
-            {"machine", o.machine.empty() ? Json(nullptr) : Json(o.machine)},
-            {"sensor", o.sensor.empty() ? Json(nullptr) : Json(o.sensor)},
-            {"from", time_or_null(o.from)},
-            {"to", time_or_null(o.to)},
-            {"time", format_time(o.time)}};
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  OrderedJson json{{"schema", 1},
+                   {"command", o.command},
+                   {"ok", o.ok},
+                   {"text", o.text},
+                   {"by", o.by},
+                   {"alert", o.alert.empty() ? OrderedJson(nullptr) : OrderedJson(o.alert)},
+                   {"machine", o.machine.empty() ? OrderedJson(nullptr) : OrderedJson(o.machine)},
+                   {"sensor", o.sensor.empty() ? OrderedJson(nullptr) : OrderedJson(o.sensor)},
+                   {"from", time_or_null(o.from)},
+                   {"to", time_or_null(o.to)},
+                   {"time", format_time(o.time)}};
+  return dumped(json);
 }
 
 std::string answer_schema() {
-  const auto text = [](std::string_view description) {
-    return Json{{"type", "string"}, {"description", description}};
-  };
   const auto maybe = [](std::string_view description) {
-    return Json{{"type", {"string", "null"}}, {"description", description}};
+    return schema::or_null(schema::text(description));
   };
-  const Json schema{
+  const OrderedJson whole{
       {"$schema", "https://json-schema.org/draft/2020-12/schema"},
       {"title", "Millwright answer"},
       {"description", "What came of a command"},
       {"type", "object"},
       {"properties",
        {{"schema", {{"const", 1}}},
-        {"command", text("as it was given")},
+        {"command", schema::text("as it was given")},
         {"ok", {{"type", "boolean"}, {"description", "done; else refused"}}},
-        {"text", text("one sentence: what was done, or why not")},
-        {"by", text("who asked; empty when the command did not say")},
+        {"text", schema::text("one sentence: what was done, or why not")},
+        {"by", schema::text("who asked; empty when the command did not say")},
         {"alert", maybe("id")},
         {"machine", maybe("name, or glob")},
         {"sensor", maybe("name")},
         {"from", maybe("RFC 3339")},
         {"to", maybe("RFC 3339; worked out of `minutes`")},
-        {"time", text("when it was applied, RFC 3339, by the clock the alerts go by")}}},
+        {"time", schema::text("when it was applied, RFC 3339, by the clock the alerts go by")}}},
       {"required",
        {"schema", "command", "ok", "text", "by", "alert", "machine", "sensor", "from", "to",
         "time"}},
       {"additionalProperties", false}};
-  return schema.dump(2);
+  return dumped(whole, 2);
 }
 
 }  // namespace millwright::daemon

@@ -4,49 +4,38 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
+#include "daemon/json.h"
 #include "daemon/printable.h"
 
 namespace millwright::daemon {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-std::string dumped(const Json& json, int indent = -1) {
-  // A name that is not UTF-8 must not keep an alert from going out.
-  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
-}
-
-// JSON has no infinity: a band that is open on one side has null there.
-Json number(double value) {
-  if (!std::isfinite(value)) return nullptr;
-  return value == 0 ? 0.0 : value;  // no -0
-}
+using namespace schema;
 
 double bounded(double value, double low, double high) {
   if (std::isnan(value)) return low;
   return std::clamp(value, low, high) + 0.0;
 }
 
-Json contributors(const std::vector<Contributor>& sensors) {
-  auto out = Json::array();
+OrderedJson contributors(const std::vector<Contributor>& sensors) {
+  auto out = OrderedJson::array();
   for (const auto& contributor : sensors) {
     out.push_back({{"sensor", contributor.sensor}, {"share", bounded(contributor.share, 0, 1)}});
   }
   return out;
 }
 
-Json features(const Alert& alert) {
-  auto out = Json::array();
+OrderedJson features(const Alert& alert) {
+  auto out = OrderedJson::array();
   for (const auto& feature : alert.features) {
     out.push_back({{"name", feature.name}, {"share", bounded(feature.share, 0, 1)}});
   }
   return out;
 }
 
-Json numbers(const Alert& alert) {
-  auto out = Json::array();
+OrderedJson numbers(const Alert& alert) {
+  auto out = OrderedJson::array();
   for (const auto& one : alert.numbers)
     out.push_back({{"name", one.name}, {"value", number(one.value)}});
   return out;
@@ -58,7 +47,7 @@ bool sayable(Timestamp time) {
   return time >= sys_days{year{0} / 1 / 1} && time < sys_days{year{10000} / 1 / 1};
 }
 
-Json forecast(const std::optional<Forecast>& forecast) {
+OrderedJson forecast(const std::optional<Forecast>& forecast) {
   if (!forecast || !std::isfinite(forecast->limit) || !sayable(forecast->reaches) ||
       !sayable(forecast->earliest))
     return nullptr;
@@ -66,17 +55,17 @@ Json forecast(const std::optional<Forecast>& forecast) {
   return {{"limit", number(forecast->limit)},
           {"reaches_limit", format_time(forecast->reaches)},
           {"earliest", format_time(forecast->earliest)},
-          {"latest", ends ? Json(format_time(*forecast->latest)) : Json(nullptr)}};
+          {"latest", ends ? OrderedJson(format_time(*forecast->latest)) : OrderedJson(nullptr)}};
 }
 
-Json evidence(const Evidence& evidence) {
-  auto times = Json::array();
-  auto values = Json::array();
+OrderedJson evidence(const Evidence& evidence) {
+  auto times = OrderedJson::array();
+  auto values = OrderedJson::array();
   for (const auto time : evidence.times) times.push_back(format_time(time));
   for (const double value : evidence.values) values.push_back(number(value));
-  Json out{{"times", std::move(times)}, {"values", std::move(values)}};
+  OrderedJson out{{"times", std::move(times)}, {"values", std::move(values)}};
   if (!evidence.expected.empty()) {
-    auto& expected = out["expected"] = Json::array();
+    auto& expected = out["expected"] = OrderedJson::array();
     for (const double value : evidence.expected) expected.push_back(number(value));
   }
   return out;
@@ -89,71 +78,15 @@ std::string short_fingerprint(std::uint64_t fingerprint) {
 
 // The texts of the enumerators first to last.
 template <class E>
-Json names(E first, E last) {
-  auto out = Json::array();
+OrderedJson names(E first, E last) {
+  auto out = OrderedJson::array();
   for (auto i = static_cast<int>(first); i <= static_cast<int>(last); ++i) {
     out.push_back(name_of(static_cast<E>(i)));
   }
   return out;
 }
 
-Json text(std::string_view description) {
-  return {{"type", "string"}, {"description", description}};
-}
-
-Json choice(Json values, std::string_view description) {
-  return {{"enum", std::move(values)}, {"description", description}};
-}
-
-Json integer(std::int64_t minimum, std::string_view description) {
-  return {{"type", "integer"}, {"minimum", minimum}, {"description", description}};
-}
-
-Json number_or_null(std::string_view description) {
-  return {{"type", {"number", "null"}}, {"description", description}};
-}
-
-Json instant(std::string_view description) {
-  return {
-      {"type", "string"},
-      {"format", "date-time"},
-      {"pattern", "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.([0-9]{3}|[0-9]{6})Z$"},
-      {"description", description}};
-}
-
-Json or_null(Json schema) {
-  schema["type"] = {schema["type"], "null"};
-  return schema;
-}
-
-// By anyOf, because some validators hold null to `format` too.
-Json instant_or_null(std::string_view description) {
-  auto choices = Json::array({instant("The instant"), {{"type", "null"}}});
-  return {{"anyOf", std::move(choices)}, {"description", description}};
-}
-
-Json list(Json items, std::string_view description) {
-  return {{"type", "array"}, {"items", std::move(items)}, {"description", description}};
-}
-
-// Every property is required unless it is named in `optional`.
-Json object(Json properties, std::string_view description, std::string_view optional = {}) {
-  auto required = Json::array();
-  for (const auto& item : properties.items()) {
-    if (item.key() != optional) required.push_back(item.key());
-  }
-  return {{"type", "object"},
-          {"description", description},
-          {"properties", std::move(properties)},
-          {"required", std::move(required)},
-          {"additionalProperties", false}};
-}
-
-Json share(std::string_view description) {
-  return {{"type", "number"}, {"minimum", 0}, {"maximum", 1}, {"description", description}};
-}
-
-Json forecast_schema() {
+OrderedJson forecast_schema() {
   return or_null(
       object({{"limit", {{"type", "number"}, {"description", "The limit, in `unit`"}}},
               {"reaches_limit", instant("When the value is expected to reach the limit")},
@@ -162,13 +95,13 @@ Json forecast_schema() {
              "When the value will reach its limit if it goes on like this; null: no forecast"));
 }
 
-Json note(const std::optional<Note>& note) {
+OrderedJson note(const std::optional<Note>& note) {
   if (!note) return nullptr;
   return {{"time", format_time(note->time)}, {"by", note->by}, {"comment", note->comment}};
 }
 
-Json parts(const std::vector<CasePart>& parts) {
-  auto out = Json::array();
+OrderedJson parts(const std::vector<CasePart>& parts) {
+  auto out = OrderedJson::array();
   for (const auto& part : parts) {
     out.push_back({{"id", part.id},
                    {"sensor", part.sensor},
@@ -180,12 +113,13 @@ Json parts(const std::vector<CasePart>& parts) {
   return out;
 }
 
-Json parts(const MachineHealth& health) {
-  auto out = Json::array();
+OrderedJson parts(const MachineHealth& health) {
+  auto out = OrderedJson::array();
   for (const auto& part : health.parts) {
-    out.push_back({{"name", part.name},
-                   {"sensor", part.sensor.empty() ? Json(nullptr) : Json(part.sensor)},
-                   {"share", bounded(part.share, 0, 1)}});
+    out.push_back(
+        {{"name", part.name},
+         {"sensor", part.sensor.empty() ? OrderedJson(nullptr) : OrderedJson(part.sensor)},
+         {"share", bounded(part.share, 0, 1)}});
   }
   return out;
 }
@@ -193,7 +127,7 @@ Json parts(const MachineHealth& health) {
 // To a tenth of a point: more is noise.
 double rounded(double value) { return std::round(value * 10) / 10 + 0.0; }
 
-Json part_schema() {
+OrderedJson part_schema() {
   return object({{"name", text("state, change, t_squared, spe, spe_mean, spe_energy, drift: of the "
                                "machine as a whole; sensor: what its own detectors say")},
                  {"sensor", or_null(text("Which one, for the name sensor; else null"))},
@@ -201,7 +135,7 @@ Json part_schema() {
                 "A part");
 }
 
-Json health_properties() {
+OrderedJson health_properties() {
   return {
       {"schema", {{"const", 1}, {"description", "Version of this document"}}},
       {"site", text("The site of the daemon that says so")},
@@ -225,7 +159,7 @@ Json health_properties() {
       {"baseline", integer(1, "Version of the machine's baseline: 1, 2, ...")}};
 }
 
-Json detector_schema() {
+OrderedJson detector_schema() {
   return object(
       {{"name", text("Name of the detector that led")},
        {"version", integer(0, "Version of its state and meaning")},
@@ -253,7 +187,7 @@ Json detector_schema() {
       "What raised the alert");
 }
 
-Json evidence_schema() {
+OrderedJson evidence_schema() {
   return object(
       {{"times", list(instant("Event time"), "Times of the readings, oldest first")},
        {"values", list(number_or_null("Value"), "Their values in `unit`")},
@@ -264,7 +198,7 @@ Json evidence_schema() {
       "expected");
 }
 
-Json alert_properties() {
+OrderedJson alert_properties() {
   return {
       {"schema", {{"const", 1}, {"description", "Version of this document"}}},
       {"id", text("The alert: machine/sensor/kind/onset in milliseconds since 1970")},
@@ -347,8 +281,8 @@ void append_level(std::string& topic, std::string_view name) {
 }
 
 template <class E>
-Json counts(const Counters<E>& counters, E first) {
-  auto out = Json::object();
+OrderedJson counts(const Counters<E>& counters, E first) {
+  auto out = OrderedJson::object();
   for (auto i = static_cast<int>(first); i < static_cast<int>(E::count_); ++i) {
     const auto what = static_cast<E>(i);
     out[std::string{name_of(what)}] = counters[what];
@@ -356,18 +290,16 @@ Json counts(const Counters<E>& counters, E first) {
   return out;
 }
 
-Json count(std::string_view description) { return integer(0, description); }
-
 template <class E>
-Json counts_schema(E first, std::string_view description) {
-  auto properties = Json::object();
+OrderedJson counts_schema(E first, std::string_view description) {
+  auto properties = OrderedJson::object();
   for (auto i = static_cast<int>(first); i < static_cast<int>(E::count_); ++i)
     properties[std::string{name_of(static_cast<E>(i))}] = count("How many");
   return object(std::move(properties), description);
 }
 
-Json alarms_schema() {
-  auto severities = Json::object();
+OrderedJson alarms_schema() {
+  auto severities = OrderedJson::object();
   for (const auto severity : {Severity::notice, Severity::warning, Severity::critical})
     severities[std::string{name_of(severity)}] = count("How many");
   return object(
@@ -394,9 +326,9 @@ Json alarms_schema() {
       "How the alarm system itself does, after EEMUA 191");
 }
 
-Json storage_schema() {
+OrderedJson storage_schema() {
   const auto works = [](std::string_view what) {
-    return Json{{"type", "boolean"}, {"description", what}};
+    return OrderedJson{{"type", "boolean"}, {"description", what}};
   };
   return object(
       {{"archive", works("Alerts and summaries are written; true as well where none are kept")},
@@ -415,7 +347,7 @@ Json storage_schema() {
       "How the disk does");
 }
 
-Json status_properties() {
+OrderedJson status_properties() {
   return {
       {"schema", {{"const", 1}, {"description", "Version of this document"}}},
       {"status", choice({"online", "offline"}, "offline: it was stopped, or is the Will")},
@@ -448,25 +380,26 @@ Json status_properties() {
                                  "Messages and fields that gave no reading, by reason")}};
 }
 
-Json storage(const StorageFigures& figures) {
-  return {{"archive", figures.archive},
-          {"checkpoints", figures.checkpoints},
-          {"problem", figures.problem.empty() ? Json(nullptr) : Json(figures.problem)},
-          {"failures", figures.failures},
-          {"set_aside", figures.set_aside},
-          {"unsaved", figures.unsaved},
-          {"summaries_dropped", figures.summaries_dropped},
-          {"archive_bytes", figures.archive_bytes},
-          {"minutes_removed", figures.removed.minutes},
-          {"history_removed", figures.removed.history},
-          {"messages_removed", figures.removed.messages}};
+OrderedJson storage(const StorageFigures& figures) {
+  return {
+      {"archive", figures.archive},
+      {"checkpoints", figures.checkpoints},
+      {"problem", figures.problem.empty() ? OrderedJson(nullptr) : OrderedJson(figures.problem)},
+      {"failures", figures.failures},
+      {"set_aside", figures.set_aside},
+      {"unsaved", figures.unsaved},
+      {"summaries_dropped", figures.summaries_dropped},
+      {"archive_bytes", figures.archive_bytes},
+      {"minutes_removed", figures.removed.minutes},
+      {"history_removed", figures.removed.history},
+      {"messages_removed", figures.removed.messages}};
 }
 
-Json alarms(const engine::AlarmFigures& figures) {
-  auto worst = Json::array();
+OrderedJson alarms(const engine::AlarmFigures& figures) {
+  auto worst = OrderedJson::array();
   for (const auto& [machine, sensor, alerts] : figures.worst)
     worst.push_back({{"machine", machine}, {"sensor", sensor}, {"alerts", alerts}});
-  auto severities = Json::object();
+  auto severities = OrderedJson::object();
   for (std::size_t i = 0; i < figures.by_severity.size(); ++i)
     severities[std::string{name_of(static_cast<Severity>(i))}] = figures.by_severity[i];
   return {{"raised", figures.raised},
@@ -490,68 +423,70 @@ Json alarms(const engine::AlarmFigures& figures) {
 }  // namespace
 
 std::string alert_document(const Alert& alert, std::string_view site) {
-  const auto confidence = alert.confidence ? Json(bounded(*alert.confidence, 0, 1)) : Json(nullptr);
-  const auto regime = alert.regime.empty() ? Json(nullptr) : Json(alert.regime);
-  return dumped({{"schema", 1},
-                 {"id", alert.id},
-                 {"revision", alert.revision},
-                 {"event", name_of(alert.event)},
-                 {"state", name_of(alert.state)},
-                 {"acknowledged", alert.acknowledged},
-                 {"shelved_until",
-                  alert.shelved_until ? Json(format_time(*alert.shelved_until)) : Json(nullptr)},
-                 {"suppressed", alert.suppressed},
-                 {"chattering", alert.chattering},
-                 {"occurrences", alert.occurrences},
-                 {"class", name_of(alert.alert_class())},
-                 {"kind", name_of(alert.kind)},
-                 {"severity", name_of(alert.severity)},
-                 {"priority", std::clamp(alert.priority, 1, 100)},
-                 {"site", site},
-                 {"machine", alert.machine},
-                 {"sensor", alert.sensor},
-                 {"unit", alert.unit},
-                 {"onset", format_time(alert.onset)},
-                 {"time", format_time(alert.time)},
-                 {"cleared", alert.cleared ? Json(format_time(*alert.cleared)) : Json(nullptr)},
-                 {"value", number(alert.value)},
-                 {"expected", number(alert.expected)},
-                 {"low", number(alert.low)},
-                 {"high", number(alert.high)},
-                 {"score", bounded(alert.score, 0, largest_magnitude)},
-                 {"forecast", forecast(alert.forecast)},
-                 {"contributors", contributors(alert.contributors)},
-                 {"detector",
-                  {{"name", alert.detector},
-                   {"version", alert.detector_version},
-                   {"config", short_fingerprint(alert.configuration)},
-                   {"confidence", confidence},
-                   {"baseline", alert.baseline},
-                   {"learned_readings", alert.learned_readings},
-                   {"features", features(alert)},
-                   {"numbers", numbers(alert)},
-                   {"regime", regime},
-                   {"regime_readings", alert.regime_readings}}},
-                 {"evidence", evidence(alert.evidence)},
-                 {"message", alert.message},
-                 {"advice", alert.advice},
-                 {"note", note(alert.note)},
-                 {"case", alert.of_case.empty() ? Json(nullptr) : Json(alert.of_case)},
-                 {"notify", alert.notify},
-                 {"held_back", alert.held_back},
-                 {"parts", parts(alert.parts)}});
+  const auto confidence =
+      alert.confidence ? OrderedJson(bounded(*alert.confidence, 0, 1)) : OrderedJson(nullptr);
+  const auto regime = alert.regime.empty() ? OrderedJson(nullptr) : OrderedJson(alert.regime);
+  return dumped(
+      {{"schema", 1},
+       {"id", alert.id},
+       {"revision", alert.revision},
+       {"event", name_of(alert.event)},
+       {"state", name_of(alert.state)},
+       {"acknowledged", alert.acknowledged},
+       {"shelved_until", alert.shelved_until ? OrderedJson(format_time(*alert.shelved_until))
+                                             : OrderedJson(nullptr)},
+       {"suppressed", alert.suppressed},
+       {"chattering", alert.chattering},
+       {"occurrences", alert.occurrences},
+       {"class", name_of(alert.alert_class())},
+       {"kind", name_of(alert.kind)},
+       {"severity", name_of(alert.severity)},
+       {"priority", std::clamp(alert.priority, 1, 100)},
+       {"site", site},
+       {"machine", alert.machine},
+       {"sensor", alert.sensor},
+       {"unit", alert.unit},
+       {"onset", format_time(alert.onset)},
+       {"time", format_time(alert.time)},
+       {"cleared", alert.cleared ? OrderedJson(format_time(*alert.cleared)) : OrderedJson(nullptr)},
+       {"value", number(alert.value)},
+       {"expected", number(alert.expected)},
+       {"low", number(alert.low)},
+       {"high", number(alert.high)},
+       {"score", bounded(alert.score, 0, largest_magnitude)},
+       {"forecast", forecast(alert.forecast)},
+       {"contributors", contributors(alert.contributors)},
+       {"detector",
+        {{"name", alert.detector},
+         {"version", alert.detector_version},
+         {"config", short_fingerprint(alert.configuration)},
+         {"confidence", confidence},
+         {"baseline", alert.baseline},
+         {"learned_readings", alert.learned_readings},
+         {"features", features(alert)},
+         {"numbers", numbers(alert)},
+         {"regime", regime},
+         {"regime_readings", alert.regime_readings}}},
+       {"evidence", evidence(alert.evidence)},
+       {"message", alert.message},
+       {"advice", alert.advice},
+       {"note", note(alert.note)},
+       {"case", alert.of_case.empty() ? OrderedJson(nullptr) : OrderedJson(alert.of_case)},
+       {"notify", alert.notify},
+       {"held_back", alert.held_back},
+       {"parts", parts(alert.parts)}});
 }
 
 std::string alert_schema() {
-  Json schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
-                 {"title", "Millwright alert, version 1"}};
+  OrderedJson schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+                        {"title", "Millwright alert, version 1"}};
   schema.update(object(alert_properties(), "One event of the life of an alert"));
   return dumped(schema, 2);
 }
 
 std::string health_document(const MachineHealth& health, std::string_view site) {
   const auto or_null = [](const std::optional<double>& value) {
-    return value ? Json(*value) : Json(nullptr);
+    return value ? OrderedJson(*value) : OrderedJson(nullptr);
   };
   auto index = health.index, trend = health.trend, confidence = health.confidence;
   if (index) index = rounded(bounded(*index, 0, 100));
@@ -562,7 +497,7 @@ std::string health_document(const MachineHealth& health, std::string_view site) 
                  {"time", format_time(health.time)},
                  {"learned", index.has_value()},
                  {"health", or_null(index)},
-                 {"trend_per_day", trend ? number(*trend) : Json(nullptr)},
+                 {"trend_per_day", trend ? number(*trend) : OrderedJson(nullptr)},
                  {"forecast", forecast(health.forecast)},
                  {"parts", parts(health)},
                  {"contributors", contributors(health.contributors)},
@@ -571,15 +506,15 @@ std::string health_document(const MachineHealth& health, std::string_view site) 
 }
 
 std::optional<double> health_of(std::string_view document) {
-  const auto json = Json::parse(document, nullptr, false);
+  const auto json = OrderedJson::parse(document, nullptr, false);
   if (!json.is_object() || !json.contains("health") || !json["health"].is_number())
     return std::nullopt;
   return json["health"].get<double>();
 }
 
 std::string health_schema() {
-  Json schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
-                 {"title", "Millwright health of a machine, version 1"}};
+  OrderedJson schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+                        {"title", "Millwright health of a machine, version 1"}};
   schema.update(object(health_properties(), "How a machine is"));
   return dumped(schema, 2);
 }
@@ -606,8 +541,8 @@ std::string alert_line(const Alert& alert) {
 }
 
 std::string status_schema() {
-  Json schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
-                 {"title", "Millwright status, version 1"}};
+  OrderedJson schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+                        {"title", "Millwright status, version 1"}};
   schema.update(object(status_properties(), "How the daemon is"));
   return dumped(schema, 2);
 }
@@ -618,7 +553,7 @@ std::string status_document(const Status& status) {
        {"status", status.online ? "online" : "offline"},
        {"version", status.version},
        {"site", status.site},
-       {"since", status.since ? Json(format_time(*status.since)) : Json(nullptr)},
+       {"since", status.since ? OrderedJson(format_time(*status.since)) : OrderedJson(nullptr)},
        {"machines", status.machines},
        {"sensors", status.sensors},
        {"sensors_learning", status.sensors_learning},

@@ -4,26 +4,21 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
 
 #include "core/hash.h"
+#include "daemon/json.h"
 #include "storage/files.h"
 
 namespace millwright::daemon {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
 
 constexpr auto check_interval = std::chrono::hours{1};
 // How old the file's idea of when a machine was heard may become: it need not be written often.
 constexpr auto stale = std::chrono::hours{24};
-
-std::string dumped(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
 
 bool is_plain(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
@@ -44,14 +39,14 @@ storage::OutboxRow retained(std::string topic, std::string payload) {
   return row;
 }
 
-Json entity(const std::string& id, const char* platform, const char* name, const char* key) {
+OrderedJson entity(const std::string& id, const char* platform, const char* name, const char* key) {
   return {{"platform", platform},
           {"unique_id", id + "_" + key},
           {"name", name},
           {"value_template", fmt::format("{{{{ value_json.{} }}}}", key)}};
 }
 
-Json components(const std::string& id, const std::string& condition) {
+OrderedJson components(const std::string& id, const std::string& condition) {
   auto problem = entity(id, "binary_sensor", "Problem", "problem");
   problem["device_class"] = "problem";
   problem["json_attributes_topic"] = condition;
@@ -123,8 +118,8 @@ std::string condition_document(const MachineCondition& condition) {
   }
   const auto& health = condition.health;
   const auto tenths = health && std::isfinite(*health)
-                          ? Json(std::round(std::clamp(*health, 0.0, 100.0) * 10) / 10 + 0.0)
-                          : Json(nullptr);
+                          ? OrderedJson(std::round(std::clamp(*health, 0.0, 100.0) * 10) / 10 + 0.0)
+                          : OrderedJson(nullptr);
   return dumped({{"schema", 1},
                  {"problem", machine > 0 ? "ON" : "OFF"},
                  {"data_problem", data > 0 ? "ON" : "OFF"},
@@ -139,7 +134,7 @@ HomeAssistant::HomeAssistant(Options options) : options_(std::move(options)) { r
 void HomeAssistant::read() {
   const auto text = storage::text_in(options_.file);
   if (!text) return;
-  const auto json = Json::parse(*text, nullptr, false);
+  const auto json = OrderedJson::parse(*text, nullptr, false);
   const auto is_text = [&](const char* key) { return json.contains(key) && json[key].is_string(); };
   if (!json.is_object() || !is_text("prefix") || !is_text("root") || !json.contains("machines") ||
       !json["machines"].is_object()) {
@@ -236,7 +231,7 @@ void HomeAssistant::cases(const std::vector<storage::Archive::OpenAlert>& open) 
     const auto kind = alert.kind == name_of(AlertKind::machine_case)  ? AlertKind::machine_case
                       : alert.kind == name_of(AlertKind::sensor_case) ? AlertKind::sensor_case
                                                                       : AlertKind::count_;
-    const auto json = Json::parse(alert.document, nullptr, false);
+    const auto json = OrderedJson::parse(alert.document, nullptr, false);
     if (kind == AlertKind::count_ || !json.is_object() || alert.machine.starts_with('_')) continue;
     if (!machines_.contains(alert.machine))
       heard(alert.machine, parse_time(json.value("time", "")).value_or(Timestamp{}));
@@ -300,7 +295,7 @@ void HomeAssistant::save() {
 std::function<void()> HomeAssistant::saving() {
   if (!std::exchange(unsaved_, false)) return {};
   if (!enabled()) return [file = options_.file] { remove_file(file); };
-  auto machines = Json::object();
+  auto machines = OrderedJson::object();
   for (const auto& [name, machine] : machines_) machines[name] = format_time(machine.heard);
   return [file = options_.file, text = dumped({{"prefix", options_.settings.prefix},
                                                {"root", options_.root},

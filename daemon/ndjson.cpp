@@ -14,14 +14,14 @@ using Json = nlohmann::json;
 constexpr std::size_t longest_line = 65'536;
 constexpr int deepest = 8;
 
-const Json& member(const Json& object, const char* name) {
+const Json& member_of(const Json& object, const char* name) {
   const auto it = object.find(name);
   if (it == object.end()) throw std::invalid_argument{fmt::format("\"{}\" is missing", name)};
   return *it;
 }
 
-std::string text(const Json& object, const char* name) {
-  const auto& value = member(object, name);
+std::string text_of_member(const Json& object, const char* name) {
+  const auto& value = member_of(object, name);
   if (!value.is_string()) throw std::invalid_argument{fmt::format("\"{}\" is no text", name)};
   return value.get<std::string>();
 }
@@ -66,8 +66,8 @@ std::optional<NamedReading> parse_reading(std::string_view line) {
   check_depth(line);
   const auto object = Json::parse(line, nullptr, false);
   if (!object.is_object()) throw std::invalid_argument{"no JSON object"};
-  return NamedReading{text(object, "machine"), text(object, "sensor"), time(member(object, "time")),
-                      number(member(object, "value"))};
+  return NamedReading{text_of_member(object, "machine"), text_of_member(object, "sensor"),
+                      time(member_of(object, "time")), number(member_of(object, "value"))};
 }
 
 }  // namespace millwright::daemon

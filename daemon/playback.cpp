@@ -7,17 +7,16 @@
 #include <cmath>
 #include <iostream>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <system_error>
+
+#include "daemon/json.h"
 
 namespace millwright::daemon {
 namespace {
 
 // Names come from files: whatever is no UTF-8 is replaced, so that the document always is.
-std::string json_string(std::string_view text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
+std::string json_string(std::string_view text) { return dumped(OrderedJson(text)); }
 
 // Shortest text that reads back as the same double.
 void append_number(std::string& out, double value) {
@@ -250,29 +249,28 @@ void PlaybackFile::close() {
 std::string labels_document(const simulator::Factory& factory,
                             const simulator::FactoryOptions& options,
                             std::optional<Timestamp> played_until) {
-  using Json = nlohmann::ordered_json;
-  Json faults = Json::array();
+  OrderedJson faults = OrderedJson::array();
   for (const auto& label : factory.labels()) {
-    faults.push_back(Json{{"machine", label.machine},
-                          {"line", factory.line(label.robot)},
-                          {"kind", simulator::name_of(label.kind)},
-                          {"sensors", label.sensors},
-                          {"start", format_time(label.start)},
-                          {"end", format_time(label.end)},
-                          {"repaired", label.repaired},
-                          {"severity", label.severity},
-                          {"meaning", label.meaning}});
+    faults.push_back(OrderedJson{{"machine", label.machine},
+                                 {"line", factory.line(label.robot)},
+                                 {"kind", simulator::name_of(label.kind)},
+                                 {"sensors", label.sensors},
+                                 {"start", format_time(label.start)},
+                                 {"end", format_time(label.end)},
+                                 {"repaired", label.repaired},
+                                 {"severity", label.severity},
+                                 {"meaning", label.meaning}});
   }
-  const Json document{
-      {"seed", options.seed},
-      {"robots", options.robots},
-      {"sensors_per_robot", simulator::Factory::sensors().size()},
-      {"period_s", to_seconds(options.period)},
-      {"start", format_time(options.start)},
-      {"end", format_time(factory.end())},
-      {"learning_until", format_time(factory.learning_until())},
-      {"played_until", played_until ? Json(format_time(*played_until)) : Json(nullptr)},
-      {"faults", faults}};
+  const OrderedJson document{{"seed", options.seed},
+                             {"robots", options.robots},
+                             {"sensors_per_robot", simulator::Factory::sensors().size()},
+                             {"period_s", to_seconds(options.period)},
+                             {"start", format_time(options.start)},
+                             {"end", format_time(factory.end())},
+                             {"learning_until", format_time(factory.learning_until())},
+                             {"played_until", played_until ? OrderedJson(format_time(*played_until))
+                                                           : OrderedJson(nullptr)},
+                             {"faults", faults}};
   return document.dump(2) + "\n";
 }
 

@@ -5,26 +5,20 @@
 #include <algorithm>
 #include <cerrno>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <system_error>
 #include <utility>
 
+#include "daemon/json.h"
 #include "daemon/printable.h"
 #include "storage/files.h"
 
 namespace millwright::daemon {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 constexpr std::size_t most_where_bytes = 256;
 constexpr std::size_t most_topic_bytes = 1024;
 constexpr std::size_t most_line_bytes = std::size_t{1} << 20U;
-
-std::string dumped(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
 
 // The first bytes, without half a character at the end of a text.
 std::string_view first_bytes(std::string_view bytes, std::size_t most) {
@@ -67,13 +61,13 @@ std::optional<Reject> reason_named(std::string_view name) {
   return std::nullopt;
 }
 
-std::optional<std::string> text_at(const Json& json, const char* key) {
+std::optional<std::string> text_at(const OrderedJson& json, const char* key) {
   const auto it = json.find(key);
   if (it == json.end() || !it->is_string()) return std::nullopt;
   return it->get<std::string>();
 }
 
-std::optional<BadMessage> parse_message(const Json& json) {
+std::optional<BadMessage> parse_message(const OrderedJson& json) {
   const auto time = text_at(json, "time");
   const auto reason = text_at(json, "reason");
   const auto where = text_at(json, "where");
@@ -99,11 +93,11 @@ std::optional<BadMessage> parse_message(const Json& json) {
 }  // namespace
 
 std::string to_json(const BadMessage& message) {
-  Json json = {{"time", format_time(message.received)},
-               {"reason", name_of(message.reason)},
-               {"where", message.where},
-               {"topic", message.topic},
-               {"bytes", message.bytes}};
+  OrderedJson json = {{"time", format_time(message.received)},
+                      {"reason", name_of(message.reason)},
+                      {"where", message.where},
+                      {"topic", message.topic},
+                      {"bytes", message.bytes}};
   if (is_utf8(message.payload)) {
     json["payload"] = message.payload;
   } else {
@@ -167,7 +161,7 @@ std::size_t Quarantine::load() {
 
 bool Quarantine::load_line(std::string_view line) {
   if (line.size() > most_line_bytes) return false;
-  const auto json = Json::parse(line, nullptr, false);
+  const auto json = OrderedJson::parse(line, nullptr, false);
   if (!json.is_object()) return false;
   if (const auto counts = json.find("counts"); counts != json.end() && counts->is_object()) {
     for (const auto& item : counts->items()) {
@@ -199,7 +193,7 @@ void Quarantine::save() {
 
 std::function<void()> Quarantine::saving() {
   if (!std::exchange(changed_, false)) return {};
-  auto counts = Json::object();
+  auto counts = OrderedJson::object();
   for (std::size_t i = 1; i < static_cast<std::size_t>(Reject::count_); ++i) {
     const auto reason = static_cast<Reject>(i);
     if (counts_[reason] > 0) counts[std::string{name_of(reason)}] = counts_[reason];

@@ -1,48 +1,16 @@
 #include "daemon/service_document.h"
 
-#include <cmath>
-#include <nlohmann/json.hpp>
-#include <optional>
+#include "daemon/json.h"
 
 namespace millwright::daemon {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using namespace schema;
 
-std::string dumped(const Json& json, int indent = -1) {
-  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
-}
-Json number(const std::optional<double>& value) {
-  if (!value || !std::isfinite(*value)) return nullptr;
-  return *value == 0 ? 0.0 : *value;  // no -0
-}
-
-Json text(std::string_view description) {
-  return {{"type", "string"}, {"description", description}};
-}
-Json instant(std::string_view description) {
-  return {{"type", "string"}, {"format", "date-time"}, {"description", description}};
-}
-Json number_or_null(std::string_view description) {
-  return {{"type", {"number", "null"}}, {"description", description}};
-}
-Json count(std::string_view description) {
-  return {{"type", "integer"}, {"minimum", 0}, {"description", description}};
-}
-Json verdict(std::string_view description) {
+OrderedJson verdict(std::string_view description) {
   return {{"enum", {"yes", "in_part", "no", "unknown"}}, {"description", description}};
 }
-Json object(Json properties, std::string_view description) {
-  auto required = Json::array();
-  for (const auto& item : properties.items()) required.push_back(item.key());
-  return {{"type", "object"},
-          {"description", description},
-          {"properties", std::move(properties)},
-          {"required", std::move(required)},
-          {"additionalProperties", false}};
-}
-
-Json sensor_schema() {
+OrderedJson sensor_schema() {
   return object({{"sensor", text("The sensor")},
                  {"unit", text("Of the figures; empty: not known")},
                  {"alert", text("Id of the alert that it had")},
@@ -65,20 +33,21 @@ Json sensor_schema() {
 }  // namespace
 
 std::string service_document(const ServiceOutcome& outcome, std::string_view site) {
-  auto sensors = Json::array();
+  auto sensors = OrderedJson::array();
   for (const auto& one : outcome.sensors) {
-    sensors.push_back({{"sensor", one.sensor},
-                       {"unit", one.unit},
-                       {"alert", one.alert},
-                       {"kind", name_of(one.kind)},
-                       {"regime", one.regime.empty() ? Json(nullptr) : Json(one.regime)},
-                       {"figure", one.scatter ? "scatter" : "mean"},
-                       {"before", number(one.before)},
-                       {"after", number(one.after)},
-                       {"usual", number(one.usual)},
-                       {"readings_before", one.readings_before},
-                       {"readings_after", one.readings_after},
-                       {"helped", name_of(one.helped)}});
+    sensors.push_back(
+        {{"sensor", one.sensor},
+         {"unit", one.unit},
+         {"alert", one.alert},
+         {"kind", name_of(one.kind)},
+         {"regime", one.regime.empty() ? OrderedJson(nullptr) : OrderedJson(one.regime)},
+         {"figure", one.scatter ? "scatter" : "mean"},
+         {"before", number(one.before)},
+         {"after", number(one.after)},
+         {"usual", number(one.usual)},
+         {"readings_before", one.readings_before},
+         {"readings_after", one.readings_after},
+         {"helped", name_of(one.helped)}});
   }
   return dumped({{"schema", 1},
                  {"site", site},
@@ -91,8 +60,8 @@ std::string service_document(const ServiceOutcome& outcome, std::string_view sit
 }
 
 std::string service_schema() {
-  Json schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
-                 {"title", "Millwright, whether a service helped, version 1"}};
+  OrderedJson schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+                        {"title", "Millwright, whether a service helped, version 1"}};
   schema.update(
       object({{"schema", {{"const", 1}, {"description", "Version of this document"}}},
               {"site", text("The site of the daemon that says so")},

@@ -12,9 +12,9 @@ namespace millwright::engine {
 namespace {
 
 // By chance, five of 200 machines with one case a month each do so once in ten thousand years.
-constexpr std::size_t least_machines = 5;
+constexpr std::size_t least_crowd = 5;
 constexpr Duration at_once = std::chrono::minutes{10};
-constexpr Duration longest = std::chrono::minutes{30};  // that it takes machines in
+constexpr Duration longest_gathering = std::chrono::minutes{30};  // that it takes machines in
 
 }  // namespace
 
@@ -42,8 +42,8 @@ void Desk::each_member(const Case& crowd, const std::function<void(Case&)>& visi
 
 // It takes in more while it last did so not long ago.
 bool Desk::is_young(const Case& crowd) const {
-  return crowd.is_crowd() && !crowd.over && crowd.life.open() && now_ - crowd.opened < longest &&
-         now_ - crowd.grew < at_once;
+  return crowd.is_crowd() && !crowd.over && crowd.life.open() &&
+         now_ - crowd.opened < longest_gathering && now_ - crowd.grew < at_once;
 }
 
 void Desk::find_crowd() {
@@ -62,7 +62,7 @@ void Desk::find_crowd() {
     const bool untold = std::any_of(fresh.begin(), fresh.end(), [](const Case* one) {
       return !one->heard || is_worse_than_told(*one);
     });
-    if (fresh.size() < least_machines || !untold) return;
+    if (fresh.size() < least_crowd || !untold) return;
     const auto onset = (*std::min_element(fresh.begin(), fresh.end(), began_earlier))->alert.onset;
     crowd = &begin_of_plant(AlertKind::machine_case, onset, first_by_name(fresh));
   }

@@ -11,7 +11,7 @@
 namespace millwright::engine {
 namespace {
 
-constexpr std::size_t least_machines = 3;  // fewer are told of one by one
+constexpr std::size_t least_together = 3;  // fewer are told of one by one
 
 constexpr AlertKind shared_kinds[] = {AlertKind::gap, AlertKind::clock};
 
@@ -70,7 +70,7 @@ void Desk::find_outages(AlertKind kind) {
     auto to = from;
     for (; to < fresh.size() && fresh[to]->began - fresh[from]->began <= nearness(*fresh[to]); ++to)
       together.push_back(fresh[to]);
-    if (machines_of(together) < least_machines) {
+    if (machines_of(together) < least_together) {
       ++from;
       continue;
     }

@@ -15,7 +15,7 @@ namespace millwright::engine {
 namespace {
 
 constexpr std::uint32_t fleet_magic = 0x3146574d;  // "MWF1"
-constexpr std::uint16_t format_version = 2;
+constexpr std::uint16_t fleet_version = 2;
 constexpr std::size_t most_minutes = 240;  // of a window: more are thinned out
 constexpr double calm = 0.5;               // of the limit: what is above teaches nothing
 constexpr double memory = 20;              // learning periods
@@ -289,11 +289,11 @@ void Fleet::begin_anew(const Model& model, Member& member, std::vector<Alert>& a
 std::string Fleet::save() const {
   std::string body;
   Writer{body}(fingerprint_, position_, models_);
-  return seal(fleet_magic, format_version, body);
+  return seal(fleet_magic, fleet_version, body);
 }
 
 bool Fleet::restore(std::string_view bytes, std::vector<Alert>& alerts) {
-  const auto body = unseal(bytes, fleet_magic, format_version);
+  const auto body = unseal(bytes, fleet_magic, fleet_version);
   if (!body) return false;
   Reader reader{*body};
   std::uint64_t fingerprint = 0;

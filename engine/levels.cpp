@@ -13,19 +13,19 @@ constexpr double apart = 6;  // scatters: halves of a uniform are 2.7 apart, of 
 constexpr double to_deviation = 1.4826;
 constexpr double within = 4;  // scatters: beyond, a value is of no level
 constexpr std::size_t fewest_rows = 64;
-constexpr std::size_t spare = 4;         // segments for outliers
-constexpr double least_part = 1.0 / 24;  // of all rows, in one level or state
-constexpr double outside = 0.15;         // of all rows, in no level
-constexpr double covered = 0.85;         // of all rows, in some state
-constexpr double enough_values = 0.8;    // of all rows, in a channel that tells
-constexpr double shortest_visit = 4;     // rows, on average
-constexpr std::size_t visits = 2;        // of each state
-constexpr std::size_t sensors_apart = 2;
+constexpr std::size_t spare = 4;          // segments for outliers
+constexpr double least_level = 1.0 / 24;  // of all rows, in one level or state
+constexpr double outside = 0.15;          // of all rows, in no level
+constexpr double covered = 0.85;          // of all rows, in some state
+constexpr double enough_values = 0.8;     // of all rows, in a channel that tells
+constexpr double shortest_visit = 4;      // rows, on average
+constexpr std::size_t visits = 2;         // of each state
+constexpr std::size_t sensors_between_kinds = 2;
 constexpr double nothing = std::numeric_limits<double>::quiet_NaN();
 
 std::size_t least_rows(std::size_t n) {
   return std::max<std::size_t>(
-      6, static_cast<std::size_t>(std::ceil(least_part * static_cast<double>(n))));
+      6, static_cast<std::size_t>(std::ceil(least_level * static_cast<double>(n))));
 }
 
 double median_of(std::vector<double>& values) {
@@ -192,7 +192,7 @@ std::vector<Labels> kinds_of(const std::vector<Labels>& labels, const std::vecto
   for (const auto& one : labels) {
     if (one.empty() || count[one] < least_rows(labels.size())) continue;
     const bool like_another = std::any_of(out.begin(), out.end(), [&](const Labels& other) {
-      return sensors_between(one, other, tellers, channels) < sensors_apart;
+      return sensors_between(one, other, tellers, channels) < sensors_between_kinds;
     });
     if (!like_another) out.push_back(one);
   }
@@ -207,7 +207,7 @@ std::vector<int> rows_in(const std::vector<Labels>& kinds, const std::vector<Lab
   for (const auto& one : labels) {
     int of = -1;
     for (std::size_t k = 0; of < 0 && !one.empty() && k < kinds.size(); ++k) {
-      if (sensors_between(one, kinds[k], tellers, channels) < sensors_apart)
+      if (sensors_between(one, kinds[k], tellers, channels) < sensors_between_kinds)
         of = static_cast<int>(k);
     }
     out.push_back(of);
@@ -258,7 +258,7 @@ States states_of(const Rows& rows, std::span<const Frames::Channel> channels,
                  std::span<const double> leaps, std::size_t most) {
   States out;
   const auto tellers = tellers_of(rows, leaps.first(std::min(leaps.size(), channels.size())), most);
-  if (tellers.size() < sensors_apart) return out;
+  if (tellers.size() < sensors_between_kinds) return out;
   const auto labels = labels_of(tellers, rows.size());
   auto kinds = kinds_of(labels, tellers, channels);
   // What was not left and entered again is none yet; without it, others may count fewer visits.

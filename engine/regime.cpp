@@ -19,7 +19,7 @@ constexpr std::uint32_t settled = 20;  // readings before outliers can be told
 // when it is clear, few changes are enough to see it.
 constexpr double stays = 0.5, clearly = 0.25;
 constexpr std::uint8_t few_jumps = 2;
-constexpr double least_scale = 0.02;  // of the widest regime: one may stand quite still
+constexpr double least_relative_scale = 0.02;  // of the widest regime: one may stand quite still
 constexpr int longest_step = 4;  // of learning per reading: more time between two does not count
 constexpr std::uint32_t most_count = 1U << 24;
 constexpr Duration most_lasted = std::chrono::hours{24 * 36500};
@@ -105,7 +105,8 @@ Measure UsualValues::measure_of(RegimeId regime, const RegimeRule& rule) const {
     if (is_known(rule, usual)) widest = std::max(widest, usual.variance);
   }
   const auto& usual = regimes_[regime];
-  const double scale = std::max(std::sqrt(usual.variance), least_scale * std::sqrt(widest));
+  const double scale =
+      std::max(std::sqrt(usual.variance), least_relative_scale * std::sqrt(widest));
   // Not even the widest regime knows any scatter: differences stay as they are.
   return {usual.mean, scale > 0 ? scale : 1, confidence(rule, regime)};
 }

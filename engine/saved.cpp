@@ -6,10 +6,10 @@ namespace {
 
 constexpr std::uint32_t machine_magic = 0x314d574d;  // "MWM1"
 constexpr std::uint32_t engine_magic = 0x3145574d;   // "MWE1"
-constexpr std::uint16_t format_version = 7;          // docs/formats/state.md
+constexpr std::uint16_t state_version = 7;           // docs/formats/state.md
 
 static_assert(static_cast<int>(AlertKind::count_) == 18 && static_cast<int>(Outcome::count_) == 13,
-              "kinds and outcomes stand in the state as numbers: new ones, a new format_version");
+              "kinds and outcomes stand in the state as numbers: new ones, a new state_version");
 
 // Appends `body` with its length and checksum.
 void append_sealed(std::string& out, std::string_view body) {
@@ -24,8 +24,8 @@ RestoreResult read_header(Reader& in, std::uint32_t expected_magic) {
   in(magic, version);
   if (!in.ok()) return RestoreResult::damaged;
   if (magic != expected_magic) return RestoreResult::unknown_format;
-  if (version < format_version) return RestoreResult::older_version;
-  if (version > format_version) return RestoreResult::newer_version;
+  if (version < state_version) return RestoreResult::older_version;
+  if (version > state_version) return RestoreResult::newer_version;
   return RestoreResult::ok;
 }
 
@@ -130,7 +130,7 @@ std::string Engine::Impl::save(const Machine& machine) const {
   Writer{saved.state}(machine.whole.state);
   std::string body, bytes;
   Writer{body}(saved);
-  Writer{bytes}(machine_magic, format_version);
+  Writer{bytes}(machine_magic, state_version);
   append_sealed(bytes, body);
   return bytes;
 }
@@ -266,7 +266,7 @@ std::string Engine::save_all(Position position) const {
   write(position, impl_->received, impl_->outcomes,
         static_cast<std::uint32_t>(impl_->machines.size()));
   for (const auto& machine : impl_->machines) write(impl_->save(machine));
-  Writer{bytes}(engine_magic, format_version);
+  Writer{bytes}(engine_magic, state_version);
   append_sealed(bytes, body);
   return bytes;
 }

@@ -12,7 +12,7 @@ namespace {
 
 // A matter of judgement: what is left of the deviation when it helped, and when it helped in part.
 constexpr double most_left = 0.5, some_left = 0.8;
-constexpr double settled = 16;             // readings of late
+constexpr double readings_of_late = 16;
 constexpr std::uint64_t least_before = 4;  // kept readings that tell a scatter
 
 bool tells_by_level(AlertKind kind) {
@@ -98,8 +98,8 @@ bool is_comparable(const Trouble& trouble, RegimeId regime) {
 void take_trouble(Trouble& trouble, double value) {
   auto& readings = trouble.readings;
   const auto count = static_cast<double>(readings.count);
-  const bool known = count >= settled;
-  trouble.level += (value - trouble.level) / (known ? settled : count + 1);
+  const bool known = count >= readings_of_late;
+  trouble.level += (value - trouble.level) / (known ? readings_of_late : count + 1);
   const bool by_level = trouble.usual && tells_by_level(trouble.kind);
   const bool is_over =
       known && by_level &&

@@ -10,6 +10,8 @@
 #include <map>
 #include <system_error>
 
+#include "ingest/format.h"
+
 namespace millwright::ingest {
 namespace {
 
@@ -20,16 +22,10 @@ constexpr std::size_t no_sensor = std::numeric_limits<std::size_t>::max();
 
 bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
-std::string_view trimmed(std::string_view text) {
+std::string_view without_blanks(std::string_view text) {
   while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
   while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
   return text;
-}
-
-bool equal_ignoring_case(std::string_view text, std::string_view lower) {
-  return std::equal(text.begin(), text.end(), lower.begin(), lower.end(), [](char a, char b) {
-    return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
-  });
 }
 
 // For messages: short, and on one line.
@@ -42,7 +38,7 @@ std::string quote(std::string_view text) {
   return text.size() > longest ? fmt::format("`{}...`", out) : fmt::format("`{}`", out);
 }
 
-std::errc parse_number(std::string_view text, double& out) {
+std::errc read_number(std::string_view text, double& out) {
   // from_chars takes no plus sign; behind it, it would take a minus sign
   if (text.size() > 1 && text[0] == '+' && text[1] != '-' && text[1] != '+') text.remove_prefix(1);
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
@@ -174,7 +170,7 @@ bool CsvReader::read_record() {
         std::count(buffer_.begin() + static_cast<std::ptrdiff_t>(record_),
                    buffer_.begin() + static_cast<std::ptrdiff_t>(begin_), '\n'));
     const bool blank =
-        cells_.size() == 1 && !cells_[0].quoted && trimmed(text_of(cells_[0])).empty();
+        cells_.size() == 1 && !cells_[0].quoted && without_blanks(text_of(cells_[0])).empty();
     if (!blank) return true;
   }
 }
@@ -184,7 +180,7 @@ std::string_view CsvReader::text_of(const Cell& cell) const {
 }
 
 std::string CsvReader::unescaped(const Cell& cell) const {
-  std::string out{cell.quoted ? text_of(cell) : trimmed(text_of(cell))};
+  std::string out{cell.quoted ? text_of(cell) : without_blanks(text_of(cell))};
   for (std::size_t at = 0; cell.escaped && (at = out.find("\"\"", at)) != std::string::npos; ++at) {
     out.erase(at, 1);
   }
@@ -203,7 +199,7 @@ void CsvReader::read_header() {
   // not matter so.
   const auto header = line_ending_cut(start.substr(begin_, start.find('\n', begin_) - begin_));
   const auto first_end = header.find_first_of(
-      ",;", trimmed(header).starts_with('"')
+      ",;", without_blanks(header).starts_with('"')
                 ? std::min(header.find('"', header.find('"') + 1), header.size())
                 : 0);
   if (first_end != std::string_view::npos) separator_ = header[first_end];
@@ -214,7 +210,7 @@ void CsvReader::read_header() {
   for (const auto& cell : cells_) {
     if (cell.broken)
       throw CsvError{fmt::format("line {}: a quote in the header is not closed properly", line_)};
-    names.emplace_back(trimmed(unescaped(cell)));
+    names.emplace_back(without_blanks(unescaped(cell)));
   }
 
   const auto& first = names.front();
@@ -277,7 +273,7 @@ void CsvReader::report(std::size_t at, std::string reason) {
 }
 
 bool CsvReader::take_time(const Cell& cell, Timestamp& out) {
-  const auto text = trimmed(text_of(cell));
+  const auto text = without_blanks(text_of(cell));
   if (cell.broken) {
     report(cell.begin, "the quotes around the time are not closed properly; the row is left out");
     return false;
@@ -299,14 +295,14 @@ bool CsvReader::take_time(const Cell& cell, Timestamp& out) {
 
 // True when the cell holds a value.
 bool CsvReader::take_value(const Cell& cell, std::string_view name, double& out) {
-  const auto text = trimmed(text_of(cell));
+  const auto text = without_blanks(text_of(cell));
   if (cell.broken) {
     report(cell.begin,
            fmt::format("the quotes around the value of {} are not closed properly", quote(name)));
     return false;
   }
   if (text.empty()) return false;
-  const auto error = parse_number(text, out);
+  const auto error = read_number(text, out);
   if (error == std::errc{}) return true;
   if (error == std::errc::result_out_of_range) {
     report(cell.begin, fmt::format("{} of {} does not fit a double", quote(text), quote(name)));
@@ -325,7 +321,7 @@ bool CsvReader::take_name(const Cell& cell, std::string_view what, std::string& 
     scratch = unescaped(cell);
     out = scratch;
   } else {
-    out = cell.quoted ? text_of(cell) : trimmed(text_of(cell));
+    out = cell.quoted ? text_of(cell) : without_blanks(text_of(cell));
   }
   if (!out.empty() && !cell.broken) return true;
   report(cell.begin,

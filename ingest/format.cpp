@@ -13,14 +13,6 @@
 namespace millwright::ingest {
 namespace {
 
-bool equal_ignoring_case(std::string_view text, std::string_view lower) {
-  const auto to_lower = [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  };
-  return std::equal(text.begin(), text.end(), lower.begin(), lower.end(),
-                    [&](char a, char b) { return to_lower(a) == b; });
-}
-
 // from_chars does not say whether a number was too large or too small. Too large: its first digit
 // that counts stands before the decimal point once the exponent has moved it.
 bool overflows(std::string_view number) {
@@ -75,6 +67,14 @@ void require_topic_alone(const Input& input, std::string_view format) {
   require(input.settings.time.empty(), "time");
   require(input.machine.from_topic_alone(), "machine");
   require(input.sensor.from_topic_alone(), "sensor");
+}
+
+bool equal_ignoring_case(std::string_view text, std::string_view lower) {
+  const auto to_lower = [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  };
+  return std::equal(text.begin(), text.end(), lower.begin(), lower.end(),
+                    [&](char a, char b) { return to_lower(a) == b; });
 }
 
 std::string_view trimmed(std::string_view text) {

@@ -44,7 +44,11 @@ inline double scaled(double raw, double scale, double offset) {
   return offset == 0 ? raw * scale : raw * scale + offset;
 }
 
+// Without white space around it.
 std::string_view trimmed(std::string_view text);
+
+// Of A to Z; `lower` is in lower case.
+bool equal_ignoring_case(std::string_view text, std::string_view lower);
 
 // The MQTT 5 user property of that name, if there.
 std::optional<std::string_view> user_property(std::string_view properties, std::string_view name);

@@ -5,7 +5,6 @@
 #include <chrono>
 #include <cmath>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -15,14 +14,13 @@
 #include "daemon/command.h"
 #include "daemon/commands/common.h"
 #include "daemon/explain.h"
+#include "daemon/json.h"
 #include "daemon/printable.h"
 #include "engine/engine.h"
 #include "ingest/decoder.h"
 
 namespace millwright::daemon {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct Options {
   std::string config, topic, file;
@@ -116,19 +114,19 @@ std::vector<std::string> detector_names(const engine::Profile& profile) {
   return names;
 }
 
-Json to_json(const Tried& tried, const Options& options) {
-  auto readings = Json::array();
+OrderedJson to_json(const Tried& tried, const Options& options) {
+  auto readings = OrderedJson::array();
   for (const auto& row : tried.rows) {
     readings.push_back({{"machine", row.machine},
                         {"sensor", row.sensor},
                         {"time", format_time(row.time)},
-                        {"value", std::isfinite(row.value) ? Json(row.value) : Json(nullptr)},
+                        {"value", number(row.value)},
                         {"unit", row.profile->unit},
                         {"profile", row.profile->match},
                         {"detectors", detector_names(*row.profile)},
                         {"outcome", name_of(row.outcome)}});
   }
-  auto rejected = Json::array();
+  auto rejected = OrderedJson::array();
   if (tried.reject != Reject::none) {
     rejected.push_back({{"reason", name_of(tried.reject)},
                         {"where", ""},
@@ -140,7 +138,7 @@ Json to_json(const Tried& tried, const Options& options) {
                         {"explanation", explanation(field.reason)}});
   }
   return {{"topic", options.topic},
-          {"input", tried.input ? Json(*tried.input) : Json(nullptr)},
+          {"input", tried.input ? OrderedJson(*tried.input) : OrderedJson(nullptr)},
           {"readings", std::move(readings)},
           {"rejected", std::move(rejected)}};
 }
@@ -195,7 +193,7 @@ int test_input(const Options& options) {
                                                   .received = now,
                                                   .retained = false});
   if (options.json) {
-    fmt::print("{}\n", to_json(tried, options).dump(2, ' ', false, Json::error_handler_t::replace));
+    fmt::print("{}\n", dumped(to_json(tried, options), 2));
   } else {
     print_text(tried, *configuration, options);
   }
