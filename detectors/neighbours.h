@@ -47,10 +47,10 @@ class Neighbours {
     if (!(determinant > ridge * a * d)) return {0.5, 0};
     return {(r(1) * d - r(2) * b) / determinant, (r(2) * a - r(1) * b) / determinant};
   }
-  // How far the value `back` from the newest lies from its interpolation; at(k): the k-th newest.
-  static double residual(const Weights& w, double level, std::size_t back, auto&& at) {
-    return at(back) - level - w.near * (at(back - 1) - level + at(back + 1) - level) -
-           w.far * (at(back - 2) - level + at(back + 2) - level);
+  // How far the value `back` from the newest lies from its interpolation; `recent`: newest first.
+  static double residual(const Weights& w, double level, std::size_t back, const auto& recent) {
+    return recent[back] - level - w.near * (recent[back - 1] - level + recent[back + 1] - level) -
+           w.far * (recent[back - 2] - level + recent[back + 2] - level);
   }
 
   // `ring`: the values before x, newest first. What lies further from the level than `clip` counts
@@ -58,7 +58,7 @@ class Neighbours {
   void learn(double x, double level, double clip, const auto& ring) {
     const auto centred = [&](double v) { return std::clamp(v - level, -clip, clip); };
     if (count_ < most) ++count_;
-    const double rate = std::max(slowest, 1.0 / count_), newest = centred(x);
+    const double rate = count_ < 1 / slowest ? 1.0 / count_ : slowest, newest = centred(x);
     for (std::size_t lag = 0; lag < lags; ++lag) {
       const double product = newest * (lag == 0 ? newest : centred(ring[lag - 1]));
       const double moved = covariance_[lag] + rate * (product - covariance_[lag]);
