@@ -129,16 +129,17 @@ class Recent {
   std::array<T, size + 1> values_;
 };
 
+// Of the windows whose sums are asked for, frames.
+template <bool precise>
+inline constexpr std::array<std::size_t, 7> lengths_of_windows{4, 8, 16, 24, 36, 48, 72};
+template <>
+inline constexpr std::array<std::size_t, 10> lengths_of_windows<true>{4,  6,  8,  12, 16,
+                                                                      24, 36, 48, 72, 144};
+
 // Sums over windows of the newest values, relative to the newest one.
 template <bool precise>
 struct Sums {
-  static constexpr auto windows = [] {
-    if constexpr (precise) {
-      return std::array<std::size_t, 10>{4, 6, 8, 12, 16, 24, 36, 48, 72, 144};
-    } else {
-      return std::array<std::size_t, 7>{4, 8, 16, 24, 36, 48, 72};
-    }
-  }();
+  static constexpr auto windows = lengths_of_windows<precise>;
   std::array<double, windows.size()> sums, squares;
 
   // Windows that are longer than `known` are left out.
@@ -147,19 +148,17 @@ struct Sums {
     auto before = recent.begin() + 1;
     double sum = 0, square = 0;
     std::size_t k = 1;
-    const auto add = [&] {
-      const double d = *before++ - x;
-      sum += d;
-      square += d * d;
-      ++k;
-    };
     for (std::size_t i = 0; i < windows.size() && windows[i] <= known; ++i) {
-      while (k < windows[i]) add();
+      for (; k < windows[i]; ++k) {
+        const double d = *before++ - x;
+        sum += d;
+        square += d * d;
+      }
       sums[i] = sum;
       squares[i] = square;
     }
   }
-  static consteval std::size_t place(std::size_t window) {
+  static constexpr std::size_t place(std::size_t window) {
     std::size_t i = 0;
     while (windows[i] != window) ++i;
     return i;
@@ -458,6 +457,20 @@ struct Composite {
     int hour = 0, half = 0, part = 0;  // of the day, and of the week
     bool by_week = false;
     int bin = 0;
+
+    // What was noted of an earlier frame is forgotten, but for the logarithms of what is not known.
+    void begin(Timestamp at, double of) {
+      time = at;
+      value = of;
+      roughness = 0;
+      u.fill(-1);
+      far.fill(-1);
+      by_group.fill(0);
+      evidence = score = drift = beyond = over = residual = 0;
+      leader = is_drift;
+      over_leader = spike_over;
+      by_week = false;
+    }
   };
   struct Verdict {
     double ratio = 0;  // as controlled
@@ -729,11 +742,7 @@ struct Composite {
     return std::max(std::min(low, high), std::min(std::max(low, high), e));
   }
   static void describe_frame(const State& s, Closed closed, Frame& f) {
-    f = Frame{};
-    f.time = closed.time;
-    f.value = closed.value;
-    f.u.fill(-1);
-    f.far.fill(-1);
+    f.begin(closed.time, closed.value);
     f.residual = s.residual;
     f.hour = s.by_hour.phase(f.time);
     f.half = s.by_half_hour.phase(f.time);
@@ -910,12 +919,19 @@ struct Composite {
       f.evidence += f.by_group[g];
     }
     f.score = f.evidence - habituation * usual_evidence(s, f.hour);
+    constexpr auto least_margins = [] {
+      std::array<double, alone_count> out{};
+      for (std::size_t i = 0; i < alone_count; ++i) out[i] = alone[i].margin;
+      out[rougher] = usual_margin;
+      out[smoother] = calmer_margin;
+      return out;
+    }();
     for (std::size_t i = 0; i < alone_count; ++i) {
+      // As most are, and those that are not known: no question.
+      if (f.far[i] <= least_margins[i] * s.records[i].record()) continue;
       // A frame of a fast sensor measures its scatter better than single readings do.
       double margin = i == rougher && is_fast(s) ? usual_margin : alone[i].margin;
       if (i == smoother && quick) margin = calmer_margin;
-      // As most are, and those that are not known: no question.
-      if (f.far[i] <= margin * own_record(s, i)) continue;
       // Statistics that are looked at less often know fewer values.
       const double every = i == fluctuating ? calmer_every : 1;
       double ratio = beyond_record(
@@ -1005,13 +1021,12 @@ struct Composite {
   }
   // A sensor that only rose so far knows little of falling: half of the other side's record counts.
   static double record_for(const State& s, std::size_t i) {
-    const double own = own_record(s, i);
+    const auto& record = s.records[i];
+    if (alone[i].window > 0) return record.record();
+    const double own = record.record_of_late();
     if ((i != far_above && i != far_below) || !is_quick(s)) return own;
     const auto other = i == far_above ? far_below : far_above;
     return std::max(own, s.records[other].record_of_late() / 2);
-  }
-  static double own_record(const State& s, std::size_t i) {
-    return alone[i].window > 0 ? s.records[i].record() : s.records[i].record_of_late();
   }
   static bool reference_known(const State& s) {
     return s.age >= reference_complete && s.frames >= least_reference_frames;

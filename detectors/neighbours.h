@@ -62,8 +62,7 @@ class Neighbours {
     for (std::size_t lag = 0; lag < lags; ++lag) {
       const double product = newest * (lag == 0 ? newest : centred(ring[lag - 1]));
       const double moved = covariance_[lag] + rate * (product - covariance_[lag]);
-      covariance_[lag] =
-          std::clamp(static_cast<float>(std::clamp(moved, -1e35, 1e35)), -largest, largest);
+      covariance_[lag] = static_cast<float>(std::clamp<double>(moved, -largest, largest));
     }
   }
 

@@ -93,9 +93,9 @@ class Distribution {
   struct OfCount {
     double share = 0, logarithm = 0;
   };
-  static const std::array<OfCount, recent + 2>& of_counts() {
+  static const std::array<OfCount, 256>& of_counts() {
     static const auto table = [] {
-      std::array<OfCount, recent + 2> out{};
+      std::array<OfCount, 256> out{};  // by a byte
       for (int i = 0; i < recent + 2; ++i)
         at(out, i) = {(i + prior) / (recent + prior * bins), std::log(i + prior)};
       return out;
