@@ -70,13 +70,16 @@ struct Level {
     io(self.mean, self.spread);
     refuse_unless(io, in_bounds(self.mean) && positive_in_bounds(self.spread));
   }
-  // `n`: values known, this one included.
-  void learn(double x, double rate, double n) {
-    const double share = std::max(rate, 1 / n);
-    const bool settled = n > 20 && spread > 0;
+  // `share`: of what is new; at least 1 / n when it is one of n.
+  void learn(double x, double share) {
     const double difference = x - mean, size = std::abs(difference);
-    mean += share * (settled ? std::clamp(difference, -4 * spread, 4 * spread) : difference);
-    spread += share * ((settled ? std::min(size, 6 * spread) : size) - spread);
+    if (share < 1.0 / 20 && spread > 0) {
+      mean += share * std::clamp(difference, -4 * spread, 4 * spread);
+      spread += share * (std::min(size, 6 * spread) - spread);
+    } else {
+      mean += share * difference;
+      spread += share * (size - spread);
+    }
   }
 };
 
@@ -438,6 +441,13 @@ struct Composite {
     }
   };
 
+  template <std::size_t count>
+  static constexpr auto unknown = [] {
+    std::array<double, count> out;
+    out.fill(-1);
+    return out;
+  }();
+
   // What a frame says, before it is learned.
   struct Frame {
     Timestamp time{};
@@ -463,9 +473,9 @@ struct Composite {
       time = at;
       value = of;
       roughness = 0;
-      u.fill(-1);
-      far.fill(-1);
-      by_group.fill(0);
+      u = unknown<feature_count>;
+      far = unknown<alone_count>;
+      by_group = {};
       evidence = score = drift = beyond = over = residual = 0;
       leader = is_drift;
       over_leader = spike_over;
@@ -552,7 +562,7 @@ struct Composite {
     if (is_fast(s) && s.near_count > 0) {
       s.bands.learn(sample.value - s.newest[0], band_window(s));
     }
-    s.near.learn(sample.value, fast_rate, static_cast<double>(++s.near_count));
+    s.near.learn(sample.value, std::max(fast_rate, 1 / static_cast<double>(++s.near_count)));
     s.newest.add(sample.value);
     return learned;
   }
@@ -660,7 +670,8 @@ struct Composite {
                     bump(recent, burst_width).size,
                     fit.spike,
                     fit.burst};
-    for (auto& u : seen.reading) u = u > 0 && u < rounding * std::abs(x) ? 0 : u;
+    const double no_more = rounding * std::abs(x);
+    for (auto& u : seen.reading) u = u < no_more && u > 0 ? 0 : u;
     double most = 0;
     for (std::size_t i = 0; i < reading_alone.size(); ++i) {
       const auto& record = s.reading_records[i];
@@ -755,64 +766,63 @@ struct Composite {
     const std::size_t known = std::min(s.ring.count() + 1, ring_size);
     const Sums<precise> over{recent, known};
     const bool quick = is_quick(s);
+    // What is within the rounding of sums is no deviation.
+    const double no_more = rounding * std::abs(x);
+    const auto size_of = [no_more](double difference) {
+      return more_than(no_more, std::abs(difference));
+    };
     const auto sided = [&](Feature above, double difference) {
-      f.u[above] = std::max(0.0, difference);
-      f.u[above + 1] = std::max(0.0, -difference);
+      f.u[above] = more_than(no_more, std::max(0.0, difference));
+      f.u[above + 1] = more_than(no_more, std::max(0.0, -difference));
     };
     if (s.frames > 10) {
       sided(above_slow, x - s.slow.mean);
       sided(above_fast, x - s.fast.mean);
       if (known >= 24) sided(window_above, x + over.template mean<24>() - s.window.mean);
     }
-    if (known >= 16) f.u[spread_16] = over.template scatter<16>();
-    if (known >= 48) f.u[spread_48] = over.template scatter<48>();
-    if (known >= 8) f.u[step_4] = over.template step<4>();
-    if (known >= 72) f.u[step_36] = over.template step<36>();
-    judge_clock(s, f);
+    if (known >= 16) f.u[spread_16] = size_of(over.template scatter<16>());
+    if (known >= 48) f.u[spread_48] = size_of(over.template scatter<48>());
+    if (known >= 8) f.u[step_4] = size_of(over.template step<4>());
+    if (known >= 72) f.u[step_36] = size_of(over.template step<36>());
+    judge_clock(s, f, size_of);
     if constexpr (precise) {
       if (known >= 8) sided(above_8, x + over.template mean<8>() - s.window.mean);
       if (known >= 72) sided(above_72, x + over.template mean<72>() - s.shape.mean);
-      if (known >= 6) f.u[spread_6] = over.template scatter<6>();
-      if (known >= 144) f.u[spread_144] = over.template scatter<144>();
-      if (known >= 24) f.u[step_12] = over.template step<12>();
-      if (known >= 144) f.u[step_72] = over.template step<72>();
+      if (known >= 6) f.u[spread_6] = size_of(over.template scatter<6>());
+      if (known >= 144) f.u[spread_144] = size_of(over.template scatter<144>());
+      if (known >= 24) f.u[step_12] = size_of(over.template step<12>());
+      if (known >= 144) f.u[step_72] = size_of(over.template step<72>());
     }
     if (s.frames >= 90 && s.values.full()) f.u[distribution] = s.values.divergence(f.bin);
     f.far[far_above] = f.u[above_fast];
     f.far[far_below] = f.u[below_fast];
     if (known >= 6) {
-      f.far[spike] = std::abs(x - median_of_5(recent, 1));
-      f.far[burst] = std::abs(x + over.template mean<4>() - s.fast.mean);
+      f.far[spike] = size_of(x - median_of_5(recent, 1));
+      f.far[burst] = size_of(x + over.template mean<4>() - s.fast.mean);
     }
     if (known >= burst_width + 4) {
-      f.far[spike_over] = bump(recent, 1).size;
-      f.far[burst_over] = bump(recent, burst_width).size;
-      const auto fit = fitted(recent, s.fast.mean, s.neighbours, f.far[spike_over]);
-      f.far[spike_fit] = fit.spike;
-      f.far[burst_fit] = fit.burst;
+      const double stands_out = bump(recent, 1).size;
+      f.far[spike_over] = size_of(stands_out);
+      f.far[burst_over] = size_of(bump(recent, burst_width).size);
+      const auto fit = fitted(recent, s.fast.mean, s.neighbours, stands_out);
+      f.far[spike_fit] = fit.spike < 0 ? -1 : size_of(fit.spike);
+      f.far[burst_fit] = fit.burst < 0 ? -1 : size_of(fit.burst);
     }
     // Where frames come fast the windows above are short: faults that last are looked for in
     // longer ones.
     if (quick && known >= 72) {
-      f.far[lasting] = std::abs(x + over.template mean<72>() - s.shape.mean);
+      f.far[lasting] = size_of(x + over.template mean<72>() - s.shape.mean);
       // Less than a day known: its cycle is yet to come.
-      if (s.age >= std::chrono::hours{24}) f.far[creeping] = std::abs(s.middle - s.old);
-      if (s.places.apart()) f.far[astray] = s.places.astray();
+      if (s.age >= std::chrono::hours{24}) f.far[creeping] = size_of(s.middle - s.old);
+      if (s.places.apart()) f.far[astray] = size_of(s.places.astray());
       if (s.age >= calendar_taken) f.far[by_clock] = f.u[at_half_hour];
     }
     if (s.frames % calmer_every == 0 && s.bands.known(band_window(s))) {
       f.far[fluctuating] = std::abs(s.bands.unusual());
     }
-    // What is within the rounding of sums is no deviation.
-    const double no_more = rounding * std::abs(x);
-    for (std::size_t i = 0; i < feature_count; ++i) {
-      if (f.u[i] < no_more && f.u[i] > 0 && i != distribution) f.u[i] = 0;
-    }
-    for (std::size_t i = 0; i < alone_count; ++i) {
-      if (f.far[i] < no_more && f.far[i] > 0 && i != fluctuating) f.far[i] = 0;
-    }
-    f.roughness = is_fast(s) ? closed.roughness : known >= 2 ? std::abs(x - recent[1]) : 0;
-    if (f.roughness < no_more) f.roughness = 0;
+    f.roughness = more_than(no_more, is_fast(s)   ? closed.roughness
+                                     : known >= 2 ? std::abs(x - recent[1])
+                                                  : 0);
     judge_roughness(s, f, recent, quick);
     if constexpr (precise) {
       if (s.frames >= 300 && s.more.values.full()) {
@@ -821,6 +831,8 @@ struct Composite {
     }
     weigh(s, f, quick);
   }
+
+  static double more_than(double least, double size) { return size < least ? 0 : size; }
 
   // A mean of many readings is not what a single one is: how far windows of frames go is learned
   // anew when they change from one to the other.
@@ -878,28 +890,28 @@ struct Composite {
   static bool week_explains(const State& s, int part) {
     return s.by_week.knows(part, 12) && s.compared > 50 && s.week_error < 0.9F * s.day_error;
   }
-  static void judge_clock(const State& s, Frame& f) {
+  static void judge_clock(const State& s, Frame& f, auto&& size_of) {
     const double local = f.value - s.origin;
     const auto [hour, half, part] = std::array{f.hour, f.half, f.part};
     f.by_week = week_explains(s, part);
     if (f.by_week) {
-      f.u[at_hour] = std::abs(local - s.by_week.mean(part));
+      f.u[at_hour] = size_of(local - s.by_week.mean(part));
     } else if (s.by_hour.knows(hour)) {
-      f.u[at_hour] = std::abs(local - s.by_hour.mean(hour));
+      f.u[at_hour] = size_of(local - s.by_hour.mean(hour));
     }
     if constexpr (precise) {
       const int quarter = s.more.by_quarter_hour.phase(f.time);
       if (s.more.by_quarter_hour.knows(quarter)) {
         f.u[at_quarter_hour] =
-            std::abs(s.more.residual +
-                     (local - s.more.by_quarter_hour.mean(quarter) - s.more.residual) / 24);
+            size_of(s.more.residual +
+                    (local - s.more.by_quarter_hour.mean(quarter) - s.more.residual) / 24);
       }
     }
     f.residual = s.residual;
     if (!s.by_half_hour.knows(half)) return;
     const double usual = f.by_week ? s.by_week.mean(part) : s.by_half_hour.mean(half);
     f.residual += (local - usual - s.residual) / 6;
-    f.u[at_half_hour] = std::abs(f.residual);
+    f.u[at_half_hour] = size_of(f.residual);
   }
 
   // Evidence, records and drift of a frame whose statistics are known.
@@ -914,47 +926,48 @@ struct Composite {
       f.logarithm[i] = log2_of(f.u[i]);
       f.by_group[static_cast<std::size_t>(groups[i])] += s.tails[i].evidence(f.logarithm[i]);
     }
-    for (std::size_t g = 0; g < group_count; ++g) {
+    for_each_constant<group_count>([&](auto g) {
       f.by_group[g] /= sizes[g];
       f.evidence += f.by_group[g];
-    }
+    });
     f.score = f.evidence - habituation * usual_evidence(s, f.hour);
-    constexpr auto least_margins = [] {
-      std::array<double, alone_count> out{};
-      for (std::size_t i = 0; i < alone_count; ++i) out[i] = alone[i].margin;
-      out[rougher] = usual_margin;
-      out[smoother] = calmer_margin;
-      return out;
-    }();
-    for (std::size_t i = 0; i < alone_count; ++i) {
-      // As most are, and those that are not known: no question.
-      if (f.far[i] <= least_margins[i] * s.records[i].record()) continue;
-      // A frame of a fast sensor measures its scatter better than single readings do.
-      double margin = i == rougher && is_fast(s) ? usual_margin : alone[i].margin;
-      if (i == smoother && quick) margin = calmer_margin;
-      // Statistics that are looked at less often know fewer values.
-      const double every = i == fluctuating ? calmer_every : 1;
-      double ratio = beyond_record(
-          s, s.records[i], alone[i], f.far[i], margin, every * spacing(s), record_for(s, i),
-          i == burst_fit ? s.judged.burst : s.judged.spike, window_of(s, i) / every);
-      const bool is_burst = i == burst_over || i == burst_fit;
-      if (alone[i].fit && ratio >= 1) {
-        if (is_burst && f.far[i] > f.far[burst_over]) continue;
-        ratio /= std::max(1.0, restlessness(s, width_of(is_burst)) / restless_by_chance);
-      }
-      if (alone[i].over) {
-        const bool tiny = f.far[i] < least_bump * s.shape.spread;
-        // The last is the dearest question.
-        if (ratio <= f.over || tiny || visits(s, f.value, is_burst, alone[i].fit)) continue;
-        f.over = ratio;
-        f.over_leader = i;
-        continue;
-      }
-      // A reading far from its neighbours is a spike, whatever else it is.
-      const bool is_spike = i == spike && ratio >= 1;
-      if (ratio > f.beyond || is_spike) f.leader = i;
-      f.beyond = std::max(f.beyond, ratio);
+    // Most are within their records, which is all there is to ask of them.
+    for_each_constant<alone_count>([&](auto i) {
+      constexpr double least = i == rougher    ? usual_margin
+                               : i == smoother ? calmer_margin
+                                               : alone[i].margin;
+      if (f.far[i] > least * s.records[i].record()) weigh_alone(s, f, i, quick);
+    });
+    weigh_drift(s, f);
+  }
+  static void weigh_alone(const State& s, Frame& f, std::size_t i, bool quick) {
+    // A frame of a fast sensor measures its scatter better than single readings do.
+    double margin = i == rougher && is_fast(s) ? usual_margin : alone[i].margin;
+    if (i == smoother && quick) margin = calmer_margin;
+    // Statistics that are looked at less often know fewer values.
+    const double every = i == fluctuating ? calmer_every : 1;
+    double ratio = beyond_record(s, s.records[i], alone[i], f.far[i], margin, every * spacing(s),
+                                 record_for(s, i), i == burst_fit ? s.judged.burst : s.judged.spike,
+                                 window_of(s, i) / every);
+    const bool is_burst = i == burst_over || i == burst_fit;
+    if (alone[i].fit && ratio >= 1) {
+      if (is_burst && f.far[i] > f.far[burst_over]) return;
+      ratio /= std::max(1.0, restlessness(s, width_of(is_burst)) / restless_by_chance);
     }
+    if (alone[i].over) {
+      const bool tiny = f.far[i] < least_bump * s.shape.spread;
+      // The last is the dearest question.
+      if (ratio <= f.over || tiny || visits(s, f.value, is_burst, alone[i].fit)) return;
+      f.over = ratio;
+      f.over_leader = i;
+      return;
+    }
+    // A reading far from its neighbours is a spike, whatever else it is.
+    const bool is_spike = i == spike && ratio >= 1;
+    if (ratio > f.beyond || is_spike) f.leader = i;
+    f.beyond = std::max(f.beyond, ratio);
+  }
+  static void weigh_drift(const State& s, Frame& f) {
     if (!reference_known(s)) return;
     const double least = drift_limit(s);
     f.drift = least > 0 ? std::abs(s.day_mean - s.reference) / least : 0;
@@ -1174,18 +1187,19 @@ struct Composite {
     if (!is_fast(s) && s.ring.count() > 0) {
       s.bands.learn(f.value - s.ring[0], band_window(s));
     }
-    s.slow.learn(f.value, open * slow_rate, n);
-    s.fast.learn(f.value, open * fast_rate, n);
-    s.window.learn(f.value, window_rate, n);
-    s.middle += std::max(middle_rate, 1 / n) * (f.value - s.middle);
-    s.old += std::max(old_rate, 1 / n) * (f.value - s.old);
+    const double least = 1 / n;
+    s.slow.learn(f.value, std::max(open * slow_rate, least));
+    s.fast.learn(f.value, std::max(open * fast_rate, least));
+    s.window.learn(f.value, std::max(window_rate, least));
+    s.middle += std::max(middle_rate, least) * (f.value - s.middle);
+    s.old += std::max(old_rate, least) * (f.value - s.old);
     s.places.learn(f.value - s.origin, s.shape.spread, n);
     learn_clock(s, f);
     if (s.frames > 1) s.values.learn(f.bin);
     if constexpr (precise) {
       if (s.frames > 1) s.more.values.learn(f.bin);
     }
-    s.shape.learn(f.value, shape_rate, n);
+    s.shape.learn(f.value, std::max(shape_rate, least));
     s.ring.add(f.value);
     s.roughness.add(as_float(f.roughness));
     return learned;
@@ -1209,17 +1223,16 @@ struct Composite {
     const double share = forgotten(elapsed, std::chrono::hours{24 * 49}, 14000);
     const double doubt_share = forgotten(elapsed, doubt_memory, 14000);
     const double growth = s.frames > settled_frames ? record_growth : 1e30;
+    for (std::size_t i = 0; i < alone_count; ++i) {
+      if (alone[i].window > 0 || f.far[i] < 0) continue;
+      // A record that fades while its count does not would draw the tail too steep.
+      const double forgets = alone[i].fit ? share / 10 : share;
+      learn_record(s.records[i], f.far[i], doubtful, growth, forgets, doubt_share);
+    }
     const bool may_end = s.frames % least_window == least_window - 1;
     for (std::size_t i = 0; i < alone_count; ++i) {
-      const bool waits = alone[i].window > 0;
-      if (f.far[i] < 0 && !(waits && may_end)) continue;
+      if (alone[i].window == 0) continue;
       auto& record = s.records[i];
-      if (!waits) {
-        // A record that fades while its count does not would draw the tail too steep.
-        const double forgets = alone[i].fit ? share / 10 : share;
-        learn_record(record, f.far[i], doubtful, growth, forgets, doubt_share);
-        continue;
-      }
       if (f.far[i] >= 0) {
         record.learn(f.far[i]);
         record.reach(f.far[i]);

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <type_traits>
+#include <utility>
 
 #include "core/reading.h"
 #include "core/time.h"
@@ -41,6 +43,16 @@ inline float as_float(double value) { return static_cast<float>(std::clamp(value
 
 // The element at a place that arithmetic with signs led to.
 constexpr auto& at(auto& array, int place) { return array[static_cast<std::size_t>(place)]; }
+
+// Calls f(0), f(1), ... f(count - 1), each with a constant: a short loop over a table that is known
+// while compiling, without the loop and the table.
+template <std::size_t count>
+void for_each_constant(auto&& f) {
+  [&]<std::size_t... i>(std::index_sequence<i...>) {
+    (f(std::integral_constant<std::size_t, i>{}), ...);
+  }
+  (std::make_index_sequence<count>{});
+}
 
 // Differences of times that saturate: restored or configured extremes must not overflow.
 inline Duration elapsed_between(Timestamp from, Timestamp to) {

@@ -66,23 +66,23 @@ class Tail {
     if (here < bins) above += at(bins_, here) * (1 - (position - here));
     values += bins_.data()[tail_];
     const double beyond_tail = values, far = distances + 0.5 * beyond_tail;
-    const double hill = (far + prior_count * prior_octaves) / (beyond_tail + prior_count);
-    const double share_seen = (above + 0.5) / (count_ + 1),
-                 share_of_tail = std::max(beyond_tail, 0.5) / count_,
-                 octaves_down = (position - tail_) / hill / std::log(2.0);
-    if (is_usual(share_seen, share_of_tail, octaves_down)) return 0;
-    const double seen = std::log2(share_seen);
-    const double extrapolated = std::log2(share_of_tail) - octaves_down;
+    const double octaves = far + prior_count * prior_octaves, of = beyond_tail + prior_count;
+    // Surely not more than a digit, by what was seen and by extrapolation? Most values are, and two
+    // logarithms and six divisions are dear. Octaves that the tail falls, times `octaves`; 2^x lies
+    // below its chords from 0 to 1 and from 1 to 2.
+    constexpr double usual = 0.1 * (1 + 1e-9);
+    const double falls = (position - tail_) * of / std::log(2.0);
+    if (above + 0.5 >= usual * (count_ + 1) && falls <= 2 * octaves &&
+        beyond_tail * octaves >= usual * count_ * std::max(octaves + falls, 2 * falls)) {
+      return 0;
+    }
+    const double hill = octaves / of;
+    const double seen = std::log2((above + 0.5) / (count_ + 1));
+    const double extrapolated =
+        std::log2(std::max(beyond_tail, 0.5) / count_) - (position - tail_) / hill / std::log(2.0);
     const double weight = above / (above + blend);
     return std::min(most_digits,
                     -(weight * seen + (1 - weight) * extrapolated) / octaves_per_digit);
-  }
-  // Surely not more than a digit, by what was seen and by extrapolation? Most values are, and two
-  // logarithms are dear. 2^x lies below its chords from 0 to 1 and from 1 to 2.
-  static bool is_usual(double share_seen, double share_of_tail, double octaves_down) {
-    constexpr double usual = 0.1 * (1 + 1e-9);
-    return share_seen >= usual && octaves_down <= 2 &&
-           share_of_tail >= usual * std::max(1 + octaves_down, 2 * octaves_down);
   }
   double digits_by_peaks(float log2u) const {
     const double excess = log2u - upper_.begins();

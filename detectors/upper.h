@@ -50,7 +50,7 @@ class UpperShare {
     if (!started()) begins_ = log2u;
     const float difference = log2u - begins_;
     // Compared first: where much is known, nothing is divided.
-    const double rate = count_ < 1 / slowest_rate ? 1.0 / count_ : slowest_rate;
+    const double rate = count_ < quick_count ? 1.0 / count_ : 1.0 / quick_count;
     spread_ += static_cast<float>(rate * (std::min(std::abs(difference), 8.0F) - spread_));
     const double move = 3 * spread_ * step();
     if (difference <= 0) {
@@ -70,9 +70,9 @@ class UpperShare {
 
  private:
   static constexpr float most_count = 1e6F;
-  static constexpr double slowest_rate = 0.002, slowest_step = 1 / 16000.0;
+  static constexpr float quick_count = 500, slow_count = 16000;  // memories, values
 
-  double step() const { return count_ < 1 / slowest_step ? 1.0 / count_ : slowest_step; }
+  double step() const { return 1.0 / std::min(count_, slow_count); }
   void lower(double by) {
     begins_ = static_cast<float>(std::max(begins_ - by, -double{largest_log2}));
   }
