@@ -74,7 +74,7 @@ struct Level {
   void learn(double x, double share) {
     const double difference = x - mean, size = std::abs(difference);
     if (share < 1.0 / 20 && spread > 0) {
-      mean += share * std::clamp(difference, -4 * spread, 4 * spread);
+      mean += share * within(difference, -4 * spread, 4 * spread);
       spread += share * (std::min(size, 6 * spread) - spread);
     } else {
       mean += share * difference;
@@ -538,7 +538,7 @@ struct Composite {
           to_seconds(elapsed_between(s.last, sample.time)) < fast_share * to_seconds(p.frame) ? 1
                                                                                               : -1;
       const bool was_fast = is_fast(s);
-      s.votes = static_cast<std::int8_t>(std::clamp(s.votes + vote, -most_votes, most_votes));
+      s.votes = static_cast<std::int8_t>(within(s.votes + vote, -most_votes, most_votes));
       if (is_fast(s) != was_fast) forget_windows(s);
     }
     ++s.readings;
@@ -1263,7 +1263,7 @@ struct Composite {
     const double n = s.frames + 1.0;
     const double difference = f.value - s.day_mean, widest = 4 * s.shape.spread;
     s.day_mean += std::max(1 / n, forgotten(elapsed, std::chrono::hours{24}, 200)) *
-                  (s.frames < 20 ? difference : std::clamp(difference, -widest, widest));
+                  (s.frames < 20 ? difference : within(difference, -widest, widest));
     if (s.age < reference_taken || s.frames < least_reference_frames / 2) {
       s.reference += (f.value - s.reference) / n;
     } else if (!reference_known(s)) {

@@ -27,8 +27,8 @@ inline float log2_of(double u) {
   } else {
     mantissa = std::frexp(u, &exponent);
   }
-  return std::clamp(static_cast<float>(exponent) + std::log2(static_cast<float>(mantissa)),
-                    -largest_log2, largest_log2);
+  return within(static_cast<float>(exponent) + std::log2(static_cast<float>(mantissa)),
+                -largest_log2, largest_log2);
 }
 
 // Stochastic approximation of the 95 % quantile of log2 u, in octaves: steps in proportion to the
