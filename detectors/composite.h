@@ -139,26 +139,42 @@ template <>
 inline constexpr std::array<std::size_t, 10> lengths_of_windows<true>{4,  6,  8,  12, 16,
                                                                       24, 36, 48, 72, 144};
 
-// Sums over windows of the newest values, relative to the newest one.
+// Sums over windows of the newest values, relative to the newest one, and of the newest roughness.
 template <bool precise>
 struct Sums {
   static constexpr auto windows = lengths_of_windows<precise>;
+  static constexpr std::size_t newest_rough = 16, all_rough = 48;  // frames
   std::array<double, windows.size()> sums, squares;
+  double newer = 0, older = 0;  // roughness: of the newest 16 frames, and of the 32 before them
 
-  // Windows that are longer than `known` are left out.
-  Sums(const auto& recent, std::size_t known) {
+  // Windows that are longer than `known` are left out. `rough`: of the newest one. One walk for
+  // all: each sum waits for itself, not for the others.
+  Sums(const auto& recent, const auto& roughness, double rough, std::size_t known) {
     const double x = recent[0];
     auto before = recent.begin() + 1;
+    auto rough_before = roughness.begin() + 1;
     double sum = 0, square = 0;
     std::size_t k = 1;
     for (std::size_t i = 0; i < windows.size() && windows[i] <= known; ++i) {
-      for (; k < windows[i]; ++k) {
-        const double d = *before++ - x;
-        sum += d;
-        square += d * d;
+      const std::size_t end = windows[i];
+      if (end <= all_rough) {
+        for (; k < end; ++k) {
+          const double d = *before++ - x;
+          sum += d;
+          square += d * d;
+          rough += *rough_before++;
+        }
+      } else {
+        for (; k < end; ++k) {
+          const double d = *before++ - x;
+          sum += d;
+          square += d * d;
+        }
       }
       sums[i] = sum;
       squares[i] = square;
+      if (end == newest_rough) newer = std::exchange(rough, 0);
+      if (end == all_rough) older = rough;
     }
   }
   static constexpr std::size_t place(std::size_t window) {
@@ -764,10 +780,13 @@ struct Composite {
 
     const Recent recent{x, s.ring};
     const std::size_t known = std::min(s.ring.count() + 1, ring_size);
-    const Sums<precise> over{recent, known};
     const bool quick = is_quick(s);
     // What is within the rounding of sums is no deviation.
     const double no_more = rounding * std::abs(x);
+    const double change = known >= 2 ? std::abs(x - recent[1]) : 0;
+    f.roughness = more_than(no_more, is_fast(s) ? closed.roughness : change);
+    const Recent roughness{as_float(f.roughness), s.roughness};
+    const Sums<precise> over{recent, roughness, f.roughness, known};
     const auto size_of = [no_more](double difference) {
       return more_than(no_more, std::abs(difference));
     };
@@ -820,10 +839,19 @@ struct Composite {
     if (s.frames % calmer_every == 0 && s.bands.known(band_window(s))) {
       f.far[fluctuating] = std::abs(s.bands.unusual());
     }
-    f.roughness = more_than(no_more, is_fast(s)   ? closed.roughness
-                                     : known >= 2 ? std::abs(x - recent[1])
-                                                  : 0);
-    judge_roughness(s, f, recent, quick);
+    // A frame of many readings measures its scatter well: fewer of them tell that the noise is
+    // gone.
+    const bool well = s.readings > enough_in_frame * s.frames;
+    const std::size_t window = well ? rough_window : smooth_window;
+    if (std::min(s.roughness.count() + 1, known) >= window) {
+      const double newest = over.newer, all = newest + (well ? 0 : over.older);
+      f.far[rougher] = newest / rough_window;
+      if (!quick) {
+        if (all > 0) f.far[smoother] = static_cast<double>(window) / all;
+      } else if (s.frames % calmer_every == 0) {
+        judge_calmer_half(s, f, recent, roughness, window);
+      }
+    }
     if constexpr (precise) {
       if (s.frames >= 300 && s.more.values.full()) {
         f.u[distribution_100] = s.more.values.divergence(f.bin);
@@ -849,28 +877,15 @@ struct Composite {
     std::nth_element(values.begin(), values.begin() + std::ssize(half), values.end());
     return std::accumulate(half.begin(), half.end(), 0.0) / static_cast<double>(half.size());
   }
-  // A frame of many readings measures its scatter well: fewer of them tell that the noise is gone.
-  static void judge_roughness(const State& s, Frame& f, const auto& recent, bool quick) {
-    const bool well = s.readings > enough_in_frame * s.frames;
-    const std::size_t window = well ? rough_window : smooth_window;
-    if (s.roughness.count() < window - 1) return;
-    const Recent roughness{as_float(f.roughness), s.roughness};
-    const auto before = roughness.begin() + 1;
-    const double newest = std::accumulate(before, before + (rough_window - 1), f.roughness);
-    f.far[rougher] = newest / rough_window;
-    if (!quick) {
-      const double older =
-          std::accumulate(before + (rough_window - 1), before + std::ptrdiff_t(window - 1), 0.0);
-      if (newest + older > 0) f.far[smoother] = static_cast<double>(window) / (newest + older);
-    } else if (s.frames % calmer_every == 0) {
-      // Where programs change within the window, its calmer half tells more than its mean.
-      std::array<float, smooth_window> values;
-      std::copy_n(roughness.begin(), window, values.begin());
-      const double usual = smaller_half(std::span{values}.first(window));
-      f.far[usually_rougher] = usual;
-      if (usual > 0) f.far[smoother] = 1 / usual;
-      if (s.ring.count() >= smooth_window) f.far[usually_wider] = width_of_calmer_half(recent);
-    }
+  // Where programs change within the window, its calmer half tells more than its mean.
+  static void judge_calmer_half(const State& s, Frame& f, const auto& recent, const auto& roughness,
+                                std::size_t window) {
+    std::array<float, smooth_window> values;
+    std::copy_n(roughness.begin(), window, values.begin());
+    const double usual = smaller_half(std::span{values}.first(window));
+    f.far[usually_rougher] = usual;
+    if (usual > 0) f.far[smoother] = 1 / usual;
+    if (s.ring.count() >= smooth_window) f.far[usually_wider] = width_of_calmer_half(recent);
   }
 
   // Likewise, how far values lie from their mean: what swings is no rougher.
