@@ -740,10 +740,11 @@ struct Composite {
                        double stands_out) {
     if (!neighbours.known()) return {};
     const auto w = neighbours.weights();
+    const auto at = [&](std::size_t back) { return recent[back]; };
     std::array<double, burst_width> residual{};
     double sum = 0, largest = 0;
     for (std::size_t i = 0; i < burst_width; ++i) {
-      residual[i] = Neighbours::residual(w, level, i + 2, recent);
+      residual[i] = Neighbours::residual(w, level, i + 2, at);
       sum += residual[i];
       largest = std::max(largest, std::abs(residual[i]));
     }

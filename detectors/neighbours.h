@@ -47,10 +47,10 @@ class Neighbours {
     if (!(determinant > ridge * a * d)) return {0.5, 0};
     return {(r(1) * d - r(2) * b) / determinant, (r(2) * a - r(1) * b) / determinant};
   }
-  // How far the value `back` from the newest lies from its interpolation; `recent`: newest first.
-  static double residual(const Weights& w, double level, std::size_t back, const auto& recent) {
-    return recent[back] - level - w.near * (recent[back - 1] - level + recent[back + 1] - level) -
-           w.far * (recent[back - 2] - level + recent[back + 2] - level);
+  // How far the value `back` from the newest lies from its interpolation; at(k): the k-th newest.
+  static double residual(const Weights& w, double level, std::size_t back, auto&& at) {
+    return at(back) - level - w.near * (at(back - 1) - level + at(back + 1) - level) -
+           w.far * (at(back - 2) - level + at(back + 2) - level);
   }
 
   // `ring`: the values before x, newest first. What lies further from the level than `clip` counts
