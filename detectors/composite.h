@@ -70,13 +70,16 @@ struct Level {
     io(self.mean, self.spread);
     refuse_unless(io, in_bounds(self.mean) && positive_in_bounds(self.spread));
   }
-  // `n`: values known, this one included.
-  void learn(double x, double rate, double n) {
-    const double share = std::max(rate, 1 / n);
-    const bool settled = n > 20 && spread > 0;
+  // `share`: of what is new; at least 1 / n when it is one of n.
+  void learn(double x, double share) {
     const double difference = x - mean, size = std::abs(difference);
-    mean += share * (settled ? std::clamp(difference, -4 * spread, 4 * spread) : difference);
-    spread += share * ((settled ? std::min(size, 6 * spread) : size) - spread);
+    if (share < 1.0 / 20 && spread > 0) {
+      mean += share * within(difference, -4 * spread, 4 * spread);
+      spread += share * (std::min(size, 6 * spread) - spread);
+    } else {
+      mean += share * difference;
+      spread += share * (size - spread);
+    }
   }
 };
 
@@ -92,8 +95,13 @@ class Ring {
   }
   void add(T value) {
     values_[next_] = value;
-    next_ = static_cast<std::uint16_t>((next_ + 1) % size);
+    next_ = static_cast<std::uint16_t>(next_ + 1U < size ? next_ + 1U : 0);
     if (count_ < size) ++count_;
+  }
+  // All places in one piece, the newest last.
+  void copy(T* to) const {
+    to = std::copy(values_.begin() + next_, values_.end(), to);
+    std::copy(values_.begin(), values_.begin() + next_, to);
   }
   void clear() { *this = Ring{}; }
   static void fields(auto& io, auto& self) {
@@ -105,6 +113,94 @@ class Ring {
  private:
   std::array<T, size> values_{};
   std::uint16_t next_ = 0, count_ = 0;
+};
+
+// A value and those before it in one piece, newest first: what looks at many of them does not ask
+// each time where the ring begins anew.
+template <class T, std::size_t size>
+class Recent {
+ public:
+  Recent(T newest, const Ring<T, size>& before) {
+    before.copy(values_.data());
+    values_[size] = newest;
+  }
+  // 0 is the newest.
+  T operator[](std::size_t back) const { return values_[size - back]; }
+  auto begin() const { return values_.rbegin(); }
+
+ private:
+  std::array<T, size + 1> values_;
+};
+
+// Of the windows whose sums are asked for, frames.
+template <bool precise>
+inline constexpr std::array<std::size_t, 7> lengths_of_windows{4, 8, 16, 24, 36, 48, 72};
+template <>
+inline constexpr std::array<std::size_t, 10> lengths_of_windows<true>{4,  6,  8,  12, 16,
+                                                                      24, 36, 48, 72, 144};
+
+// Sums over windows of the newest values, relative to the newest one, and of the newest roughness.
+template <bool precise>
+struct Sums {
+  static constexpr auto windows = lengths_of_windows<precise>;
+  static constexpr std::size_t newest_rough = 16, all_rough = 48;  // frames
+  std::array<double, windows.size()> sums, squares;
+  double newer = 0, older = 0;  // roughness: of the newest 16 frames, and of the 32 before them
+
+  // Windows that are longer than `known` are left out. `rough`: of the newest one. One walk for
+  // all: each sum waits for itself, not for the others.
+  Sums(const auto& recent, const auto& roughness, double rough, std::size_t known) {
+    const double x = recent[0];
+    auto before = recent.begin() + 1;
+    auto rough_before = roughness.begin() + 1;
+    double sum = 0, square = 0;
+    std::size_t k = 1;
+    for (std::size_t i = 0; i < windows.size() && windows[i] <= known; ++i) {
+      const std::size_t end = windows[i];
+      if (end <= all_rough) {
+        for (; k < end; ++k) {
+          const double d = *before++ - x;
+          sum += d;
+          square += d * d;
+          rough += *rough_before++;
+        }
+      } else {
+        for (; k < end; ++k) {
+          const double d = *before++ - x;
+          sum += d;
+          square += d * d;
+        }
+      }
+      sums[i] = sum;
+      squares[i] = square;
+      if (end == newest_rough) newer = std::exchange(rough, 0);
+      if (end == all_rough) older = rough;
+    }
+  }
+  static constexpr std::size_t place(std::size_t window) {
+    std::size_t i = 0;
+    while (windows[i] != window) ++i;
+    return i;
+  }
+  template <std::size_t window>
+  double sum() const {
+    return sums[place(window)];
+  }
+  template <std::size_t window>
+  double mean() const {
+    return sum<window>() / window;
+  }
+  // Standard deviation.
+  template <std::size_t window>
+  double scatter() const {
+    return std::sqrt(
+        std::max(0.0, squares[place(window)] / window - mean<window>() * mean<window>()));
+  }
+  // Between the means of the two halves.
+  template <std::size_t half>
+  double step() const {
+    return std::abs(2 * sum<half>() - sum<2 * half>()) / half;
+  }
 };
 
 // When it was alarmed last, and how loudly: what the wait before the next alarm goes by.
@@ -361,6 +457,13 @@ struct Composite {
     }
   };
 
+  template <std::size_t count>
+  static constexpr auto unknown = [] {
+    std::array<double, count> out;
+    out.fill(-1);
+    return out;
+  }();
+
   // What a frame says, before it is learned.
   struct Frame {
     Timestamp time{};
@@ -377,8 +480,23 @@ struct Composite {
     double over = 0;                             // likewise, of spikes and bursts that are over
     std::size_t over_leader = spike_over;
     double residual = 0;
+    int hour = 0, half = 0, part = 0;  // of the day, and of the week
     bool by_week = false;
     int bin = 0;
+
+    // What was noted of an earlier frame is forgotten, but for the logarithms of what is not known.
+    void begin(Timestamp at, double of) {
+      time = at;
+      value = of;
+      roughness = 0;
+      u = unknown<feature_count>;
+      far = unknown<alone_count>;
+      by_group = {};
+      evidence = score = drift = beyond = over = residual = 0;
+      leader = is_drift;
+      over_leader = spike_over;
+      by_week = false;
+    }
   };
   struct Verdict {
     double ratio = 0;  // as controlled
@@ -436,7 +554,7 @@ struct Composite {
           to_seconds(elapsed_between(s.last, sample.time)) < fast_share * to_seconds(p.frame) ? 1
                                                                                               : -1;
       const bool was_fast = is_fast(s);
-      s.votes = static_cast<std::int8_t>(std::clamp(s.votes + vote, -most_votes, most_votes));
+      s.votes = static_cast<std::int8_t>(within(s.votes + vote, -most_votes, most_votes));
       if (is_fast(s) != was_fast) forget_windows(s);
     }
     ++s.readings;
@@ -460,7 +578,7 @@ struct Composite {
     if (is_fast(s) && s.near_count > 0) {
       s.bands.learn(sample.value - s.newest[0], band_window(s));
     }
-    s.near.learn(sample.value, fast_rate, static_cast<double>(++s.near_count));
+    s.near.learn(sample.value, std::max(fast_rate, 1 / static_cast<double>(++s.near_count)));
     s.newest.add(sample.value);
     return learned;
   }
@@ -558,21 +676,23 @@ struct Composite {
   // A single reading of a fast sensor against the records of single readings.
   static void judge_reading(const Params& p, const State& s, double x, Memo& seen) {
     if (s.near_count < 24) return;
-    const double last3 = s.newest[0] + s.newest[1] + s.newest[2];
+    const Recent recent{x, s.newest};
+    const double last3 = recent[1] + recent[2] + recent[3], spike = bump(recent, 1).size;
+    const auto fit = fitted(recent, s.near.mean, s.near_neighbours, spike);
     seen.reading = {std::abs(x - s.near.mean),
-                    std::abs(x - median_of_5(s.newest)),
+                    std::abs(x - median_of_5(recent, 1)),
                     std::abs((x + last3) / 4 - s.near.mean),
-                    bump(x, s.newest, 1).size,
-                    bump(x, s.newest, burst_width).size,
-                    0,
-                    0};
-    const auto fit = fitted(x, s.near.mean, s.near_neighbours, s.newest);
-    seen.reading[reading_spike_fit] = fit.spike;
-    seen.reading[reading_burst_fit] = fit.burst;
-    for (auto& u : seen.reading) u = u > 0 && u < rounding * std::abs(x) ? 0 : u;
+                    spike,
+                    bump(recent, burst_width).size,
+                    fit.spike,
+                    fit.burst};
+    const double no_more = rounding * std::abs(x);
+    for (auto& u : seen.reading) u = u < no_more && u > 0 ? 0 : u;
     double most = 0;
     for (std::size_t i = 0; i < reading_alone.size(); ++i) {
       const auto& record = s.reading_records[i];
+      // As most are: no question.
+      if (seen.reading[i] <= reading_alone[i].margin * record.record_of_late()) continue;
       const double ratio =
           beyond_record(s, record, reading_alone[i], seen.reading[i], reading_alone[i].margin,
                         reading_spacing(s), record.record_of_late(),
@@ -593,16 +713,17 @@ struct Composite {
   static double reading_spacing(const State& s) {
     return to_seconds(s.age) / static_cast<double>(s.readings);
   }
-  // What `width` readings, followed by two more of which the newest is x, stand out from: both the
-  // two before and the two after them. A level that changes is no bump.
+  // What `width` readings, followed by two more, stand out from: both the two before and the two
+  // after them. A level that changes is no bump.
   struct Bump {
     double mean = 0, beside = 0;  // the nearer of the two neighbourhoods
     double size = 0;              // their distance; 0 where the readings lie between
   };
-  static Bump bump(double x, const auto& ring, std::size_t width) {
-    const double after = (x + ring[0]) / 2, before = (ring[width + 1] + ring[width + 2]) / 2;
+  static Bump bump(const auto& recent, std::size_t width) {
+    const double after = (recent[0] + recent[1]) / 2,
+                 before = (recent[width + 2] + recent[width + 3]) / 2;
     double sum = 0;
-    for (std::size_t i = 1; i <= width; ++i) sum += ring[i];
+    for (std::size_t i = 2; i < width + 2; ++i) sum += recent[i];
     const double mean = sum / static_cast<double>(width);
     if ((mean > after) != (mean > before)) return {mean, mean, 0};
     const double beside = std::abs(mean - after) < std::abs(mean - before) ? after : before;
@@ -610,14 +731,16 @@ struct Composite {
   }
   // A value, or five, against their interpolation from both sides, two values later. Unknown
   // (< 0): a value that hardly stands out from both neighbourhoods, since what has not come back is
-  // a step; five of which one says all. At a step those of five cancel out.
+  // a step; five of which one says all. At a step those of five cancel out. `stands_out`: how far
+  // the value does.
   struct Fitted {
     double spike = -1, burst = -1;
   };
-  static Fitted fitted(double x, double level, const Neighbours& neighbours, const auto& ring) {
+  static Fitted fitted(const auto& recent, double level, const Neighbours& neighbours,
+                       double stands_out) {
     if (!neighbours.known()) return {};
     const auto w = neighbours.weights();
-    const auto at = [&](std::size_t back) { return back == 0 ? x : ring[back - 1]; };
+    const auto at = [&](std::size_t back) { return recent[back]; };
     std::array<double, burst_width> residual{};
     double sum = 0, largest = 0;
     for (std::size_t i = 0; i < burst_width; ++i) {
@@ -627,7 +750,7 @@ struct Composite {
     }
     const double spike = std::abs(residual[0]), burst = std::abs(sum) / burst_width;
     const bool by_one = largest > most_of_burst * std::abs(sum);  // a spike
-    return {back_of_spike * spike <= bump(x, ring, 1).size ? spike : -1, by_one ? -1 : burst};
+    return {back_of_spike * spike <= stands_out ? spike : -1, by_one ? -1 : burst};
   }
   static std::size_t width_of(bool is_burst) { return is_burst ? burst_width : 1; }
 
@@ -638,102 +761,107 @@ struct Composite {
     return s.frames > 1 && elapsed > longest_step / 4 &&
            to_seconds(elapsed) > static_cast<double>(ring_size) * spacing(s);
   }
-  // Of the newest five.
-  static double median_of_5(const auto& ring) {
-    const double a = ring[0], b = ring[1], c = ring[2], d = ring[3], e = ring[4];
+  // Of the newest five, or of those from `first` on.
+  static double median_of_5(const auto& newest, std::size_t first = 0) {
+    const double a = newest[first], b = newest[first + 1], c = newest[first + 2],
+                 d = newest[first + 3], e = newest[first + 4];
     const double low = std::max(std::min(a, b), std::min(c, d)),
                  high = std::min(std::max(a, b), std::max(c, d));
     return std::max(std::min(low, high), std::min(std::max(low, high), e));
   }
   static void describe_frame(const State& s, Closed closed, Frame& f) {
-    f = Frame{};
-    f.time = closed.time;
-    f.value = closed.value;
-    f.u.fill(-1);
-    f.far.fill(-1);
+    f.begin(closed.time, closed.value);
     f.residual = s.residual;
+    f.hour = s.by_hour.phase(f.time);
+    f.half = s.by_half_hour.phase(f.time);
+    f.part = s.by_week.phase(f.time);
     const double x = closed.value;
     f.bin = bin_of(s, x);
     if (is_stale(s, closed.time)) return;
 
-    // Over the newest k values, relative to this one.
-    std::array<double, ring_size + 1> sum{}, square{};
+    const Recent recent{x, s.ring};
     const std::size_t known = std::min(s.ring.count() + 1, ring_size);
-    for (std::size_t k = 2; k <= known; ++k) {
-      const double d = s.ring[k - 2] - x;
-      sum[k] = sum[k - 1] + d;
-      square[k] = square[k - 1] + d * d;
-    }
-    const auto sided = [&](Feature above, double difference) {
-      f.u[above] = std::max(0.0, difference);
-      f.u[above + 1] = std::max(0.0, -difference);
+    const bool quick = is_quick(s);
+    // What is within the rounding of sums is no deviation.
+    const double no_more = rounding * std::abs(x);
+    const double change = known >= 2 ? std::abs(x - recent[1]) : 0;
+    f.roughness = more_than(no_more, is_fast(s) ? closed.roughness : change);
+    const Recent roughness{as_float(f.roughness), s.roughness};
+    const Sums<precise> over{recent, roughness, f.roughness, known};
+    const auto size_of = [no_more](double difference) {
+      return more_than(no_more, std::abs(difference));
     };
-    const auto scatter = [&](std::size_t k) {
-      const double n = static_cast<double>(k), mean = sum[k] / n;
-      return std::sqrt(std::max(0.0, square[k] / n - mean * mean));
+    const auto sided = [&](Feature above, double difference) {
+      f.u[above] = more_than(no_more, std::max(0.0, difference));
+      f.u[above + 1] = more_than(no_more, std::max(0.0, -difference));
     };
     if (s.frames > 10) {
       sided(above_slow, x - s.slow.mean);
       sided(above_fast, x - s.fast.mean);
-      if (known >= 24) sided(window_above, x + sum[24] / 24 - s.window.mean);
+      if (known >= 24) sided(window_above, x + over.template mean<24>() - s.window.mean);
     }
-    if (known >= 16) f.u[spread_16] = scatter(16);
-    if (known >= 48) f.u[spread_48] = scatter(48);
-    if (known >= 8) f.u[step_4] = std::abs(2 * sum[4] - sum[8]) / 4;
-    if (known >= 72) f.u[step_36] = std::abs(2 * sum[36] - sum[72]) / 36;
-    judge_clock(s, f);
+    if (known >= 16) f.u[spread_16] = size_of(over.template scatter<16>());
+    if (known >= 48) f.u[spread_48] = size_of(over.template scatter<48>());
+    if (known >= 8) f.u[step_4] = size_of(over.template step<4>());
+    if (known >= 72) f.u[step_36] = size_of(over.template step<36>());
+    judge_clock(s, f, size_of);
     if constexpr (precise) {
-      if (known >= 8) sided(above_8, x + sum[8] / 8 - s.window.mean);
-      if (known >= 72) sided(above_72, x + sum[72] / 72 - s.shape.mean);
-      if (known >= 6) f.u[spread_6] = scatter(6);
-      if (known >= 144) f.u[spread_144] = scatter(144);
-      if (known >= 24) f.u[step_12] = std::abs(2 * sum[12] - sum[24]) / 12;
-      if (known >= 144) f.u[step_72] = std::abs(2 * sum[72] - sum[144]) / 72;
+      if (known >= 8) sided(above_8, x + over.template mean<8>() - s.window.mean);
+      if (known >= 72) sided(above_72, x + over.template mean<72>() - s.shape.mean);
+      if (known >= 6) f.u[spread_6] = size_of(over.template scatter<6>());
+      if (known >= 144) f.u[spread_144] = size_of(over.template scatter<144>());
+      if (known >= 24) f.u[step_12] = size_of(over.template step<12>());
+      if (known >= 144) f.u[step_72] = size_of(over.template step<72>());
     }
     if (s.frames >= 90 && s.values.full()) f.u[distribution] = s.values.divergence(f.bin);
     f.far[far_above] = f.u[above_fast];
     f.far[far_below] = f.u[below_fast];
     if (known >= 6) {
-      f.far[spike] = std::abs(x - median_of_5(s.ring));
-      f.far[burst] = std::abs(x + sum[4] / 4 - s.fast.mean);
+      f.far[spike] = size_of(x - median_of_5(recent, 1));
+      f.far[burst] = size_of(x + over.template mean<4>() - s.fast.mean);
     }
     if (known >= burst_width + 4) {
-      f.far[spike_over] = bump(x, s.ring, 1).size;
-      f.far[burst_over] = bump(x, s.ring, burst_width).size;
-      const auto fit = fitted(x, s.fast.mean, s.neighbours, s.ring);
-      f.far[spike_fit] = fit.spike;
-      f.far[burst_fit] = fit.burst;
+      const double stands_out = bump(recent, 1).size;
+      f.far[spike_over] = size_of(stands_out);
+      f.far[burst_over] = size_of(bump(recent, burst_width).size);
+      const auto fit = fitted(recent, s.fast.mean, s.neighbours, stands_out);
+      f.far[spike_fit] = fit.spike < 0 ? -1 : size_of(fit.spike);
+      f.far[burst_fit] = fit.burst < 0 ? -1 : size_of(fit.burst);
     }
     // Where frames come fast the windows above are short: faults that last are looked for in
     // longer ones.
-    if (is_quick(s) && known >= 72) {
-      f.far[lasting] = std::abs(x + sum[72] / 72 - s.shape.mean);
+    if (quick && known >= 72) {
+      f.far[lasting] = size_of(x + over.template mean<72>() - s.shape.mean);
       // Less than a day known: its cycle is yet to come.
-      if (s.age >= std::chrono::hours{24}) f.far[creeping] = std::abs(s.middle - s.old);
-      if (s.places.apart()) f.far[astray] = s.places.astray();
+      if (s.age >= std::chrono::hours{24}) f.far[creeping] = size_of(s.middle - s.old);
+      if (s.places.apart()) f.far[astray] = size_of(s.places.astray());
       if (s.age >= calendar_taken) f.far[by_clock] = f.u[at_half_hour];
     }
     if (s.frames % calmer_every == 0 && s.bands.known(band_window(s))) {
       f.far[fluctuating] = std::abs(s.bands.unusual());
     }
-    // What is within the rounding of sums is no deviation.
-    const double no_more = rounding * std::abs(x);
-    for (std::size_t i = 0; i < feature_count; ++i) {
-      if (f.u[i] > 0 && i != distribution && f.u[i] < no_more) f.u[i] = 0;
+    // A frame of many readings measures its scatter well: fewer of them tell that the noise is
+    // gone.
+    const bool well = s.readings > enough_in_frame * s.frames;
+    const std::size_t window = well ? rough_window : smooth_window;
+    if (std::min(s.roughness.count() + 1, known) >= window) {
+      const double newest = over.newer, all = newest + (well ? 0 : over.older);
+      f.far[rougher] = newest / rough_window;
+      if (!quick) {
+        if (all > 0) f.far[smoother] = static_cast<double>(window) / all;
+      } else if (s.frames % calmer_every == 0) {
+        judge_calmer_half(s, f, recent, roughness, window);
+      }
     }
-    for (std::size_t i = 0; i < alone_count; ++i) {
-      if (i != fluctuating && f.far[i] > 0 && f.far[i] < no_more) f.far[i] = 0;
-    }
-    f.roughness = is_fast(s) ? closed.roughness : known >= 2 ? std::abs(x - s.ring[0]) : 0;
-    if (f.roughness < no_more) f.roughness = 0;
-    judge_roughness(s, f);
     if constexpr (precise) {
       if (s.frames >= 300 && s.more.values.full()) {
         f.u[distribution_100] = s.more.values.divergence(f.bin);
       }
     }
-    weigh(s, f);
+    weigh(s, f, quick);
   }
+
+  static double more_than(double least, double size) { return size < least ? 0 : size; }
 
   // A mean of many readings is not what a single one is: how far windows of frames go is learned
   // anew when they change from one to the other.
@@ -750,71 +878,60 @@ struct Composite {
     std::nth_element(values.begin(), values.begin() + std::ssize(half), values.end());
     return std::accumulate(half.begin(), half.end(), 0.0) / static_cast<double>(half.size());
   }
-  // A frame of many readings measures its scatter well: fewer of them tell that the noise is gone.
-  static void judge_roughness(const State& s, Frame& f) {
-    const bool well = s.readings > enough_in_frame * s.frames;
-    const std::size_t window = well ? rough_window : smooth_window;
-    if (s.roughness.count() < window - 1) return;
-    double newest = f.roughness, older = 0;
-    for (std::size_t i = 0; i < rough_window - 1; ++i) newest += s.roughness[i];
-    for (std::size_t i = rough_window - 1; i < window - 1; ++i) older += s.roughness[i];
-    f.far[rougher] = newest / rough_window;
-    if (!is_quick(s)) {
-      if (newest + older > 0) f.far[smoother] = static_cast<double>(window) / (newest + older);
-    } else if (s.frames % calmer_every == 0) {
-      // Where programs change within the window, its calmer half tells more than its mean.
-      std::array<float, smooth_window> values{as_float(f.roughness)};
-      for (std::size_t i = 0; i < window - 1; ++i) values[i + 1] = s.roughness[i];
-      const double usual = smaller_half(std::span{values}.first(window));
-      f.far[usually_rougher] = usual;
-      if (usual > 0) f.far[smoother] = 1 / usual;
-      judge_width(s, f);
-    }
+  // Where programs change within the window, its calmer half tells more than its mean.
+  static void judge_calmer_half(const State& s, Frame& f, const auto& recent, const auto& roughness,
+                                std::size_t window) {
+    std::array<float, smooth_window> values;
+    std::copy_n(roughness.begin(), window, values.begin());
+    const double usual = smaller_half(std::span{values}.first(window));
+    f.far[usually_rougher] = usual;
+    if (usual > 0) f.far[smoother] = 1 / usual;
+    if (s.ring.count() >= smooth_window) f.far[usually_wider] = width_of_calmer_half(recent);
   }
 
   // Likewise, how far values lie from their mean: what swings is no rougher.
-  static void judge_width(const State& s, Frame& f) {
-    if (s.ring.count() < smooth_window) return;
-    std::array<float, smooth_window> values{};
-    double sum = 0;
-    for (std::size_t i = 0; i < smooth_window; ++i) sum += s.ring[i] - f.value;
-    const double mean = f.value + sum / static_cast<double>(smooth_window);
-    for (std::size_t i = 0; i < smooth_window; ++i)
-      values[i] = as_float(std::abs(s.ring[i] - mean));
-    f.far[usually_wider] = smaller_half(values);
+  static double width_of_calmer_half(const auto& recent) {
+    const double x = recent[0];
+    const auto begin = recent.begin() + 1, end = begin + smooth_window;
+    const double sum =
+        std::accumulate(begin, end, 0.0, [x](double so_far, double v) { return so_far + (v - x); });
+    const double mean = x + sum / static_cast<double>(smooth_window);
+    std::array<float, smooth_window> values;
+    std::transform(begin, end, values.begin(),
+                   [mean](double v) { return as_float(std::abs(v - mean)); });
+    return smaller_half(values);
   }
 
   // Does the part of the week explain the sensor better than the hour of the day?
   static bool week_explains(const State& s, int part) {
     return s.by_week.knows(part, 12) && s.compared > 50 && s.week_error < 0.9F * s.day_error;
   }
-  static void judge_clock(const State& s, Frame& f) {
+  static void judge_clock(const State& s, Frame& f, auto&& size_of) {
     const double local = f.value - s.origin;
-    const int hour = s.by_hour.phase(f.time), half = s.by_half_hour.phase(f.time),
-              part = s.by_week.phase(f.time);
+    const auto [hour, half, part] = std::array{f.hour, f.half, f.part};
     f.by_week = week_explains(s, part);
     if (f.by_week) {
-      f.u[at_hour] = std::abs(local - s.by_week.mean(part));
+      f.u[at_hour] = size_of(local - s.by_week.mean(part));
     } else if (s.by_hour.knows(hour)) {
-      f.u[at_hour] = std::abs(local - s.by_hour.mean(hour));
+      f.u[at_hour] = size_of(local - s.by_hour.mean(hour));
     }
     if constexpr (precise) {
       const int quarter = s.more.by_quarter_hour.phase(f.time);
       if (s.more.by_quarter_hour.knows(quarter)) {
         f.u[at_quarter_hour] =
-            std::abs(s.more.residual +
-                     (local - s.more.by_quarter_hour.mean(quarter) - s.more.residual) / 24);
+            size_of(s.more.residual +
+                    (local - s.more.by_quarter_hour.mean(quarter) - s.more.residual) / 24);
       }
     }
     f.residual = s.residual;
     if (!s.by_half_hour.knows(half)) return;
     const double usual = f.by_week ? s.by_week.mean(part) : s.by_half_hour.mean(half);
     f.residual += (local - usual - s.residual) / 6;
-    f.u[at_half_hour] = std::abs(f.residual);
+    f.u[at_half_hour] = size_of(f.residual);
   }
 
   // Evidence, records and drift of a frame whose statistics are known.
-  static void weigh(const State& s, Frame& f) {
+  static void weigh(const State& s, Frame& f, bool quick) {
     constexpr auto sizes = [] {
       std::array<double, group_count> out{};
       for (std::size_t i = 0; i < feature_count; ++i) ++out[static_cast<std::size_t>(groups[i])];
@@ -825,39 +942,48 @@ struct Composite {
       f.logarithm[i] = log2_of(f.u[i]);
       f.by_group[static_cast<std::size_t>(groups[i])] += s.tails[i].evidence(f.logarithm[i]);
     }
-    for (std::size_t g = 0; g < group_count; ++g) {
+    for_each_constant<group_count>([&](auto g) {
       f.by_group[g] /= sizes[g];
       f.evidence += f.by_group[g];
+    });
+    f.score = f.evidence - habituation * usual_evidence(s, f.hour);
+    // Most are within their records, which is all there is to ask of them.
+    for_each_constant<alone_count>([&](auto i) {
+      constexpr double least = i == rougher    ? usual_margin
+                               : i == smoother ? calmer_margin
+                                               : alone[i].margin;
+      if (f.far[i] > least * s.records[i].record()) weigh_alone(s, f, i, quick);
+    });
+    weigh_drift(s, f);
+  }
+  static void weigh_alone(const State& s, Frame& f, std::size_t i, bool quick) {
+    // A frame of a fast sensor measures its scatter better than single readings do.
+    double margin = i == rougher && is_fast(s) ? usual_margin : alone[i].margin;
+    if (i == smoother && quick) margin = calmer_margin;
+    // Statistics that are looked at less often know fewer values.
+    const double every = i == fluctuating ? calmer_every : 1;
+    double ratio = beyond_record(s, s.records[i], alone[i], f.far[i], margin, every * spacing(s),
+                                 record_for(s, i), i == burst_fit ? s.judged.burst : s.judged.spike,
+                                 window_of(s, i) / every);
+    const bool is_burst = i == burst_over || i == burst_fit;
+    if (alone[i].fit && ratio >= 1) {
+      if (is_burst && f.far[i] > f.far[burst_over]) return;
+      ratio /= std::max(1.0, restlessness(s, width_of(is_burst)) / restless_by_chance);
     }
-    f.score = f.evidence - habituation * usual_evidence(s, f.time);
-    for (std::size_t i = 0; i < alone_count; ++i) {
-      if (f.far[i] < 0) continue;
-      // A frame of a fast sensor measures its scatter better than single readings do.
-      double margin = i == rougher && is_fast(s) ? usual_margin : alone[i].margin;
-      if (i == smoother && is_quick(s)) margin = calmer_margin;
-      // Statistics that are looked at less often know fewer values.
-      const double every = i == fluctuating ? calmer_every : 1;
-      double ratio = beyond_record(
-          s, s.records[i], alone[i], f.far[i], margin, every * spacing(s), record_for(s, i),
-          i == burst_fit ? s.judged.burst : s.judged.spike, window_of(s, i) / every);
-      const bool is_burst = i == burst_over || i == burst_fit;
-      if (alone[i].fit && ratio >= 1) {
-        if (is_burst && f.far[i] > f.far[burst_over]) continue;
-        ratio /= std::max(1.0, restlessness(s, width_of(is_burst)) / restless_by_chance);
-      }
-      if (alone[i].over) {
-        const bool tiny = f.far[i] < least_bump * s.shape.spread;
-        // The last is the dearest question.
-        if (ratio <= f.over || tiny || visits(s, f.value, is_burst, alone[i].fit)) continue;
-        f.over = ratio;
-        f.over_leader = i;
-        continue;
-      }
-      // A reading far from its neighbours is a spike, whatever else it is.
-      const bool is_spike = i == spike && ratio >= 1;
-      if (ratio > f.beyond || is_spike) f.leader = i;
-      f.beyond = std::max(f.beyond, ratio);
+    if (alone[i].over) {
+      const bool tiny = f.far[i] < least_bump * s.shape.spread;
+      // The last is the dearest question.
+      if (ratio <= f.over || tiny || visits(s, f.value, is_burst, alone[i].fit)) return;
+      f.over = ratio;
+      f.over_leader = i;
+      return;
     }
+    // A reading far from its neighbours is a spike, whatever else it is.
+    const bool is_spike = i == spike && ratio >= 1;
+    if (ratio > f.beyond || is_spike) f.leader = i;
+    f.beyond = std::max(f.beyond, ratio);
+  }
+  static void weigh_drift(const State& s, Frame& f) {
     if (!reference_known(s)) return;
     const double least = drift_limit(s);
     f.drift = least > 0 ? std::abs(s.day_mean - s.reference) / least : 0;
@@ -884,7 +1010,7 @@ struct Composite {
   // often everywhere.
   static bool visits(const State& s, double x, bool is_burst, bool is_fit) {
     if (s.shape.spread <= 0) return false;
-    const auto it = bump(x, s.ring, width_of(is_burst));
+    const auto it = bump(Recent{x, s.ring}, width_of(is_burst));
     const int there = bin_of(s, it.mean);
     const int beside = bin_of(s, it.beside);
     const double share = s.values.share_of(there);
@@ -947,27 +1073,33 @@ struct Composite {
   // --- alarm control ---
 
   // What recurs at the same hours of the day is half normal.
-  static double usual_evidence(const State& s, Timestamp time) {
-    const int hour = s.by_hour.phase(time);
-    double most = 0;
-    for (int k = -4; k <= 4; ++k) most = std::max<double>(most, at(s.habit, (hour + k + 24) % 24));
+  static double usual_evidence(const State& s, int hour) {
+    float most = 0;
+    int near = hour >= 4 ? hour - 4 : hour + 20;
+    for (int k = 0; k < 9; ++k, near = near < 23 ? near + 1 : 0)
+      most = std::max(most, at(s.habit, near));
     return most;
   }
   // By how many powers of ten the frames come faster than those for which the figures were chosen.
   static double decades(const State& s) {
-    return std::max(0.0, std::log10(to_seconds(usual_spacing) / spacing(s)));
+    const double frame = spacing(s), usual = to_seconds(usual_spacing);
+    return frame < usual ? std::log10(usual / frame) : 0;
   }
   // By half a power of ten: every 95 s or faster.
   static bool is_quick(const State& s) { return spacing(s) < quick_spacing; }
   // What was seen for a tenth of a day is a tenth of what there is to see: powers of ten, 0 from a
   // day on.
   static double youth(const State& s) {
-    return std::max(0.0, std::log10(86400 / std::max(to_seconds(s.age), 1.0)));
+    constexpr double day = 86400;
+    const double age = std::max(to_seconds(s.age), 1.0);
+    return age < day ? std::log10(day / age) : 0;
   }
   // Likewise, as long as few readings are known: tails are drawn through them.
   static double inexperience(const State& s) {
+    const double young = youth(s);
+    if (young <= 0) return 0;
     const double few = std::log10(many_readings / static_cast<double>(s.readings + 1));
-    return std::min(youth(s), std::max(0.0, few));
+    return std::min(young, std::max(0.0, few));
   }
   // What an alarm adds to the limit: where many frames come in a month, more, and it stays longer.
   static double step_of(const State& s) { return control_step * (1 + 3 * decades(s)); }
@@ -1071,24 +1203,25 @@ struct Composite {
     if (!is_fast(s) && s.ring.count() > 0) {
       s.bands.learn(f.value - s.ring[0], band_window(s));
     }
-    s.slow.learn(f.value, open * slow_rate, n);
-    s.fast.learn(f.value, open * fast_rate, n);
-    s.window.learn(f.value, window_rate, n);
-    s.middle += std::max(middle_rate, 1 / n) * (f.value - s.middle);
-    s.old += std::max(old_rate, 1 / n) * (f.value - s.old);
+    const double least = 1 / n;
+    s.slow.learn(f.value, std::max(open * slow_rate, least));
+    s.fast.learn(f.value, std::max(open * fast_rate, least));
+    s.window.learn(f.value, std::max(window_rate, least));
+    s.middle += std::max(middle_rate, least) * (f.value - s.middle);
+    s.old += std::max(old_rate, least) * (f.value - s.old);
     s.places.learn(f.value - s.origin, s.shape.spread, n);
     learn_clock(s, f);
     if (s.frames > 1) s.values.learn(f.bin);
     if constexpr (precise) {
       if (s.frames > 1) s.more.values.learn(f.bin);
     }
-    s.shape.learn(f.value, shape_rate, n);
+    s.shape.learn(f.value, std::max(shape_rate, least));
     s.ring.add(f.value);
     s.roughness.add(as_float(f.roughness));
     return learned;
   }
   static void learn_habit(State& s, const Frame& f) {
-    const int hour = s.by_hour.phase(f.time);
+    const int hour = f.hour;
     if (hour != s.hour) {
       if (s.hour >= 0) {
         auto& h = at(s.habit, static_cast<int>(s.hour));
@@ -1107,25 +1240,27 @@ struct Composite {
     const double doubt_share = forgotten(elapsed, doubt_memory, 14000);
     const double growth = s.frames > settled_frames ? record_growth : 1e30;
     for (std::size_t i = 0; i < alone_count; ++i) {
+      if (alone[i].window > 0 || f.far[i] < 0) continue;
+      // A record that fades while its count does not would draw the tail too steep.
+      const double forgets = alone[i].fit ? share / 10 : share;
+      learn_record(s.records[i], f.far[i], doubtful, growth, forgets, doubt_share);
+    }
+    const bool may_end = s.frames % least_window == least_window - 1;
+    for (std::size_t i = 0; i < alone_count; ++i) {
+      if (alone[i].window == 0) continue;
       auto& record = s.records[i];
-      if (alone[i].window == 0) {
-        // A record that fades while its count does not would draw the tail too steep.
-        const double forgets = alone[i].fit ? share / 10 : share;
-        if (f.far[i] >= 0) learn_record(record, f.far[i], doubtful, growth, forgets, doubt_share);
-        continue;
-      }
       if (f.far[i] >= 0) {
         record.learn(f.far[i]);
         record.reach(f.far[i]);
       }
+      if (!may_end) continue;
       const auto window = i == creeping ? creeping_wait : window_of(s, i);
-      if (s.frames % window == window - 1) {
-        record.settle(growth, share * window);
-      }
-      // What was told is known.
-      if (f.beyond >= 1 && f.leader == i && (v.alarm || v.escalates)) {
-        record.raise(f.far[i], growth * growth, 0);
-      }
+      if (s.frames % window == window - 1) record.settle(growth, share * window);
+    }
+    // What was told is known.
+    const bool told = f.beyond >= 1 && (v.alarm || v.escalates);
+    if (told && f.leader < alone_count && alone[f.leader].window > 0) {
+      s.records[f.leader].raise(f.far[f.leader], growth * growth, 0);
     }
   }
   static void learn_record(Record& record, double u, bool doubtful, double growth, double share,
@@ -1144,7 +1279,7 @@ struct Composite {
     const double n = s.frames + 1.0;
     const double difference = f.value - s.day_mean, widest = 4 * s.shape.spread;
     s.day_mean += std::max(1 / n, forgotten(elapsed, std::chrono::hours{24}, 200)) *
-                  (s.frames < 20 ? difference : std::clamp(difference, -widest, widest));
+                  (s.frames < 20 ? difference : within(difference, -widest, widest));
     if (s.age < reference_taken || s.frames < least_reference_frames / 2) {
       s.reference += (f.value - s.reference) / n;
     } else if (!reference_known(s)) {
@@ -1166,8 +1301,7 @@ struct Composite {
   }
   static void learn_clock(State& s, const Frame& f) {
     const double local = f.value - s.origin;
-    const int hour = s.by_hour.phase(f.time), half = s.by_half_hour.phase(f.time),
-              part = s.by_week.phase(f.time);
+    const auto [hour, half, part] = std::array{f.hour, f.half, f.part};
     s.residual = f.residual;
     if (s.by_week.knows(part, 12) && s.by_hour.knows(hour)) {
       ++s.compared;
@@ -1257,8 +1391,8 @@ struct Composite {
                               ? leader == reading_burst_over || leader == reading_burst_fit
                               : leader == burst_over || leader == burst_fit;
     const auto width = width_of(is_burst);
-    const auto it = seen.by_reading ? bump(sample.value, s.newest, width)
-                                    : bump(seen.frame.value, s.ring, width);
+    const auto it = seen.by_reading ? bump(Recent{sample.value, s.newest}, width)
+                                    : bump(Recent{seen.frame.value, s.ring}, width);
     const auto& record = seen.by_reading ? s.reading_records[leader] : s.records[leader];
     const double since =
         static_cast<double>(width) * (seen.by_reading ? reading_spacing(s) : spacing(s));
@@ -1334,6 +1468,10 @@ struct Composite {
   static constexpr double escalation = 8;                             // *
   static constexpr double slow_band_window = 160;                     // readings
   static constexpr double fast_band_window = 16;                      // frames
+  // Windows of records are multiples of it, frames.
+  static constexpr std::uint32_t least_window = 8;
+  static_assert(std::all_of(alone.begin(), alone.end(),
+                            [](const auto& a) { return a.window % least_window == 0; }));
   // A slow drift must not carry the limit of its own statistic upwards: frames.
   static constexpr std::uint32_t creeping_wait = 2048;
   static constexpr double dynamics_clip = 5;                       // spreads

@@ -52,6 +52,7 @@
 #include <vector>
 
 #include "core/codec.h"
+#include "core/large_pages.h"
 #include "core/parameters.h"
 #include "core/reading.h"
 #include "core/score.h"
@@ -390,12 +391,12 @@ class ColumnOf final : public Column {
     }
   }
 
-  std::vector<typename D::Params> params_;   // one per distinct set
-  std::vector<std::uint64_t> keys_;          // of the sets
-  std::vector<std::uint64_t> fingerprints_;  // of what shapes a state
-  std::vector<std::uint32_t> sets_;          // slot -> its parameters
-  std::vector<typename D::State> states_;    // slot -> its state
-  mutable Notes<D> notes_;                   // between a score and the learn that follows
+  std::vector<typename D::Params> params_;                                // one per distinct set
+  std::vector<std::uint64_t> keys_;                                       // of the sets
+  std::vector<std::uint64_t> fingerprints_;                               // of what shapes a state
+  std::vector<std::uint32_t> sets_;                                       // slot -> its parameters
+  std::vector<typename D::State, LargePages<typename D::State>> states_;  // slot -> its state
+  mutable Notes<D> notes_;  // between a score and the learn that follows
 };
 
 template <class D>

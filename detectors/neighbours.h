@@ -56,14 +56,13 @@ class Neighbours {
   // `ring`: the values before x, newest first. What lies further from the level than `clip` counts
   // as that far: an outlier teaches no dynamics.
   void learn(double x, double level, double clip, const auto& ring) {
-    const auto centred = [&](double v) { return std::clamp(v - level, -clip, clip); };
+    const auto centred = [&](double v) { return within(v - level, -clip, clip); };
     if (count_ < most) ++count_;
-    const double rate = std::max(slowest, 1.0 / count_), newest = centred(x);
+    const double rate = count_ < 1 / slowest ? 1.0 / count_ : slowest, newest = centred(x);
     for (std::size_t lag = 0; lag < lags; ++lag) {
       const double product = newest * (lag == 0 ? newest : centred(ring[lag - 1]));
       const double moved = covariance_[lag] + rate * (product - covariance_[lag]);
-      covariance_[lag] =
-          std::clamp(static_cast<float>(std::clamp(moved, -1e35, 1e35)), -largest, largest);
+      covariance_[lag] = static_cast<float>(within(moved, -largest, largest));
     }
   }
 

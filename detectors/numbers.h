@@ -5,11 +5,20 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <type_traits>
+#include <utility>
 
 #include "core/reading.h"
 #include "core/time.h"
 
 namespace millwright::detectors {
+
+// std::clamp, by value: what that refers to must lie in memory, and its choice becomes a jump.
+template <class T>
+constexpr T within(T value, std::type_identity_t<T> low, std::type_identity_t<T> high) {
+  const T raised = value < low ? low : value;
+  return high < raised ? high : raised;
+}
 
 // A ratio beyond this says no more; the cap keeps every score finite.
 inline constexpr double largest_ratio = 1e6;
@@ -27,7 +36,7 @@ inline double without_sign_of_zero(double value) { return value + 0.0; }
 // itself.
 inline double forgotten(Duration elapsed, Duration memory, double readings) {
   const double share = to_seconds(elapsed) / std::max(to_seconds(memory), 1e-6);
-  return std::clamp(share, 0.0, 1.0 / readings);
+  return within(share, 0, 1.0 / readings);
 }
 
 // The mean of `count` values so far, with one more: of all while they are few, then of about the
@@ -37,10 +46,20 @@ inline double mean_with(double mean, std::uint64_t count, double value, double m
 }
 
 // What is kept as float stays finite.
-inline float as_float(double value) { return static_cast<float>(std::clamp(value, -1e37, 1e37)); }
+inline float as_float(double value) { return static_cast<float>(within(value, -1e37, 1e37)); }
 
 // The element at a place that arithmetic with signs led to.
 constexpr auto& at(auto& array, int place) { return array[static_cast<std::size_t>(place)]; }
+
+// Calls f(0), f(1), ... f(count - 1), each with a constant: a short loop over a table that is known
+// while compiling, without the loop and the table.
+template <std::size_t count>
+void for_each_constant(auto&& f) {
+  [&]<std::size_t... i>(std::index_sequence<i...>) {
+    (f(std::integral_constant<std::size_t, i>{}), ...);
+  }
+  (std::make_index_sequence<count>{});
+}
 
 // Differences of times that saturate: restored or configured extremes must not overflow.
 inline Duration elapsed_between(Timestamp from, Timestamp to) {

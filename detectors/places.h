@@ -31,7 +31,7 @@ class Places {
       return;
     }
     const auto nearer = static_cast<std::size_t>(std::abs(x - place_[1]) < std::abs(x - place_[0]));
-    const double distance = std::clamp(x - place_[nearer], -widest * spread_, widest * spread_);
+    const double distance = within(x - place_[nearer], -widest * spread_, widest * spread_);
     const double slow = std::max(slowest, 1 / n);
     place_[nearer] = as_float(place_[nearer] + 2 * slow * distance);
     // What was only a first guess is forgotten soon.

@@ -84,7 +84,7 @@ class Record {
   void forget_doubtful(double share) { waiting_ *= static_cast<float>(1 - share); }
   // Of a statistic over a window: it counts when `settle` has been called twice.
   void reach(double u) {
-    newest_ = std::max(newest_, static_cast<float>(std::clamp(u, 0.0, double{largest_record})));
+    newest_ = std::max(newest_, static_cast<float>(within(u, 0, largest_record)));
   }
   // What was reached before the last call counts now.
   void settle(double growth, double share) {

@@ -21,19 +21,23 @@ class Distribution {
 
   // Of a value at `deviations` from its level.
   static int bin(double deviations) {
-    return std::clamp(static_cast<int>(std::floor(std::asinh(deviations) / 0.5)) + bins / 2, 0,
-                      bins - 1);
+    const double size = std::abs(deviations);
+    int bin = 0;
+    while (bin < bins / 2 - 1 && size >= edges[static_cast<std::size_t>(bin)]) ++bin;
+    return deviations < 0 ? bins / 2 - 1 - bin : bins / 2 + bin;
   }
   bool full() const { return count_ == recent; }
   // In nats, with the value of `bin` as the newest; only when full.
   double divergence(int bin) const {
-    const int oldest = newest_[next_];
+    auto counts = now_;
+    ++at(counts, bin);
+    --at(counts, int{newest_[next_]});
+    const auto& known = of_counts();
     double sum = 0, weight = 0;
-    for (int i = 0; i < bins; ++i) {
-      const double share =
-          (at(now_, i) + (i == bin) - (i == oldest) + prior) / (recent + prior * bins);
-      sum += share *
-             (logarithm_of_count(at(now_, i) + (i == bin) - (i == oldest)) - at(log_older_, i));
+    const auto* older = log_older_.data();
+    for (const auto n : counts) {
+      const auto& [share, logarithm] = known[n];
+      sum += share * (logarithm - *older++);
       weight += share;
     }
     return std::max(0.0,
@@ -53,7 +57,7 @@ class Distribution {
       ++count_;
     }
     newest_[next_] = static_cast<std::uint8_t>(bin);
-    next_ = static_cast<std::uint8_t>((next_ + 1) % recent);
+    next_ = static_cast<std::uint8_t>(next_ + 1 < recent ? next_ + 1 : 0);
     ++at(now_, bin);
   }
 
@@ -79,13 +83,24 @@ class Distribution {
   static constexpr double prior = 0.1;
   static constexpr float most = 1e6F;  // then older values count half
 
-  static double logarithm_of_count(int n) {
+  // sinh(0.5), sinh(1), ...: where the bins above the middle end.
+  static constexpr std::array<double, bins / 2 - 1> edges{
+      0.5210953054937474, 1.1752011936438014, 2.1292794550948173, 3.626860407847019,
+      6.0502044810397875, 10.017874927409903, 16.542627287634996, 27.28991719712775,
+      45.003011151991785, 74.20321057778875,  122.34392274639096};
+
+  // What a count of the newest values stands for, divided and taken the logarithm of beforehand.
+  struct OfCount {
+    double share = 0, logarithm = 0;
+  };
+  static const std::array<OfCount, 256>& of_counts() {
     static const auto table = [] {
-      std::array<double, recent + 2> out{};
-      for (int i = 0; i < recent + 2; ++i) at(out, i) = std::log(i + prior);
+      std::array<OfCount, 256> out{};  // by a byte
+      for (int i = 0; i < recent + 2; ++i)
+        at(out, i) = {(i + prior) / (recent + prior * bins), std::log(i + prior)};
       return out;
     }();
-    return at(table, n);
+    return table;
   }
   void fade() {
     older_ = 0;

@@ -56,15 +56,27 @@ class Tail {
   double digits_by_histogram(float log2u) const {
     const double position = log2u - base_;
     if (position < tail_) return 0;
-    double beyond_tail = 0, far = 0, above = 0;
     const int here = static_cast<int>(std::min(position, double{bins}));
-    for (int i = bins - 1; i >= tail_; --i) {
-      beyond_tail += at(bins_, i);
-      far += at(bins_, i) * (i - tail_ + 0.5);
-      if (i > here) above += at(bins_, i);
-    }
+    // Values from the top down, and their distances from the start of the tail, in bins.
+    std::uint32_t values = 0, distances = 0;
+    int i = bins - 1;
+    for (; i > here; --i) distances += (values += bins_.data()[i]);
+    double above = values;
+    for (; i > tail_; --i) distances += (values += bins_.data()[i]);
     if (here < bins) above += at(bins_, here) * (1 - (position - here));
-    const double hill = (far + prior_count * prior_octaves) / (beyond_tail + prior_count);
+    values += bins_.data()[tail_];
+    const double beyond_tail = values, far = distances + 0.5 * beyond_tail;
+    const double octaves = far + prior_count * prior_octaves, of = beyond_tail + prior_count;
+    // Surely not more than a digit, by what was seen and by extrapolation? Most values are, and two
+    // logarithms and six divisions are dear. Octaves that the tail falls, times `octaves`; 2^x lies
+    // below its chords from 0 to 1 and from 1 to 2.
+    constexpr double usual = 0.1 * (1 + 1e-9);
+    const double falls = (position - tail_) * of / std::log(2.0);
+    if (above + 0.5 >= usual * (count_ + 1) && falls <= 2 * octaves &&
+        beyond_tail * octaves >= usual * count_ * std::max(octaves + falls, 2 * falls)) {
+      return 0;
+    }
+    const double hill = octaves / of;
     const double seen = std::log2((above + 0.5) / (count_ + 1));
     const double extrapolated =
         std::log2(std::max(beyond_tail, 0.5) / count_) - (position - tail_) / hill / std::log(2.0);
@@ -85,7 +97,8 @@ class Tail {
       add(0);
       return;
     }
-    const int octave = static_cast<int>(std::floor(log2u));
+    const int towards_zero = static_cast<int>(log2u),
+              octave = towards_zero - (static_cast<float>(towards_zero) > log2u);  // floor
     if (!started_) {
       started_ = true;
       base_ = static_cast<std::int16_t>(octave - bins * 3 / 4);
@@ -95,10 +108,10 @@ class Tail {
     if (count_ > 64 && static_cast<std::uint32_t>(count_) % 8 != 0) return;
     // The tail starts where at least a twentieth of what is known lies, or eight of it.
     const double wanted = std::max(UpperShare::share * count_, std::min(8.0, 0.2 * count_));
-    double sum = 0;
+    std::uint32_t sum = 0;
     int i = bins - 1;
     for (; i > 0; --i) {
-      sum += at(bins_, i);
+      sum += bins_.data()[i];
       if (sum >= wanted) break;
     }
     tail_ = static_cast<std::uint8_t>(i);

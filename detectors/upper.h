@@ -2,7 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 
 #include "detectors/numbers.h"
 
@@ -12,10 +14,21 @@ namespace millwright::detectors {
 inline constexpr float largest_log2 = 1000, no_log2 = -4 * largest_log2;
 inline float log2_of(double u) {
   if (!(u > 0)) return no_log2;
-  int exponent = 0;
-  const auto mantissa = static_cast<float>(std::frexp(u, &exponent));  // in [0.5, 1)
-  return std::clamp(static_cast<float>(exponent) + std::log2(mantissa), -largest_log2,
-                    largest_log2);
+  constexpr int mantissa_bits = 52, most = 0x7ff;
+  constexpr std::uint64_t mantissa_mask = (std::uint64_t{1} << mantissa_bits) - 1,
+                          half = std::uint64_t{0x3fe} << mantissa_bits;
+  const auto bits = std::bit_cast<std::uint64_t>(u);
+  int exponent = static_cast<int>(bits >> mantissa_bits);
+  double mantissa = 0;  // in [0.5, 1)
+  if (exponent > 0 && exponent < most) {
+    // frexp without its call: it is asked some twenty times a reading.
+    mantissa = std::bit_cast<double>((bits & mantissa_mask) | half);
+    exponent -= 0x3fe;
+  } else {
+    mantissa = std::frexp(u, &exponent);
+  }
+  return within(static_cast<float>(exponent) + std::log2(static_cast<float>(mantissa)),
+                -largest_log2, largest_log2);
 }
 
 // Stochastic approximation of the 95 % quantile of log2 u, in octaves: steps in proportion to the
@@ -36,7 +49,8 @@ class UpperShare {
     }
     if (!started()) begins_ = log2u;
     const float difference = log2u - begins_;
-    const double rate = std::max(1.0 / count_, 0.002);
+    // Compared first: where much is known, nothing is divided.
+    const double rate = count_ < quick_count ? 1.0 / count_ : 1.0 / quick_count;
     spread_ += static_cast<float>(rate * (std::min(std::abs(difference), 8.0F) - spread_));
     const double move = 3 * spread_ * step();
     if (difference <= 0) {
@@ -56,9 +70,9 @@ class UpperShare {
 
  private:
   static constexpr float most_count = 1e6F;
-  static constexpr double slowest_step = 1 / 16000.0;
+  static constexpr float quick_count = 500, slow_count = 16000;  // memories, values
 
-  double step() const { return std::max(1.0 / std::max(count_, 1.0F), slowest_step); }
+  double step() const { return 1.0 / std::min(count_, slow_count); }
   void lower(double by) {
     begins_ = static_cast<float>(std::max(begins_ - by, -double{largest_log2}));
   }
