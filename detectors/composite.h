@@ -251,7 +251,8 @@ struct Composite {
   static constexpr double usual_margin = 1.25, rough_margin = 1.75, smooth_margin = 4,
                           fit_margin = 1.15;  // of records
   // Likewise, of the roughness of the calmer half of a window.
-  static constexpr double calmer_margin = 2.75, calmly_rough_margin = 1.35, calmly_wide_margin = 1.5;
+  static constexpr double calmer_margin = 2.75, calmly_rough_margin = 1.35,
+                          calmly_wide_margin = 1.5;
   static constexpr std::size_t ring_size = precise ? 144 : 72, rough_window = 16,
                                smooth_window = 48;   // frames
   static constexpr std::size_t burst_width = 5;      // readings or frames
@@ -1453,7 +1454,7 @@ struct Composite {
   static constexpr double record_growth = 1.5;  // *
   static constexpr double usual_limit = precise ? 1.2 : 1.65,
                           least_limit = 0.3;    // * digits of evidence
-  static constexpr double per_decade = 1.15;      // digits, of frames faster
+  static constexpr double per_decade = 1.15;    // digits, of frames faster
   static constexpr double decades_known = 0.7;  // from a minute on
   static constexpr Duration chance_time_sum = std::chrono::hours{24 * 100};
   static constexpr double margin_of_youth = 2;  // per power of ten
