@@ -17,7 +17,7 @@ struct LargePages {
 
   LargePages() = default;
   template <class U>
-  LargePages(const LargePages<U>&) {}
+  explicit LargePages(const LargePages<U>&) {}
 
   T* allocate(std::size_t count) {
     const std::size_t bytes = count * sizeof(T);  // count is bounded by the container

@@ -7,6 +7,7 @@
 
 #include "core/random.h"
 #include "detectors/composite.h"
+#include "detectors/recent.h"
 
 namespace millwright::detectors {
 namespace {
