@@ -9,8 +9,9 @@ if(MILLWRIGHT_WERROR)
 endif()
 target_include_directories(millwright_flags INTERFACE ${PROJECT_SOURCE_DIR})
 if(MILLWRIGHT_UNITY)
-  # A local variable may be called like something of a neighbouring file; the other builds look at each file by itself.
-  target_compile_options(millwright_flags INTERFACE -Wno-shadow)
+  # A local variable may be called like something of a neighbouring file, and what is local to a file looks as if it were in
+  # a header; the other builds look at each file by itself.
+  target_compile_options(millwright_flags INTERFACE -Wno-shadow $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
 endif()
 
 if(MILLWRIGHT_SANITIZE)
