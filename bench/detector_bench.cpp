@@ -2,7 +2,7 @@
 // the column, sensors in shuffled order, at 1, 1,000 and 100,000 sensors. The yardstick is an
 // exponentially weighted z-score. Likewise a frame of the detector `machine`.
 //
-//   bench_detectors [READINGS_PER_MEASUREMENT]
+//   bench_detectors [READINGS_PER_MEASUREMENT [DETECTOR]]
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -203,6 +203,14 @@ int main(int argc, char** argv) {
   using namespace millwright::detectors;
   const auto readings =
       argc > 1 ? static_cast<std::size_t>(std::strtoull(argv[1], nullptr, 10)) : 1'000'000;
+  const std::string_view only = argc > 2 ? argv[2] : "";
+  const bool known = only.empty() || std::ranges::any_of(types(), [&](const auto& type) {
+                       return type.name == only;
+                     });
+  if (readings == 0 || argc > 3 || !known) {
+    fmt::print(stderr, "usage: bench_detectors [READINGS_PER_MEASUREMENT [DETECTOR]]\n");
+    return 64;
+  }
   fmt::print(
       "ns of processor time per reading (score and learn), shuffled sensors, batches of up to {}\n",
       most_of_batch);
@@ -210,10 +218,12 @@ int main(int argc, char** argv) {
              "100,000");
   report(type_of<Yardstick>(), readings);
   for (const auto& type : types()) {
+    if (!only.empty() && type.name != only) continue;
     report(type, readings);
     // A composite condenses fast readings; slow ones cost it most.
     if (!type.alarm_parameter.empty()) report(type, readings, std::chrono::minutes{5});
   }
+  if (!only.empty()) return 0;
   report_machine(std::max<std::size_t>(readings / 100, 1000));
   report_health();
   return 0;

@@ -714,8 +714,7 @@ struct Composite {
     // longer ones.
     if (quick && known >= 72) {
       f.far[lasting] = size_of(x + over.template mean<72>() - s.shape.mean);
-      // Less than a day known: its cycle is yet to come.
-      if (s.age >= std::chrono::hours{24}) f.far[creeping] = size_of(s.middle - s.old);
+      if (s.frames >= middle_settled) f.far[creeping] = size_of(s.middle - s.old);
       if (s.places.apart()) f.far[astray] = size_of(s.places.astray());
       if (s.age >= calendar_taken) f.far[by_clock] = f.u[at_half_hour];
     }
@@ -839,6 +838,8 @@ struct Composite {
     weigh_drift(s, f);
   }
   static void weigh_alone(const State& s, Frame& f, std::size_t i, bool quick) {
+    // Less than a day known: its cycle is yet to come. It is learned from the start all the same.
+    if (i == creeping && s.age < std::chrono::hours{24}) return;
     // A frame of a fast sensor measures its scatter better than single readings do.
     double margin = i == rougher && is_fast(s) ? usual_margin : alone[i].margin;
     if (i == smoother && quick) margin = calmer_margin;
@@ -1330,9 +1331,10 @@ struct Composite {
   static constexpr double fast_share = 0.35;  // of a frame: no usual period is near it
   static constexpr double slow_rate = 0.002, fast_rate = 0.02, window_rate = 0.001,
                           middle_rate = 0.005, old_rate = 0.0001,
-                          shape_rate = 0.0005;  // *
-  static constexpr double doubtful_rate = 0.3;  // of levels, in alarm
-  static constexpr double record_growth = 1.5;  // *
+                          shape_rate = 0.0005;               // *
+  static constexpr double middle_settled = 5 / middle_rate;  // frames
+  static constexpr double doubtful_rate = 0.3;               // of levels, in alarm
+  static constexpr double record_growth = 1.5;               // *
   static constexpr double usual_limit = precise ? 1.2 : 1.65,
                           least_limit = 0.3;    // * digits of evidence
   static constexpr double per_decade = 1.15;    // digits, of frames faster
