@@ -131,6 +131,59 @@ TEST_CASE_TEMPLATE("auto finds faults in white noise at every speed", D, Auto, P
   }
 }
 
+// A joint's temperature every 10 s: programs of 3 to 12 minutes and rests, followed with a lag of
+// 25 minutes, and the air of the hall, warmest in the afternoon.
+class Joint {
+ public:
+  explicit Joint(std::uint64_t seed) : random_(seed) {}
+
+  double next() {
+    if (left_-- == 0) {
+      const bool rests = random_.uniform() < 0.3;
+      load_ = rests ? 0 : random_.uniform(0.6, 1);
+      left_ = static_cast<int>(rests ? random_.uniform(6, 21) : random_.uniform(18, 72));
+    }
+    heat_ += (25 * load_ - heat_) * 10 / (25 * 60);
+    const double hour = i_++ * 10 / 3600.0;
+    return 22 + 3 * std::cos((hour - 16) / 24 * 2 * std::numbers::pi) + heat_ +
+           0.1 * random_.normal();
+  }
+
+ private:
+  Random random_;
+  double load_ = 0, heat_ = 15;
+  int left_ = 0, i_ = 0;
+};
+
+TEST_CASE_TEMPLATE("auto finds cooling that is lost on the second day within four hours", D, Auto,
+                   Precise) {
+  constexpr int hour = 360;  // readings
+  const int seeds = test::scaled(20, 200);
+  int found = 0, false_alarms = 0;
+  for (int k = 0; k < seeds; ++k) {
+    Sensor<D> sensor;
+    sensor.spacing = std::chrono::seconds{10};
+    Joint joint{700 + static_cast<std::uint64_t>(k)};
+    Alerts before;
+    for (int i = 0; i < 30 * hour; ++i) {
+      const auto now = sensor.time;
+      before.follow(sensor.feed(joint.next()), now);
+    }
+    // 16 degrees within an hour and a half.
+    double most = 0;
+    for (int i = 0; i < 4 * hour && most < 1; ++i) {
+      most = std::max(most, sensor.feed(joint.next() + 16 * std::min(1.0, i / (1.5 * hour))));
+    }
+    found += most >= 1 ? 1 : 0;
+    false_alarms += before.count;
+  }
+  const auto what = fmt::format("{}: {} of {} found, {} false alarms before", D::name, found, seeds,
+                                false_alarms);
+  MESSAGE(what);
+  CHECK_MESSAGE(found >= 0.9 * seeds, what);
+  CHECK_MESSAGE(false_alarms <= seeds, what);
+}
+
 // --- what is healthy ---
 
 // About 0.6 a month on 60 other sensors of each, 0.2 more or less by chance on four.
