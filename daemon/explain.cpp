@@ -28,8 +28,8 @@ std::string_view explanation(Reject reason) {
       return "the input's `value` pointer finds nothing in the payload: compare the pointer with "
              "the payload, name by name";
     case Reject::missing_time:
-      return "the input has a `time` pointer and the payload no time there: remove `time` to use "
-             "the time of arrival";
+      return "the payload has no time where the input's `time` points (remove `time` to use the "
+             "time of arrival), or a block of samples no rate (set the input's `rate_hz`)";
     case Reject::bad_time:
       return "the time cannot be read: see the input's `time_format`";
     case Reject::missing_name:

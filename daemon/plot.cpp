@@ -12,7 +12,7 @@
 namespace millwright::daemon {
 namespace {
 
-constexpr std::size_t least_width = 40, most_width = 200, axis = 11;
+constexpr std::size_t axis = 11;
 
 // What a cell shows; a later one hides an earlier one.
 enum class Mark : std::uint8_t { none, onset, band, expected, spread, mean, reading, count };

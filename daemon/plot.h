@@ -30,8 +30,10 @@ struct Plot {
   bool utf8 = false;        // else plain ASCII
 };
 
-// Lines that end with a newline, none wider than `width` (40 at least); empty when there is nothing
-// to draw.
+inline constexpr std::size_t least_width = 40, most_width = 200;
+
+// Lines that end with a newline, none wider than `width`, which is brought within the two above;
+// empty when there is nothing to draw.
 std::string drawn(const Plot& plot);
 
 }  // namespace millwright::daemon

@@ -15,6 +15,7 @@
 #include "daemon/command.h"
 #include "daemon/commands/common.h"
 #include "daemon/explanation.h"
+#include "daemon/plot.h"
 #include "daemon/printable.h"
 #include "storage/alert_list.h"
 #include "storage/archive.h"
@@ -113,7 +114,8 @@ std::function<int()> prepare(CLI::App& app) {
   app.add_option("ID", o->id, "The alert or case: machine/sensor/kind/onset")->required();
   add_config_option(app, o->config);
   app.add_option("--width", o->width, "Columns of the plot; without it those of the terminal")
-      ->option_text("N");
+      ->option_text("N")
+      ->check(CLI::Range(least_width, most_width));
   app.add_flag("--ascii", o->ascii, "No other characters in the plot, whatever the locale");
   app.add_flag("--json", o->json, "One JSON document");
   return [o] { return run(*o); };

@@ -64,6 +64,7 @@ TEST_CASE("a usage error is one sentence on standard error and exit code 64") {
       {{"test-input", "--topic", "t"}, "FILE is required"},
       {{"test-input", "--topic", "t", "--property", "novalue", "-"}, "name=value"},
       {{"quarantine", "--limit", "many"}, "--limit"},
+      {{"explain", "--width", "10", "x"}, "40 to 200"},
       {{"check-config", "a.json", "b.json"}, "b.json"},
   };
   for (const auto& row : rows) {
