@@ -141,7 +141,7 @@ struct Composite {
   static constexpr std::uint32_t calmer_every = 8;   // likewise; windows hardly change between
 
   static constexpr AlertKind kind = AlertKind::shift;  // where no feature says better
-  static constexpr std::uint16_t state_version = 4;
+  static constexpr std::uint16_t state_version = 5;
   static constexpr Timeline timeline = Timeline::event;
   static constexpr std::string_view alarm_parameter = "alarm_at";
 
@@ -309,6 +309,8 @@ struct Composite {
     std::array<float, 24> habit{};  // of the evidence, by hour
     float hour_peak = 0;
     std::int16_t hour = -1;
+    std::uint8_t told = 0;      // the statistic that the newest frame alarmed by, plus one, if it
+                                // lasts: then it is known by now
     Peaks scores;               // how far the evidence goes by itself
     float control = 0;          // what alarms have added to the limit
     LastAlarm alarmed, spiked;  // spikes that are over have a wait of their own
@@ -322,14 +324,14 @@ struct Composite {
          s.neighbours, s.bands, s.roughness, s.by_hour, s.by_half_hour, s.by_week, s.day_error,
          s.week_error, s.compared, s.residual, s.values, s.more, s.tails, s.records, s.judged,
          s.middle, s.old, s.places, s.day_mean, s.reference, s.drift_record, s.adrift, s.drift_peak,
-         s.habit, s.hour_peak, s.hour, s.scores, s.control, s.alarmed, s.spiked, s.score_before,
-         s.held);
+         s.habit, s.hour_peak, s.hour, s.told, s.scores, s.control, s.alarmed, s.spiked,
+         s.score_before, s.held);
       bool sound =
           in_bounds(s.origin, s.frame_mean, s.middle, s.old, s.residual, s.day_mean, s.reference) &&
           positive_in_bounds(s.drift_record) && s.frame_square >= 0 &&
           s.frame_square <= largest_square && s.age >= Duration{0} && s.adrift >= Duration{0} &&
           s.age <= most_age && s.adrift <= most_age && s.hour >= -1 && s.hour < 24 &&
-          std::abs(s.votes) <= most_votes && s.frames <= s.readings + 1;
+          s.told <= is_drift + 1 && std::abs(s.votes) <= most_votes && s.frames <= s.readings + 1;
       for (const float v :
            {s.day_error, s.week_error, s.drift_peak, s.hour_peak, s.score_before, s.held}) {
         sound = sound && positive_in_bounds(v);
@@ -915,8 +917,8 @@ struct Composite {
                               double window = 0) {
     if (u <= margin * reached) return 0;
     const double fast = decades(s);
-    const double wider =
-        1 + (what.over ? 0 : margin_per_decade * fast) + margin_of_youth * inexperience(s);
+    const double young = 1 + margin_of_youth * inexperience(s);
+    const double wider = young + (what.over ? 0 : margin_per_decade * fast);
     // Where jumps or loud hours are part of the residual, its tail is heavy: then it says nothing.
     if (what.fit && (record.count() < least_fitted * judged || record.exponent(reached) < light))
       return 0;
@@ -926,7 +928,7 @@ struct Composite {
     if (what.fit) values = to_seconds(chance_time_fit) / spacing;
     const double least = margin * wider;
     const double limit = what.window > record_block
-                             ? record.limit_of_mean(values, least, reached, window, what.of)
+                             ? record.limit_of_mean(values, least, reached, window, what.of, young)
                          : what.fit ? record.limit_of_normal(values, least, reached, judged)
                                     : record.limit(values, least, reached);
     return limit > 0 ? ratio_of(u, limit) : 0;
@@ -1005,9 +1007,18 @@ struct Composite {
     if (score > 0 || beyond > 0) {
       verdict = controlled(p, s, s.alarmed, std::max(ratio_of(score, limit_of(s)), beyond));
     }
+    if (goes_on(s, f)) verdict.ratio = std::max(verdict.ratio, just_below_limit * p.alarm_at);
     if (f.over < 1) return verdict;
     const auto past = controlled_past(p, s, f.over, alone[f.over_leader]);
     return past.ratio > verdict.ratio ? past : verdict;
+  }
+  // An alarm teaches a statistic that lasts, so that the next frame is no news. That it is still
+  // there is what whoever wants the alarm borne out by one more looks for.
+  static bool goes_on(const State& s, const Frame& f) {
+    if (s.told == 0) return false;
+    const std::size_t i = s.told - 1U;
+    if (i == is_drift) return f.drift >= still_there * s.drift_peak;
+    return f.far[i] < 0 || f.far[i] >= still_there * s.records[i].record();
   }
   // A ratio becomes an alarm when the newest alarm is long enough ago, or when it exceeds that one
   // by a factor which falls from 8 to 1 meanwhile.
@@ -1077,6 +1088,10 @@ struct Composite {
     learn_records(s, f, v, doubtful, elapsed);
     if (s.neighbours.known()) s.judged.learn(f.far[spike_fit] >= 0, f.far[burst_fit] >= 0);
     const auto learned = learn_reference(p, s, f, v, elapsed, known);
+    const bool lasts = f.leader == is_drift || alone[f.leader].window > 0;
+    s.told = (v.alarm || v.escalates) && !v.over && f.beyond >= 1 && lasts
+                 ? static_cast<std::uint8_t>(f.leader + 1)
+                 : std::uint8_t{0};
 
     const double n = ++s.frames;
     const double open = doubtful ? doubtful_rate : 1;
@@ -1373,7 +1388,7 @@ struct Composite {
   static constexpr double drift_margin = 2.5;
   static constexpr std::uint64_t enough_in_frame = 50;  // readings
   static constexpr double rounding = 1e-12;             // of the value
-  static constexpr double doubt = 0.8;
+  static constexpr double doubt = 0.8, still_there = 0.8;
   static constexpr Duration usual_spacing = std::chrono::minutes{5};
   static constexpr double quick_spacing = 94.86832980505137;      // s; 300 / sqrt(10)
   static constexpr Duration control_time = 3000 * usual_spacing;  // *

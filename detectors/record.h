@@ -34,14 +34,14 @@ class Record {
   // 0 before five windows. A mean that slides passes a level z deviations out about z^2 / window
   // times as often as one value does (Rice's formula; z = 4). A deviation that k windows show is
   // known to 0.7 / sqrt(k) of itself: the limit is higher by that. `of`: the mean is the furthest
-  // of so many, and the tail of the furthest is the steeper.
-  double limit_of_mean(double values, double margin, double record, double window,
-                       double of = 1) const {
+  // of so many, and the tail of the furthest is the steeper. `wider`: than all that.
+  double limit_of_mean(double values, double margin, double record, double window, double of = 1,
+                       double wider = 1) const {
     if (record <= 0 || upper_.count() < 5 * window) return 0;
     const double chances = std::max(16 * values / window, 1 / UpperShare::share);
     const double reach = normal_reach(of * chances) / normal_reach(of / UpperShare::share);
     const double unsure = 1 + 0.7 / std::sqrt(upper_.count() / window * std::max(1.0, of / 2));
-    return std::max(margin * record, unsure * reach * std::exp2(upper_.begins()));
+    return std::max(margin * record, wider * unsure * reach * std::exp2(upper_.begins()));
   }
 
   // Likewise, of a tail that is known to be light: as a normal distribution goes on from where its

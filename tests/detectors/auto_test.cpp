@@ -159,7 +159,7 @@ TEST_CASE_TEMPLATE("auto finds cooling that is lost on the second day within fou
                    Precise) {
   constexpr int hour = 360;  // readings
   const int seeds = test::scaled(20, 200);
-  int found = 0, false_alarms = 0;
+  int found = 0, borne_out = 0, false_alarms = 0;
   for (int k = 0; k < seeds; ++k) {
     Sensor<D> sensor;
     sensor.spacing = std::chrono::seconds{10};
@@ -170,11 +170,15 @@ TEST_CASE_TEMPLATE("auto finds cooling that is lost on the second day within fou
       before.follow(sensor.feed(joint.next()), now);
     }
     // 16 degrees within an hour and a half.
+    const auto fault = [&](int i) {
+      return sensor.feed(joint.next() + 16 * std::min(1.0, i / (1.5 * hour)));
+    };
     double most = 0;
-    for (int i = 0; i < 4 * hour && most < 1; ++i) {
-      most = std::max(most, sensor.feed(joint.next() + 16 * std::min(1.0, i / (1.5 * hour))));
-    }
+    int i = 0;
+    for (; i < 4 * hour && most < 1; ++i) most = std::max(most, fault(i));
     found += most >= 1 ? 1 : 0;
+    // What machines of many sensors ask for: it is still there with the next reading.
+    borne_out += most >= 1 && fault(i) >= 0.8 ? 1 : 0;
     false_alarms += before.count;
   }
   const auto what = fmt::format("{}: {} of {} found, {} false alarms before", D::name, found, seeds,
@@ -182,6 +186,7 @@ TEST_CASE_TEMPLATE("auto finds cooling that is lost on the second day within fou
   MESSAGE(what);
   CHECK_MESSAGE(found >= 0.9 * seeds, what);
   CHECK_MESSAGE(false_alarms <= seeds, what);
+  CHECK(borne_out >= 0.9 * found);
 }
 
 // --- what is healthy ---
