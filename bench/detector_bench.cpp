@@ -13,6 +13,7 @@
 #include <ctime>
 #include <numeric>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/codec.h"
@@ -204,9 +205,7 @@ int main(int argc, char** argv) {
   const auto readings =
       argc > 1 ? static_cast<std::size_t>(std::strtoull(argv[1], nullptr, 10)) : 1'000'000;
   const std::string_view only = argc > 2 ? argv[2] : "";
-  const bool known = only.empty() || std::ranges::any_of(types(), [&](const auto& type) {
-                       return type.name == only;
-                     });
+  const bool known = only.empty() || find_type(only) < types().size();
   if (readings == 0 || argc > 3 || !known) {
     fmt::print(stderr, "usage: bench_detectors [READINGS_PER_MEASUREMENT [DETECTOR]]\n");
     return 64;

@@ -309,8 +309,7 @@ struct Composite {
     std::array<float, 24> habit{};  // of the evidence, by hour
     float hour_peak = 0;
     std::int16_t hour = -1;
-    std::uint8_t told = 0;      // the statistic that the newest frame alarmed by, plus one, if it
-                                // lasts: then it is known by now
+    std::uint8_t told = 0;      // by the newest frame (told_by); 0, too, where a spike was told
     Peaks scores;               // how far the evidence goes by itself
     float control = 0;          // what alarms have added to the limit
     LastAlarm alarmed, spiked;  // spikes that are over have a wait of their own
@@ -1085,13 +1084,11 @@ struct Composite {
     for (std::size_t i = 0; i < feature_count; ++i) {
       if (f.u[i] >= 0) s.tails[i].learn(f.logarithm[i]);
     }
-    learn_records(s, f, v, doubtful, elapsed);
+    const auto told = told_by(f, v);
+    learn_records(s, f, told, doubtful, elapsed);
     if (s.neighbours.known()) s.judged.learn(f.far[spike_fit] >= 0, f.far[burst_fit] >= 0);
-    const auto learned = learn_reference(p, s, f, v, elapsed, known);
-    const bool lasts = f.leader == is_drift || alone[f.leader].window > 0;
-    s.told = (v.alarm || v.escalates) && !v.over && f.beyond >= 1 && lasts
-                 ? static_cast<std::uint8_t>(f.leader + 1)
-                 : std::uint8_t{0};
+    const auto learned = learn_reference(p, s, f, told, elapsed, known);
+    s.told = v.over ? 0 : told;
 
     const double n = ++s.frames;
     const double open = doubtful ? doubtful_rate : 1;
@@ -1130,9 +1127,16 @@ struct Composite {
     }
     s.hour_peak = std::max(s.hour_peak, as_float(f.evidence));
   }
+  // The statistic that lasts and that the frame alarms by, plus one: what was told is known. 0:
+  // none.
+  static std::uint8_t told_by(const Frame& f, const Verdict& v) {
+    const bool lasts = f.leader == is_drift || alone[f.leader].window > 0;
+    const bool told = lasts && f.beyond >= 1 && (v.alarm || v.escalates);
+    return told ? static_cast<std::uint8_t>(f.leader + 1) : std::uint8_t{0};
+  }
   // A record is raised by half at most at a time: a gross fault does not blind the sensor to
   // smaller ones, and what recurs becomes normal in a few steps.
-  static void learn_records(State& s, const Frame& f, const Verdict& v, bool doubtful,
+  static void learn_records(State& s, const Frame& f, std::uint8_t told, bool doubtful,
                             Duration elapsed) {
     const double share = forgotten(elapsed, std::chrono::hours{24 * 49}, 14000);
     const double doubt_share = forgotten(elapsed, doubt_memory, 14000);
@@ -1155,9 +1159,7 @@ struct Composite {
       const auto window = i == creeping ? creeping_wait : window_of(s, i);
       if (s.frames % window == window - 1) record.settle(growth, share * window);
     }
-    // What was told is known.
-    const bool told = f.beyond >= 1 && (v.alarm || v.escalates);
-    if (told && f.leader < alone_count && alone[f.leader].window > 0) {
+    if (told != 0 && f.leader != is_drift) {
       s.records[f.leader].raise(f.far[f.leader], growth * growth, 0);
     }
   }
@@ -1172,7 +1174,7 @@ struct Composite {
     }
   }
   // The mean of the first days, then how far the mean of a day strays from it, then frozen.
-  static Learned learn_reference(const Params& p, State& s, const Frame& f, const Verdict& v,
+  static Learned learn_reference(const Params& p, State& s, const Frame& f, std::uint8_t told,
                                  Duration elapsed, Duration known) {
     const double n = s.frames + 1.0;
     const double difference = f.value - s.day_mean, widest = 4 * s.shape.spread;
@@ -1188,8 +1190,7 @@ struct Composite {
       if (s.adrift == Duration{0}) s.drift_peak = 0;
       return Learned::as_usual;
     }
-    const bool told = f.leader == is_drift && f.beyond >= 1 && (v.alarm || v.escalates);
-    if (told) s.drift_peak = as_float(f.drift);
+    if (told != 0 && f.leader == is_drift) s.drift_peak = as_float(f.drift);
     s.adrift += std::max(known, Duration{1});
     if (s.adrift < p.accept_after) return Learned::as_usual;
     s.adrift = Duration{0};
