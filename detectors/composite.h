@@ -283,7 +283,7 @@ struct Composite {
     Judged reading_judged;
 
     Level slow, fast, window, shape;
-    Ring<double, ring_size> ring;
+    Ring<float, ring_size> ring;  // relative to the origin
     Neighbours neighbours;
     Bands bands;
     Ring<float, smooth_window> roughness;
@@ -662,11 +662,12 @@ struct Composite {
     f.bin = bin_of(s, x);
     if (is_stale(s, closed.time)) return;
 
-    const Recent recent{x, s.ring};
+    const Recent recent{x, s.ring, s.origin};
     const std::size_t known = std::min(s.ring.count() + 1, ring_size);
     const bool quick = is_quick(s);
     // What is within the rounding of sums is no deviation.
-    const double no_more = rounding * std::abs(x);
+    const double no_more = rounding * std::abs(x) +
+                           rounding_of_float * (std::abs(x - s.origin) + 4 * s.shape.spread);
     const double change = known >= 2 ? std::abs(x - recent[1]) : 0;
     f.roughness = more_than(no_more, is_fast(s) ? closed.roughness : change);
     const Recent roughness{as_float(f.roughness), s.roughness};
@@ -894,7 +895,7 @@ struct Composite {
   // often everywhere.
   static bool visits(const State& s, double x, bool is_burst, bool is_fit) {
     if (s.shape.spread <= 0) return false;
-    const auto it = bump(Recent{x, s.ring}, width_of(is_burst));
+    const auto it = bump(Recent{x, s.ring, s.origin}, width_of(is_burst));
     const int there = bin_of(s, it.mean);
     const int beside = bin_of(s, it.beside);
     const double share = s.values.share_of(there);
@@ -1093,10 +1094,11 @@ struct Composite {
     const double n = ++s.frames;
     const double open = doubtful ? doubtful_rate : 1;
     if (s.ring.count() >= least_ring) {
-      s.neighbours.learn(f.value, s.fast.mean, dynamics_clip * s.fast.spread, s.ring);
+      s.neighbours.learn(f.value - s.origin, s.fast.mean - s.origin,
+                         dynamics_clip * s.fast.spread, s.ring);
     }
     if (!is_fast(s) && s.ring.count() > 0) {
-      s.bands.learn(f.value - s.ring[0], band_window(s));
+      s.bands.learn(f.value - s.origin - static_cast<double>(s.ring[0]), band_window(s));
     }
     const double least = 1 / n;
     s.slow.learn(f.value, std::max(open * slow_rate, least));
@@ -1111,7 +1113,7 @@ struct Composite {
       if (s.frames > 1) s.more.values.learn(f.bin);
     }
     s.shape.learn(f.value, std::max(shape_rate, least));
-    s.ring.add(f.value);
+    s.ring.add(as_float(f.value - s.origin));
     s.roughness.add(as_float(f.roughness));
     return learned;
   }
@@ -1262,7 +1264,7 @@ struct Composite {
       out.expected = s.near.mean;
       below = above = std::max(4 * s.near.spread, usual_margin * s.reading_records[0].record());
     } else if (out.kind == AlertKind::spike && s.ring.count() >= 5) {
-      out.expected = median_of_5(s.ring);
+      out.expected = s.origin + median_of_5(s.ring);
       below = above = std::max(usual, usual_margin * s.records[spike].record());
     } else if (!out.kind || out.kind == AlertKind::seasonal) {
       if (const auto known = by_calendar(s, sample.time)) {
@@ -1275,9 +1277,9 @@ struct Composite {
   }
   // A level that lasts: against that of the newest thousands of frames.
   static void tell_lasting(const State& s, const Frame& f, Score& out) {
-    double sum = f.value;
-    for (std::size_t i = 0; i < 71; ++i) sum += s.ring[i];
-    out.value = f.leader == creeping ? s.middle : sum / 72;
+    double sum = f.value - s.origin;
+    for (std::size_t i = 0; i < 71; ++i) sum += static_cast<double>(s.ring[i]);
+    out.value = f.leader == creeping ? s.middle : s.origin + sum / 72;
     out.expected = s.shape.mean;
     const double usual = usual_margin * s.records[f.leader].record();
     out.low = out.expected - usual;
@@ -1291,7 +1293,7 @@ struct Composite {
                               : leader == burst_over || leader == burst_fit;
     const auto width = width_of(is_burst);
     const auto it = seen.by_reading ? bump(Recent{sample.value, s.newest}, width)
-                                    : bump(Recent{seen.frame.value, s.ring}, width);
+                                    : bump(Recent{seen.frame.value, s.ring, s.origin}, width);
     const auto& record = seen.by_reading ? s.reading_records[leader] : s.records[leader];
     const double since =
         static_cast<double>(width) * (seen.by_reading ? reading_spacing(s) : spacing(s));
@@ -1320,7 +1322,7 @@ struct Composite {
     const bool spread = seen.kind == AlertKind::spread;
     const std::size_t n = spread ? s.roughness.count() : s.ring.count();
     const auto at = [&](std::size_t back) {
-      return spread ? static_cast<double>(s.roughness[back]) : s.ring[back] - s.origin;
+      return static_cast<double>(spread ? s.roughness[back] : s.ring[back]);
     };
     double all = 0;
     for (std::size_t i = 0; i < n; ++i) all += at(i);
@@ -1389,6 +1391,7 @@ struct Composite {
   static constexpr double drift_margin = 2.5;
   static constexpr std::uint64_t enough_in_frame = 50;  // readings
   static constexpr double rounding = 1e-12;             // of the value
+  static constexpr double rounding_of_float = 1.2e-7;   // of what is kept as float
   static constexpr double doubt = 0.8, still_there = 0.8;
   static constexpr Duration usual_spacing = std::chrono::minutes{5};
   static constexpr double quick_spacing = 94.86832980505137;      // s; 300 / sqrt(10)

@@ -55,6 +55,17 @@ class Recent {
     before.copy(values_.data());
     values_[size] = newest;
   }
+  // Of values that are kept as float, relative to `origin`. The newest is rounded as they are: what
+  // is the same stays the same.
+  Recent(T newest, const Ring<float, size>& before, T origin)
+    requires(!std::is_same_v<T, float>)
+  {
+    std::array<float, size> relative;
+    before.copy(relative.data());
+    std::transform(relative.begin(), relative.end(), values_.begin(),
+                   [origin](float v) { return origin + static_cast<T>(v); });
+    values_[size] = origin + static_cast<T>(as_float(newest - origin));
+  }
   // 0 is the newest.
   T operator[](std::size_t back) const { return values_[size - back]; }
   auto begin() const { return values_.rbegin(); }
@@ -62,6 +73,10 @@ class Recent {
  private:
   std::array<T, size + 1> values_;
 };
+template <class T, std::size_t size>
+Recent(T, const Ring<T, size>&) -> Recent<T, size>;
+template <std::size_t size>
+Recent(double, const Ring<float, size>&, double) -> Recent<double, size>;
 
 // Of the windows whose sums are asked for, frames.
 template <bool precise>
