@@ -24,6 +24,7 @@
 #include "core/score.h"
 #include "detectors/bands.h"
 #include "detectors/calendar.h"
+#include "detectors/cycle.h"
 #include "detectors/detector.h"
 #include "detectors/neighbours.h"
 #include "detectors/numbers.h"
@@ -141,7 +142,7 @@ struct Composite {
   static constexpr std::uint32_t calmer_every = 8;   // likewise; windows hardly change between
 
   static constexpr AlertKind kind = AlertKind::shift;  // where no feature says better
-  static constexpr std::uint16_t state_version = 5;
+  static constexpr std::uint16_t state_version = 6;
   static constexpr Timeline timeline = Timeline::event;
   static constexpr std::string_view alarm_parameter = "alarm_at";
 
@@ -150,6 +151,7 @@ struct Composite {
     std::uint32_t warmup = 300;
     Duration warm_after = std::chrono::hours{24 * 7};
     Duration accept_after = std::chrono::hours{24 * 14};
+    std::optional<double> period_s;
     double alarm_at = 1;
     static void describe(auto& visit, auto& p) {
       visit(
@@ -161,6 +163,8 @@ struct Composite {
             "A sensor known for so long is scored after 100 readings", p.warm_after);
       visit("accept_after_s", "s", Range{60, 315360000},
             "A drift that stays this long becomes the new reference", p.accept_after);
+      visit("period_s", "s", Range{0.01, 28800},
+            "Length of the machine's cycle; unset: found by itself", p.period_s);
       visit("alarm_at", "1", Range{0.1, 10},
             "Score of an alarm; `sensitivity` sets it: low 1.5, normal 1, high 0.7", p.alarm_at);
     }
@@ -282,6 +286,8 @@ struct Composite {
     std::array<Record, reading_alone.size()> reading_records{};
     Judged reading_judged;
 
+    Cycle cycle;
+
     Level slow, fast, window, shape;
     Ring<float, ring_size> ring;  // relative to the origin
     Neighbours neighbours;
@@ -319,7 +325,7 @@ struct Composite {
     static void fields(auto& io, auto& s) {
       io(s.readings, s.frames, s.last, s.closed, s.age, s.votes, s.origin, s.opened, s.in_frame,
          s.frame_mean, s.frame_square, s.near, s.near_count, s.newest, s.near_neighbours,
-         s.reading_records, s.reading_judged, s.slow, s.fast, s.window, s.shape, s.ring,
+         s.reading_records, s.reading_judged, s.cycle, s.slow, s.fast, s.window, s.shape, s.ring,
          s.neighbours, s.bands, s.roughness, s.by_hour, s.by_half_hour, s.by_week, s.day_error,
          s.week_error, s.compared, s.residual, s.values, s.more, s.tails, s.records, s.judged,
          s.middle, s.old, s.places, s.day_mean, s.reference, s.drift_record, s.adrift, s.drift_peak,
@@ -365,6 +371,7 @@ struct Composite {
     double residual = 0;
     int hour = 0, half = 0, part = 0;  // of the day, and of the week
     bool by_week = false;
+    double burst_stands_out = 0;  // of what the fit is made of
     int bin = 0;
 
     // What was noted of an earlier frame is forgotten, but for the logarithms of what is not known.
@@ -375,7 +382,7 @@ struct Composite {
       u = unknown<feature_count>;
       far = unknown<alone_count>;
       by_group = {};
-      evidence = score = drift = beyond = over = residual = 0;
+      evidence = score = drift = beyond = over = residual = burst_stands_out = 0;
       leader = is_drift;
       over_leader = spike_over;
       by_week = false;
@@ -388,7 +395,9 @@ struct Composite {
     bool over = false;  // of a spike or burst that is over
   };
   struct Memo {
-    bool has_frame = false;  // the reading closes one
+    bool has_frame = false;          // the reading closes one
+    std::optional<double> residual;  // what the cycle leaves of the reading, where it leads
+    double burst_stands_out = 0;     // of the single readings of a fast sensor
     Frame frame;
     Verdict verdict;
     std::array<double, reading_alone.size()> reading{};  // of a fast sensor
@@ -430,12 +439,11 @@ struct Composite {
   }
   static Learned learn(const Params& p, State& s, Sample sample, Trust trust, const Memo& seen) {
     const bool silent = after_silence(p, s, sample.time);
+    const double elapsed = since_last(s, sample.time);
     if (s.readings == 0) {
       s.origin = sample.value;
     } else {
-      const int vote =
-          to_seconds(elapsed_between(s.last, sample.time)) < fast_share * to_seconds(p.frame) ? 1
-                                                                                              : -1;
+      const int vote = elapsed < fast_share * to_seconds(p.frame) ? 1 : -1;
       const bool was_fast = is_fast(s);
       s.votes = static_cast<std::int8_t>(within(s.votes + vote, -most_votes, most_votes));
       if (is_fast(s) != was_fast) forget_windows(s);
@@ -443,7 +451,7 @@ struct Composite {
     ++s.readings;
     s.last = sample.time;
     auto learned = Learned::as_usual;
-    if (seen.has_frame) learned = learn_frame(p, s, seen.frame, seen.verdict, trust);
+    if (seen.has_frame) learned = learn_frame(p, s, seen, trust);
     if (is_fast(s)) {
       if (!seen.has_frame && seen.verdict.ratio >= p.alarm_at) raise(s, seen.verdict);
       learn_reading(p, s, sample, seen);
@@ -459,8 +467,9 @@ struct Composite {
       s.near = {};
     }
     if (is_fast(s) && s.near_count > 0) {
-      s.bands.learn(sample.value - s.newest[0], band_window(s));
+      learn_bands(s, sample.value - s.newest[0], seen.residual);
     }
+    learn_cycle(p, s, sample, elapsed, seen, trust);
     s.near.learn(sample.value, std::max(fast_rate, 1 / static_cast<double>(++s.near_count)));
     s.newest.add(sample.value);
     return learned;
@@ -508,6 +517,12 @@ struct Composite {
   };
 
   static bool is_fast(const State& s) { return s.votes > 0; }
+  // Seconds since the newest reading.
+  static double since_last(const State& s, Timestamp now) {
+    return s.readings > 0 ? to_seconds(elapsed_between(s.last, now)) : 0;
+  }
+  // A frame of a slow sensor is a reading; those of a fast one hold some part of a cycle.
+  static bool frames_in_cycle(const State& s) { return s.cycle.leads() && !is_fast(s); }
   static bool warm(const Params& p, const State& s) {
     if (s.frames < least_frames || s.ring.count() < least_ring) return false;
     return s.readings >= p.warmup || (s.age >= p.warm_after && s.readings >= 100);
@@ -533,6 +548,9 @@ struct Composite {
     seen.reading = {};
     seen.by_reading = false;
     seen.kind = kind;
+    seen.residual = s.cycle.leads()
+                        ? s.cycle.residual(sample.value - s.origin, since_last(s, sample.time))
+                        : std::nullopt;
     if (!is_fast(s)) {
       judge(p, s, {sample.time, sample.value, 0}, seen);
       return;
@@ -551,7 +569,7 @@ struct Composite {
   }
   static void judge(const Params& p, const State& s, Closed closed, Memo& seen) {
     seen.has_frame = true;
-    describe_frame(s, closed, seen.frame);
+    describe_frame(s, closed, seen.residual, seen.frame);
     seen.verdict = control(p, s, seen.frame);
     seen.kind = seen.verdict.over ? AlertKind::spike : kind_of(seen.frame);
   }
@@ -560,13 +578,16 @@ struct Composite {
   static void judge_reading(const Params& p, const State& s, double x, Memo& seen) {
     if (s.near_count < 24) return;
     const Recent recent{x, s.newest};
-    const double last3 = recent[1] + recent[2] + recent[3], spike = bump(recent, 1).size;
-    const auto fit = fitted(recent, s.near.mean, s.near_neighbours, spike);
+    const double last3 = recent[1] + recent[2] + recent[3], spike = bump(recent, 1).size,
+                 burst = bump(recent, burst_width).size;
+    const auto fit = s.cycle.leads() ? fitted_in_cycle(s, seen.residual)
+                                     : fitted(recent, s.near.mean, s.near_neighbours, spike, burst);
+    seen.burst_stands_out = fit.burst_stands_out;
     seen.reading = {std::abs(x - s.near.mean),
                     std::abs(x - median_of_5(recent, 1)),
                     std::abs((x + last3) / 4 - s.near.mean),
                     spike,
-                    bump(recent, burst_width).size,
+                    burst,
                     fit.spike,
                     fit.burst};
     const double no_more = rounding * std::abs(x);
@@ -582,7 +603,7 @@ struct Composite {
                         i == reading_burst_fit ? s.reading_judged.burst : s.reading_judged.spike);
       if (ratio <= most) continue;
       // What is told as a burst stands out from both neighbourhoods.
-      if (i == reading_burst_fit && seen.reading[i] > seen.reading[reading_burst_over]) continue;
+      if (i == reading_burst_fit && seen.reading[i] > seen.burst_stands_out) continue;
       most = ratio;
       seen.reading_leader = i;
     }
@@ -618,9 +639,10 @@ struct Composite {
   // the value does.
   struct Fitted {
     double spike = -1, burst = -1;
+    double burst_stands_out = 0;
   };
   static Fitted fitted(const auto& recent, double level, const Neighbours& neighbours,
-                       double stands_out) {
+                       double stands_out, double burst_stands_out) {
     if (!neighbours.known()) return {};
     const auto w = neighbours.weights();
     const auto at = [&](std::size_t back) { return recent[back]; };
@@ -633,7 +655,20 @@ struct Composite {
     }
     const double spike = std::abs(residual[0]), burst = std::abs(sum) / burst_width;
     const bool by_one = largest > most_of_burst * std::abs(sum);  // a spike
-    return {back_of_spike * spike <= stands_out ? spike : -1, by_one ? -1 : burst};
+    return {back_of_spike * spike <= stands_out ? spike : -1, by_one ? -1 : burst,
+            burst_stands_out};
+  }
+  // Likewise, of what the cycle leaves of the values. It is nearly white, so that a burst is hardly
+  // less than it stands out: half of it has to. What does not is on its way there and unknown, or
+  // it would be its own yardstick.
+  static Fitted fitted_in_cycle(const State& s, const std::optional<double>& residual) {
+    if (!residual || s.cycle.residuals().count() < Cycle::kept) return {};
+    const Recent left{*residual, s.cycle.residuals(), 0.0};
+    const double burst_stands_out = bump(left, burst_width).size;
+    auto fit = fitted(left, 0, s.cycle.dynamics(), bump(left, 1).size, burst_stands_out);
+    if (back_of_spike * fit.burst > burst_stands_out) fit.burst = -1;
+    fit.burst_stands_out = burst_stands_out / back_of_spike;
+    return fit;
   }
   static std::size_t width_of(bool is_burst) { return is_burst ? burst_width : 1; }
 
@@ -652,7 +687,8 @@ struct Composite {
                  high = std::min(std::max(a, b), std::max(c, d));
     return std::max(std::min(low, high), std::min(std::max(low, high), e));
   }
-  static void describe_frame(const State& s, Closed closed, Frame& f) {
+  static void describe_frame(const State& s, Closed closed, const std::optional<double>& residual,
+                             Frame& f) {
     f.begin(closed.time, closed.value);
     f.residual = s.residual;
     f.hour = s.by_hour.phase(f.time);
@@ -666,8 +702,8 @@ struct Composite {
     const std::size_t known = std::min(s.ring.count() + 1, ring_size);
     const bool quick = is_quick(s);
     // What is within the rounding of sums is no deviation.
-    const double no_more = rounding * std::abs(x) +
-                           rounding_of_float * (std::abs(x - s.origin) + 4 * s.shape.spread);
+    const double no_more =
+        rounding * std::abs(x) + rounding_of_float * (std::abs(x - s.origin) + 4 * s.shape.spread);
     const double change = known >= 2 ? std::abs(x - recent[1]) : 0;
     f.roughness = more_than(no_more, is_fast(s) ? closed.roughness : change);
     const Recent roughness{as_float(f.roughness), s.roughness};
@@ -707,8 +743,12 @@ struct Composite {
     if (known >= burst_width + 4) {
       const double stands_out = bump(recent, 1).size;
       f.far[spike_over] = size_of(stands_out);
-      f.far[burst_over] = size_of(bump(recent, burst_width).size);
-      const auto fit = fitted(recent, s.fast.mean, s.neighbours, stands_out);
+      const double burst_stands_out = bump(recent, burst_width).size;
+      f.far[burst_over] = size_of(burst_stands_out);
+      const auto fit = frames_in_cycle(s) ? fitted_in_cycle(s, residual)
+                                          : fitted(recent, s.fast.mean, s.neighbours, stands_out,
+                                                   burst_stands_out);
+      f.burst_stands_out = fit.burst_stands_out;
       f.far[spike_fit] = fit.spike < 0 ? -1 : size_of(fit.spike);
       f.far[burst_fit] = fit.burst < 0 ? -1 : size_of(fit.burst);
     }
@@ -720,7 +760,8 @@ struct Composite {
       if (s.places.apart()) f.far[astray] = size_of(s.places.astray());
       if (s.age >= calendar_taken) f.far[by_clock] = f.u[at_half_hour];
     }
-    if (s.frames % calmer_every == 0 && s.bands.known(band_window(s))) {
+    const bool in_cycle = !s.cycle.leads() || residual;
+    if (s.frames % calmer_every == 0 && in_cycle && s.bands.known(band_window(s))) {
       f.far[fluctuating] = std::abs(s.bands.unusual());
     }
     // A frame of many readings measures its scatter well: fewer of them tell that the noise is
@@ -749,10 +790,25 @@ struct Composite {
   // A mean of many readings is not what a single one is: how far windows of frames go is learned
   // anew when they change from one to the other.
   static void forget_windows(State& s) {
+    if (s.cycle.leads()) forget_fits(s);
+    s.cycle = {};
     s.bands = {};
     for (const auto i :
          {fluctuating, lasting, creeping, by_clock, smoother, usually_rougher, usually_wider}) {
       s.records[i] = {};
+    }
+  }
+  // What is held against the cycle is not what is held against the neighbours alone.
+  static void forget_fits(State& s) {
+    s.bands = {};
+    s.records[fluctuating] = {};
+    if (s.told == fluctuating + 1) s.told = 0;
+    if (is_fast(s)) {
+      s.reading_records[reading_spike_fit] = s.reading_records[reading_burst_fit] = {};
+      s.reading_judged = {};
+    } else {
+      s.records[spike_fit] = s.records[burst_fit] = {};
+      s.judged = {};
     }
   }
   // The mean of the smaller half.
@@ -852,13 +908,15 @@ struct Composite {
                                  window_of(s, i) / every);
     const bool is_burst = i == burst_over || i == burst_fit;
     if (alone[i].fit && ratio >= 1) {
-      if (is_burst && f.far[i] > f.far[burst_over]) return;
+      if (is_burst && f.far[i] > f.burst_stands_out) return;
       ratio /= std::max(1.0, restlessness(s, width_of(is_burst)) / restless_by_chance);
     }
     if (alone[i].over) {
       const bool tiny = f.far[i] < least_bump * s.shape.spread;
-      // The last is the dearest question.
-      if (ratio <= f.over || tiny || visits(s, f.value, is_burst, alone[i].fit)) return;
+      const bool in_cycle = alone[i].fit && frames_in_cycle(s);
+      if (ratio <= f.over || tiny) return;
+      // To where the cycle is at another moment is none.
+      if (!in_cycle && visits(s, f.value, is_burst, alone[i].fit)) return;
       f.over = ratio;
       f.over_leader = i;
       return;
@@ -1055,8 +1113,9 @@ struct Composite {
 
   // --- learning ---
 
-  static Learned learn_frame(const Params& p, State& s, const Frame& f, const Verdict& v,
-                             Trust trust) {
+  static Learned learn_frame(const Params& p, State& s, const Memo& seen, Trust trust) {
+    const Frame& f = seen.frame;
+    const Verdict& v = seen.verdict;
     const bool ready = s.frames >= least_evidence;
     const bool doubtful = ready && (v.open >= p.alarm_at || trust != Trust::normal);
     const auto elapsed = s.frames > 0 ? elapsed_between(s.closed, f.time) : Duration{0};
@@ -1087,18 +1146,19 @@ struct Composite {
     }
     const auto told = told_by(f, v);
     learn_records(s, f, told, doubtful, elapsed);
-    if (s.neighbours.known()) s.judged.learn(f.far[spike_fit] >= 0, f.far[burst_fit] >= 0);
+    const bool fits = frames_in_cycle(s) ? seen.residual.has_value() : s.neighbours.known();
+    if (fits) s.judged.learn(f.far[spike_fit] >= 0, f.far[burst_fit] >= 0);
     const auto learned = learn_reference(p, s, f, told, elapsed, known);
     s.told = v.over ? 0 : told;
 
     const double n = ++s.frames;
     const double open = doubtful ? doubtful_rate : 1;
     if (s.ring.count() >= least_ring) {
-      s.neighbours.learn(f.value - s.origin, s.fast.mean - s.origin,
-                         dynamics_clip * s.fast.spread, s.ring);
+      s.neighbours.learn(f.value - s.origin, s.fast.mean - s.origin, dynamics_clip * s.fast.spread,
+                         s.ring);
     }
     if (!is_fast(s) && s.ring.count() > 0) {
-      s.bands.learn(f.value - s.origin - static_cast<double>(s.ring[0]), band_window(s));
+      learn_bands(s, f.value - s.origin - static_cast<double>(s.ring[0]), seen.residual);
     }
     const double least = 1 / n;
     s.slow.learn(f.value, std::max(open * slow_rate, least));
@@ -1116,6 +1176,22 @@ struct Composite {
     s.ring.add(as_float(f.value - s.origin));
     s.roughness.add(as_float(f.roughness));
     return learned;
+  }
+  // `change`: from the reading before; where a cycle leads, that of what it leaves.
+  static void learn_bands(State& s, double change, const std::optional<double>& residual) {
+    if (!s.cycle.leads()) {
+      s.bands.learn(change, band_window(s));
+    } else if (residual && s.cycle.residuals().count() > 0) {
+      s.bands.learn(*residual - static_cast<double>(s.cycle.residuals()[0]), band_window(s));
+    }
+  }
+  static void learn_cycle(const Params& p, State& s, Sample sample, double elapsed,
+                          const Memo& seen, Trust trust) {
+    const bool doubtful = seen.verdict.open >= p.alarm_at || trust != Trust::normal;
+    const auto change =
+        s.cycle.learn(sample.value - s.origin, elapsed, doubtful ? doubtful_rate : 1, p.period_s,
+                      is_fast(s) ? s.near_neighbours : s.neighbours);
+    if (change != Cycle::Change::none) forget_fits(s);
   }
   static void learn_habit(State& s, const Frame& f) {
     const int hour = f.hour;
@@ -1234,7 +1310,7 @@ struct Composite {
     s.frame_square =
         std::min(largest_square, s.frame_square + difference * (sample.value - s.frame_mean));
     if (s.near_count < 24 || s.readings < p.warmup / 2) return;
-    if (s.near_neighbours.known()) {
+    if (s.cycle.leads() ? seen.residual.has_value() : s.near_neighbours.known()) {
       s.reading_judged.learn(seen.reading[reading_spike_fit] >= 0,
                              seen.reading[reading_burst_fit] >= 0);
     }
@@ -1300,8 +1376,14 @@ struct Composite {
     out.onset = (seen.by_reading ? s.last : s.closed) - from_seconds(since);
     out.value = it.mean;
     out.expected = it.beside;
-    out.low = it.beside - usual_margin * record.record();
-    out.high = it.beside + usual_margin * record.record();
+    const bool in_cycle = seen.by_reading ? s.cycle.leads() && reading_alone[leader].fit
+                                          : frames_in_cycle(s) && alone[leader].fit;
+    if (in_cycle && seen.residual) {
+      const auto left = bump(Recent{*seen.residual, s.cycle.residuals(), 0.0}, width);
+      out.expected = it.mean - (left.mean - left.beside);
+    }
+    out.low = out.expected - usual_margin * record.record();
+    out.high = out.expected + usual_margin * record.record();
   }
   // Where the time of day or of the week explains more than the moving level.
   static std::optional<double> by_calendar(const State& s, Timestamp time) {

@@ -31,6 +31,13 @@ class Neighbours {
   };
 
   bool known() const { return count_ >= least && covariance_[0] > 0; }
+  std::uint32_t count() const { return count_; }  // values known
+  // The deviation of a value from its interpolation, as the autocovariances have it.
+  double error() const {
+    const auto w = weights();
+    const double c0 = covariance_[0], c1 = covariance_[1], c2 = covariance_[2];
+    return std::sqrt(std::max(0.0, c0 - 2 * (w.near * c1 + w.far * c2)));
+  }
   // The mean size of a change between neighbours, were the process normal.
   double usual_step() const {
     return known() ? mean_of_normal * std::sqrt(2 * std::max(0.0F, covariance_[0] - covariance_[1]))

@@ -57,9 +57,7 @@ class Recent {
   }
   // Of values that are kept as float, relative to `origin`. The newest is rounded as they are: what
   // is the same stays the same.
-  Recent(T newest, const Ring<float, size>& before, T origin)
-    requires(!std::is_same_v<T, float>)
-  {
+  Recent(T newest, const Ring<float, size>& before, T origin) requires(!std::is_same_v<T, float>) {
     std::array<float, size> relative;
     before.copy(relative.data());
     std::transform(relative.begin(), relative.end(), values_.begin(),

@@ -155,7 +155,8 @@ struct Seasonal {
       lose_phase(p, s, sample.time);
     if (!p.period_s && trust == Trust::normal && s.search.length > 0 &&
         s.search.add(sample.time, value)) {
-      if (const auto found = s.search.look(); found && better(s, *found)) adopt(s, *found);
+      if (const auto found = s.search.blocks.look(s.search.length); found && better(s, *found))
+        adopt(s, *found);
       s.search.join(sample.time);
     }
     if (s.bins == 0) return Learned::as_usual;
@@ -215,15 +216,15 @@ struct Seasonal {
     s.period = std::max(period, 1e-6);
     s.origin = origin;
     s.steady = false;
-    for (const double known : Season::calendar) s.steady = s.steady || period == known;
+    for (const double known : calendar_periods) s.steady = s.steady || period == known;
     const double readings = s.period / std::max(s.spacing, 1e-9);
-    const std::size_t most = period == Season::calendar.back() ? most_bins : usual_bins;
+    const std::size_t most = period == calendar_periods.back() ? most_bins : usual_bins;
     s.bins = static_cast<std::uint32_t>(std::clamp(readings / 2, 4.0, static_cast<double>(most)));
     forget_profile(s);
   }
   static void forget_profile(State& s) {
-    s.level.fill(Season::missing);
-    s.deviation.fill(Season::missing);
+    s.level.fill(missing_block);
+    s.deviation.fill(missing_block);
     s.overall = s.periods = s.seconds = s.turned = 0;
     s.bin = s.visits = 0;
     s.sum = s.sizes = 0;
@@ -233,27 +234,27 @@ struct Seasonal {
   }
   // Only the calendar takes the place of another period: if both show in these blocks and it
   // explains a quarter of what the other leaves.
-  static bool better(const State& s, const Season::Found& found) {
+  static bool better(const State& s, const Period& found) {
     if (s.bins == 0) return true;
     bool known = false;
-    for (const double period : Season::calendar) known = known || found.period == period;
+    for (const double period : calendar_periods) known = known || found.seconds == period;
     if (!known) return false;
     const double lag = s.period / s.search.length;
-    if (found.period < 1.5 * s.period || lag < 4) return false;
-    const double now = std::max(0.0, s.search.explained(lag));
+    if (found.seconds < 1.5 * s.period || lag < 4) return false;
+    const double now = std::max(0.0, s.search.blocks.explained(lag));
     return found.explained > now + 0.25 * (1 - now);
   }
   // The levels begin with what the blocks say; how far readings stray from them is still to be
   // seen.
-  static void adopt(State& s, const Season::Found& found) {
-    start_profile(s, found.period, s.search.start);
+  static void adopt(State& s, const Period& found) {
+    start_profile(s, found.seconds, s.search.start);
     s.sums.start_anew();
-    const double lag = found.period / s.search.length;
+    const double lag = found.seconds / s.search.length;
     for (std::uint32_t b = 0; b < s.bins; ++b) {
       const double place = (b + 0.5) / s.bins * lag - 0.5;
       double sum = 0, n = 0;
       for (double at = place; at < static_cast<double>(Season::capacity); at += lag) {
-        const float v = s.search.at(std::max(at, 0.0));
+        const float v = s.search.blocks.at(std::max(at, 0.0));
         if (std::isnan(v)) continue;
         sum += static_cast<double>(v);
         n += 1;

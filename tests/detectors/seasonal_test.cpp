@@ -236,13 +236,13 @@ TEST_CASE("R^2 of a period: a cycle explains itself, noise explains nothing") {
     season.add(epoch + i * std::chrono::seconds{1}, sine(i / 20.0) + 0.1 * random.normal());
   }
   // Foretold from up to four others: 1 - (0.01 + 0.01 / k) / 0.51 for k of 2 to 4.
-  CHECK(season.explained(20) == doctest::Approx(0.974).epsilon(0.01));
+  CHECK(season.blocks.explained(20) == doctest::Approx(0.974).epsilon(0.01));
   // Half a period off: two of the four say the opposite, the mean of all says nothing.
-  CHECK(season.explained(10) < 0.1);
+  CHECK(season.blocks.explained(10) < 0.1);
   Season noise;
   noise.begin(epoch, 1);
   for (int i = 0; i < 190; ++i) noise.add(epoch + i * std::chrono::seconds{1}, random.normal());
-  for (double lag = 8; lag <= 64; ++lag) CHECK(noise.explained(lag) < 0.2);
+  for (double lag = 8; lag <= 64; ++lag) CHECK(noise.blocks.explained(lag) < 0.2);
 }
 
 TEST_CASE("a state of seasonal goes through bytes while searching and while in use") {
