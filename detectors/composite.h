@@ -280,8 +280,8 @@ struct Composite {
     std::uint32_t in_frame = 0;
     double frame_mean = 0, frame_square = 0;
     Level near;
-    std::uint64_t near_count = 0;  // readings since the last silence
-    Ring<double, burst_width + 2 * Neighbours::reach> newest;
+    std::uint64_t near_count = 0;                             // readings since the last silence
+    Ring<float, burst_width + 2 * Neighbours::reach> newest;  // relative to the origin
     Neighbours near_neighbours;
     std::array<Record, reading_alone.size()> reading_records{};
     Judged reading_judged;
@@ -459,7 +459,8 @@ struct Composite {
       s.in_frame = 0;
     }
     if (!silent && is_fast(s) && s.near_count >= 24) {
-      s.near_neighbours.learn(sample.value, s.near.mean, dynamics_clip * s.near.spread, s.newest);
+      s.near_neighbours.learn(sample.value - s.origin, s.near.mean - s.origin,
+                              dynamics_clip * s.near.spread, s.newest);
     }
     if (silent) {
       s.newest.clear();
@@ -467,11 +468,11 @@ struct Composite {
       s.near = {};
     }
     if (is_fast(s) && s.near_count > 0) {
-      learn_bands(s, sample.value - s.newest[0], seen.residual);
+      learn_bands(s, sample.value - s.origin - static_cast<double>(s.newest[0]), seen.residual);
     }
     learn_cycle(p, s, sample, elapsed, seen, trust);
     s.near.learn(sample.value, std::max(fast_rate, 1 / static_cast<double>(++s.near_count)));
-    s.newest.add(sample.value);
+    s.newest.add(as_float(sample.value - s.origin));
     return learned;
   }
 
@@ -521,6 +522,7 @@ struct Composite {
   static double since_last(const State& s, Timestamp now) {
     return s.readings > 0 ? to_seconds(elapsed_between(s.last, now)) : 0;
   }
+  static bool bands_in_cycle(const State& s) { return s.cycle.leads() && s.cycle.smooth(); }
   // A frame of a slow sensor is a reading; those of a fast one hold some part of a cycle.
   static bool frames_in_cycle(const State& s) { return s.cycle.leads() && !is_fast(s); }
   static bool warm(const Params& p, const State& s) {
@@ -577,7 +579,7 @@ struct Composite {
   // A single reading of a fast sensor against the records of single readings.
   static void judge_reading(const Params& p, const State& s, double x, Memo& seen) {
     if (s.near_count < 24) return;
-    const Recent recent{x, s.newest};
+    const Recent recent{x, s.newest, s.origin};
     const double last3 = recent[1] + recent[2] + recent[3], spike = bump(recent, 1).size,
                  burst = bump(recent, burst_width).size;
     const auto fit = s.cycle.leads() ? fitted_in_cycle(s, seen.residual)
@@ -590,7 +592,7 @@ struct Composite {
                     burst,
                     fit.spike,
                     fit.burst};
-    const double no_more = rounding * std::abs(x);
+    const double no_more = roundings(s, x, s.near.spread);
     for (auto& u : seen.reading) u = u < no_more && u > 0 ? 0 : u;
     double most = 0;
     for (std::size_t i = 0; i < reading_alone.size(); ++i) {
@@ -666,7 +668,7 @@ struct Composite {
     const Recent left{*residual, s.cycle.residuals(), 0.0};
     const double burst_stands_out = bump(left, burst_width).size;
     auto fit = fitted(left, 0, s.cycle.dynamics(), bump(left, 1).size, burst_stands_out);
-    if (back_of_spike * fit.burst > burst_stands_out) fit.burst = -1;
+    if (back_of_spike * fit.burst > burst_stands_out || !s.cycle.smooth()) fit.burst = -1;
     fit.burst_stands_out = burst_stands_out / back_of_spike;
     return fit;
   }
@@ -760,7 +762,7 @@ struct Composite {
       if (s.places.apart()) f.far[astray] = size_of(s.places.astray());
       if (s.age >= calendar_taken) f.far[by_clock] = f.u[at_half_hour];
     }
-    const bool in_cycle = !s.cycle.leads() || residual;
+    const bool in_cycle = !bands_in_cycle(s) || residual;
     if (s.frames % calmer_every == 0 && in_cycle && s.bands.known(band_window(s))) {
       f.far[fluctuating] = std::abs(s.bands.unusual());
     }
@@ -785,6 +787,10 @@ struct Composite {
     weigh(s, f, quick);
   }
 
+  // Below this a difference is that of rounded sums and of what is kept as float.
+  static double roundings(const State& s, double x, double spread) {
+    return rounding * std::abs(x) + rounding_of_float * (std::abs(x - s.origin) + 4 * spread);
+  }
   static double more_than(double least, double size) { return size < least ? 0 : size; }
 
   // A mean of many readings is not what a single one is: how far windows of frames go is learned
@@ -1179,7 +1185,7 @@ struct Composite {
   }
   // `change`: from the reading before; where a cycle leads, that of what it leaves.
   static void learn_bands(State& s, double change, const std::optional<double>& residual) {
-    if (!s.cycle.leads()) {
+    if (!bands_in_cycle(s)) {
       s.bands.learn(change, band_window(s));
     } else if (residual && s.cycle.residuals().count() > 0) {
       s.bands.learn(*residual - static_cast<double>(s.cycle.residuals()[0]), band_window(s));
@@ -1368,7 +1374,7 @@ struct Composite {
                               ? leader == reading_burst_over || leader == reading_burst_fit
                               : leader == burst_over || leader == burst_fit;
     const auto width = width_of(is_burst);
-    const auto it = seen.by_reading ? bump(Recent{sample.value, s.newest}, width)
+    const auto it = seen.by_reading ? bump(Recent{sample.value, s.newest, s.origin}, width)
                                     : bump(Recent{seen.frame.value, s.ring, s.origin}, width);
     const auto& record = seen.by_reading ? s.reading_records[leader] : s.records[leader];
     const double since =
@@ -1378,12 +1384,15 @@ struct Composite {
     out.expected = it.beside;
     const bool in_cycle = seen.by_reading ? s.cycle.leads() && reading_alone[leader].fit
                                           : frames_in_cycle(s) && alone[leader].fit;
+    double unit = 1;
     if (in_cycle && seen.residual) {
       const auto left = bump(Recent{*seen.residual, s.cycle.residuals(), 0.0}, width);
-      out.expected = it.mean - (left.mean - left.beside);
+      unit = s.cycle.deviation(1 + static_cast<double>(width - 1) / 2);
+      out.expected = it.mean - (left.mean - left.beside) * unit;
     }
-    out.low = out.expected - usual_margin * record.record();
-    out.high = out.expected + usual_margin * record.record();
+    const double usual = usual_margin * record.record() * unit;
+    out.low = out.expected - usual;
+    out.high = out.expected + usual;
   }
   // Where the time of day or of the week explains more than the moving level.
   static std::optional<double> by_calendar(const State& s, Timestamp time) {

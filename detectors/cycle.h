@@ -2,19 +2,21 @@
 // through turns that are longer and shorter, and taken off: what is left of a reading at its moment
 // of the cycle.
 //
-//   x = profile(place) + r,   place moves on by time / period and by what r says of it
+//   x = profile(place) + deviation(place) z,   place moves on by time / period and by what z says
 //
 // Search: means over 64 blocks of two readings and of 4, 8, 16 (periods.h). The profile has a knot
-// a reading, 8 to 64, linear between them; a knot learns 1/8 of what its readings leave (normalised
-// least mean squares). The place is that of a scalar Kalman filter: a turn strays by 1 % of the
-// cycle, r by its own deviation, and the slope of the profile ties both. The period follows the
-// place's corrections, a tenth of them each turn.
+// a reading, 8 to 64, linear between them; a knot learns 1/16 of what its readings leave
+// (normalised least mean squares), and its deviation the mean size of that: where a robot moves,
+// it is larger. The place is that of a scalar Kalman filter: a turn strays by
+// as much as turns did, 1 % of the cycle at first, a reading by the deviation, and the slope of the
+// profile ties both. The period follows the place's corrections, a tenth of them each turn.
 //
 // A cycle leads once it has been followed for six turns and a reading's interpolation from its
-// neighbours (neighbours.h) errs by a tenth less on r than on x: a cycle whose course the
-// neighbours tell as well is none to go by. What explains too little in the end is searched anew.
-// State: values are float, relative to the sensor's origin; the table is in 400ths of their mean
-// deviation.
+// neighbours (neighbours.h) errs by a tenth less on what it leaves than on the values: a cycle
+// whose course the neighbours tell as well is none to go by. What explains too little in the end,
+// or is far off for a dozen readings, is searched anew. State: values are float, relative to the
+// sensor's origin; the table is in 400ths of their mean deviation, deviations in twelfths of an
+// octave.
 #pragma once
 
 #include <algorithm>
@@ -23,6 +25,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <numbers>
 #include <optional>
 
 #include "detectors/neighbours.h"
@@ -39,40 +42,56 @@ class Cycle {
 
   // Are readings to be judged by what the cycle leaves of them?
   bool leads() const { return leads_; }
+  // Without jumps: where a machine moves at once, being late by a reading is a deviation that
+  // lasts.
+  bool smooth() const { return smooth_; }
   const Ring<float, kept>& residuals() const { return residuals_; }
   const Neighbours& dynamics() const { return dynamics_; }
   // Seconds; 0: none is known.
   double period() const { return bins_ > 0 ? static_cast<double>(length_) : 0; }
-  // What the cycle leaves of `x`, `elapsed` seconds after the reading before; none while it is
-  // unknown.
+  // What the cycle leaves of `x`, `elapsed` seconds after the reading before, in the mean
+  // deviations of its moment; none while it is unknown.
   std::optional<double> residual(double x, double elapsed) const {
     if (bins_ == 0 || elapsed > static_cast<double>(length_) / 2) return std::nullopt;
     const auto here = at(moved(elapsed));
     if (!here) return std::nullopt;
-    return x - here->value;
+    return (x - here->value) / here->deviation;
+  }
+  // The mean deviation `readings` before the newest, in the sensor's unit.
+  double deviation(double readings) const {
+    const auto here =
+        bins_ > 0 ? at(moved(-readings * static_cast<double>(spacing_))) : std::nullopt;
+    return here ? here->deviation : 0;
   }
 
   // `share`: of what the profile is to learn of this reading; `plain`: of the values themselves.
   Change learn(double x, double elapsed, double share, std::optional<double> named,
                const Neighbours& plain) {
     survey(x, elapsed);
+    if (leads_ && bins_ > 0) {
+      patience_ = std::min(patience_ + patience_gain, most_patience);
+    } else if (leads_ && --patience_ == 0) {
+      return give_up();
+    }
     if (bins_ > 0) return follow(x, elapsed, share, named.has_value(), plain);
     return named ? begin_named(*named) : search(x, elapsed);
   }
 
   static void fields(auto& io, auto& self) {
-    io(self.table_, self.residuals_, self.dynamics_, self.middle_, self.size_, self.spacing_,
-       self.length_, self.place_, self.unit_, self.anchor_, self.sum_, self.lead_, self.error_,
-       self.unsure_, self.readings_, self.wait_, self.count_, self.turns_, self.filled_, self.bins_,
-       self.failures_, self.leads_);
+    io(self.table_, self.deviations_, self.residuals_, self.dynamics_, self.middle_, self.size_,
+       self.spacing_, self.length_, self.place_, self.unit_, self.anchor_, self.sum_, self.error_,
+       self.unsure_, self.astray_, self.stray_, self.typical_, self.readings_, self.wait_,
+       self.patience_, self.count_, self.turns_, self.filled_, self.bins_, self.failures_,
+       self.leads_, self.smooth_);
     bool sound = self.filled_ <= places && self.bins_ <= places &&
                  (self.bins_ == 0 || (self.bins_ >= least_bins && self.length_ > 0)) &&
-                 self.failures_ <= most_failures && self.place_ >= 0 &&
+                 self.failures_ <= most_failures && self.patience_ <= most_patience &&
+                 (!self.leads_ || self.patience_ > 0) && self.place_ >= 0 &&
                  (self.bins_ == 0 || self.place_ < static_cast<float>(self.bins_));
-    for (const float v : {self.middle_, self.anchor_, self.sum_, self.lead_})
+    for (const float v : {self.middle_, self.anchor_, self.sum_})
       sound = sound && std::abs(v) <= largest;
     for (const float v : {self.size_, self.spacing_, self.length_, self.place_, self.unit_,
-                          self.error_, self.unsure_})
+                          self.error_, self.unsure_, self.astray_, self.stray_, self.typical_})
       sound = sound && v >= 0 && v <= largest;
     refuse_unless(io, sound);
   }
@@ -86,20 +105,33 @@ class Cycle {
   static constexpr std::uint32_t surveyed = 64;              // readings before the search
   static constexpr std::uint32_t memory = 500;               // readings, of middle and deviation
   static constexpr double first_block = 2, last_block = 16;  // readings
-  static constexpr std::uint32_t pause = 1024;               // readings, doubled with each failure
-  static constexpr double profile_share = 1.0 / 8;           // of a visit
-  static constexpr double usual_stray = 0.01, first_stray = 0.05;  // of the cycle
+  static constexpr std::uint32_t short_pause = 256;          // readings, of a machine that rests
+  // Readings: what led goes on leading while it is there a ninth of the time.
+  static constexpr std::uint32_t patience_gain = 8, most_patience = 1U << 20U;
+  static constexpr std::uint32_t pause = 1024;       // readings, doubled with each failure
+  static constexpr double profile_share = 1.0 / 16;  // of a visit
+  static constexpr double usual_stray = 0.01, least_stray = 0.0005, most_stray = 0.05,
+                          stray_share = 0.05, first_stray = 0.05;  // of the cycle
   static constexpr double period_share = 0.1, most_turned = 0.02;
-  static constexpr std::uint16_t least_turns = 6, most_turns = 20;  // of a trial
+  static constexpr std::uint16_t least_turns = 8, most_turns = 24;  // of a trial
   static constexpr std::uint32_t least_dynamics = 200;              // readings of a trial
-  static constexpr double better = 0.9;           // of the plain interpolation's error
-  static constexpr double explains_none = 0.8;    // of the mean deviation, left
-  static constexpr double clip = 3, outlying = 4, outlier = 6;  // mean residuals
+  static constexpr double better = 0.9;                       // of the plain interpolation's error
+  static constexpr double explains_none = 0.8;                // of the mean deviation, left
+  static constexpr double clip = 3, outlier = 6, widest = 5;  // mean deviations
+  static constexpr double astray_share = 1.0 / 16, far_off = 3;  // likewise
+  static constexpr double outlying = 3;          // deviations of a reading from its forecast
+  static constexpr double most_off = 0.1;        // of the cycle
+  static constexpr double normal_size = 1.2533;  // deviation over mean absolute deviation
+  static constexpr double per_octave = 12, most_code = 255;
+  static constexpr double by_chance = 5;          // twelfths of an octave
+  static constexpr double finest = 2;             // units: of a deviation
+  static constexpr double first_deviation = 0.3;  // of the values' own
 
   struct Here {
     double value = 0, slope = 0;  // a bin
     std::size_t a = 0, b = 0;     // knots
     double share = 0;             // of b
+    double deviation = 0;         // mean size of what is left
   };
 
   void survey(double x, double elapsed) {
@@ -190,7 +222,8 @@ class Cycle {
   Change give_up() {
     length_ = 0;
     filled_ = bins_ = 0;
-    wait_ = pause << failures_;
+    wait_ = static_cast<std::uint16_t>(leads_ && patience_ > 0 ? short_pause : pause << failures_);
+    if (leads_ && patience_ > 0) return Change::none;  // a machine that rests for a while
     if (failures_ < most_failures) ++failures_;
     if (!leads_) return Change::none;
     leads_ = false;
@@ -221,9 +254,14 @@ class Cycle {
         within(readings, static_cast<double>(least_bins), static_cast<double>(places))));
     table_.fill(missing);
     filled_ = 0;
-    place_ = lead_ = sum_ = 0;
+    place_ = sum_ = 0;
     count_ = turns_ = 0;
     error_ = size_;
+    astray_ = 0;
+    stray_ = as_float(usual_stray);
+    const double code = per_octave * std::log2(first_deviation / resolution / finest);
+    deviations_.fill(static_cast<std::uint8_t>(std::lround(code)));
+    typical_ = deviations_[0];
     unsure_ = as_float(first_stray * first_stray * bins_ * bins_);
     residuals_.clear();
     if (!leads_) dynamics_ = {};
@@ -259,6 +297,17 @@ class Cycle {
     const double unit = static_cast<double>(unit_), a = table_[out.a], b = table_[out.b];
     out.slope = unit * (b - a);
     out.value = static_cast<double>(anchor_) + unit * a + out.share * out.slope;
+    // Smoothed over the neighbours, and only what goes beyond chance is a knot's own: it sees few
+    // readings.
+    const std::size_t before = out.a > 0 ? out.a - 1 : bins_ - 1U,
+                      after = out.b + 1 < bins_ ? out.b + 1 : 0;
+    const double smooth =
+        (deviations_[out.a] * (2 - out.share) + deviations_[out.b] * (1 + out.share) +
+         deviations_[before] * (1 - out.share) + deviations_[after] * out.share) /
+        4;
+    const double typical = static_cast<double>(typical_), own = smooth - typical;
+    const double code = typical + own - within(own, -by_chance, by_chance);
+    out.deviation = deviation_of(code);
     return out;
   }
   Change follow(double x, double elapsed, double share, bool named, const Neighbours& plain) {
@@ -270,10 +319,14 @@ class Cycle {
     const auto here = at(place);
     double corrected = place;
     if (here) {
-      const double r = x - here->value;
-      learn_residual(r);
-      corrected += correction(r, here->slope, elapsed);
+      const double r = x - here->value, z = r / here->deviation;
+      learn_residual(r, z);
+      corrected += correction(*here, r, elapsed);
       learn_profile(*here, r, share);
+      if (turns_ >= 2 && astray_ > static_cast<float>(far_off)) {
+        lose();
+        return Change::none;
+      }
     } else {
       const auto nearest =
           static_cast<std::size_t>(std::lround(static_cast<double>(within_cycle(place)))) % bins_;
@@ -287,61 +340,101 @@ class Cycle {
   double per_turn() const {
     return static_cast<double>(length_) / std::max(static_cast<double>(spacing_), 1e-9);
   }
-  void learn_residual(double r) {
+  void learn_residual(double r, double z) {
     const double size = std::abs(r), usual = static_cast<double>(error_);
     const double known = turns_ * per_turn() + count_ + 1;
     const double rate = std::max(1 / known, 0.5 / per_turn());
-    const double capped = turns_ > 0 ? std::min(size, outlier * usual) : size;
-    error_ = as_float(usual + rate * (capped - usual));
-    dynamics_.learn(r, 0, 5 * static_cast<double>(error_), residuals_);
-    residuals_.add(as_float(r));
+    error_ =
+        as_float(usual + rate * (std::min(size, outlier * static_cast<double>(size_)) - usual));
+    const double astray = static_cast<double>(astray_);
+    astray_ = as_float(astray + astray_share * (std::min(std::abs(z), outlier) - astray));
+    dynamics_.learn(z, 0, widest, residuals_);
+    residuals_.add(as_float(z));
   }
   // How far the place is off, bins.
-  double correction(double r, double slope, double elapsed) {
+  double correction(const Here& here, double r, double elapsed) {
     const double step = elapsed / static_cast<double>(length_) * bins_;
-    const double noise = 1.2533 * static_cast<double>(error_);
-    const double before = static_cast<double>(unsure_) + usual_stray * usual_stray * bins_ * step;
-    const double trust = before * slope / (slope * slope * before + noise * noise + 1e-300);
-    // An outlier says nothing of the place.
-    if (turns_ > 0 && std::abs(r) > outlying * static_cast<double>(error_)) {
-      unsure_ = as_float(std::min(before, 0.01 * bins_ * bins_));
-      return 0;
+    const double typical = deviation_of(static_cast<double>(typical_)), slope = here.slope;
+    // What strays on a steep part is the place, not the noise.
+    const double noise = normal_size * std::min(here.deviation, 2 * typical);
+    if (is_steep(slope)) {
+      const double seen = normal_size * std::min(std::abs(r / slope), 2.0) / bins_,
+                   known = static_cast<double>(stray_);
+      stray_ = as_float(within(known + stray_share * (seen - known), least_stray, most_stray));
     }
-    unsure_ = as_float(std::min((1 - trust * slope) * before, 0.01 * bins_ * bins_));
-    const double off = within(trust * r, -0.1 * bins_, 0.1 * bins_);
-    lead_ = as_float(static_cast<double>(lead_) + off);
+    const double stray = static_cast<double>(stray_);
+    const double before = static_cast<double>(unsure_) + stray * stray * bins_ * step;
+    const double variance = slope * slope * before + noise * noise;  // of r
+    double off = 0, left = before;
+    if (r * r <= outlying * outlying * variance) {  // an outlier says nothing of the place
+      const double trust = before * slope / variance;
+      left = (1 - trust * slope) * before;
+      off = within(trust * r, -most_off * bins_, most_off * bins_);
+    }
+    unsure_ = as_float(std::min(left, most_off * most_off * bins_ * bins_));
+    sum_ = as_float(static_cast<double>(sum_) + off);
     return off;
   }
+  // Does the usual stray of the place count for more than the noise?
+  bool is_steep(double slope) const {
+    return std::abs(slope) * usual_stray * bins_ > 2 * deviation_of(static_cast<double>(typical_));
+  }
+  bool has_jumps() const {
+    for (std::size_t i = 0; i < bins_; ++i) {
+      const int here = table_[i], next = table_[i + 1U < bins_ ? i + 1U : 0];
+      if (is_steep(static_cast<double>(unit_) * (next - here))) return true;
+    }
+    return false;
+  }
   void learn_profile(const Here& here, double r, double share) {
-    const double widest = clip * static_cast<double>(error_);
+    const double most = clip * here.deviation;
     const double rate = share * std::max(profile_share, 1.0 / (turns_ + 3.0));
-    const double by = rate * within(r, -widest, widest) / static_cast<double>(unit_);
+    const double by = rate * within(r, -most, most) / static_cast<double>(unit_);
     const auto move = [&](std::size_t knot, double weight) {
       table_[knot] = static_cast<std::int16_t>(
           std::lround(within(table_[knot] + weight * by, -32767.0, 32767.0)));
     };
     move(here.a, 1 - here.share);
     move(here.b, here.share);
+    // In proportion, of the nearer knot.
+    auto& code = deviations_[here.share < 0.5 ? here.a : here.b];
+    const double excess = std::min(std::abs(r) / here.deviation, outlier) - 1;
+    const double moved = code + rate * excess * per_octave / std::numbers::ln2;
+    const int before = code;
+    code = static_cast<std::uint8_t>(std::lround(within(moved, 0, most_code)));
+    typical_ = static_cast<float>(
+        within(static_cast<double>(typical_) + (code - before) / static_cast<double>(bins_), 0,
+               most_code));
   }
   Change finish_turn(bool named, const Neighbours& plain) {
     if (turns_ < std::numeric_limits<std::uint16_t>::max()) ++turns_;
     count_ = 0;
-    const double turned = period_share * static_cast<double>(lead_) / bins_;
+    const double turned = period_share * static_cast<double>(sum_) / bins_;
     length_ =
         as_float(static_cast<double>(length_) * (1 - within(turned, -most_turned, most_turned)));
-    lead_ = 0;
+    sum_ = 0;
     if (turns_ >= 3 && static_cast<double>(error_) > explains_none * static_cast<double>(size_)) {
       lose();
       return leads_ || named ? Change::none : give_up();
     }
     if (leads_ || turns_ < least_turns || dynamics_.count() < least_dynamics) return Change::none;
-    if (dynamics_.error() < better * plain.error()) {
+    if (typical_error() < better * plain.error()) {
       leads_ = true;
+      smooth_ = !has_jumps();
       failures_ = 0;
+      patience_ = patience_gain * least_dynamics;
       return Change::gained;
     }
     if (turns_ < most_turns || named) return Change::none;
     return give_up();
+  }
+  // Of the interpolation of what is left, in the sensor's unit: at the geometric mean of
+  // deviations.
+  double typical_error() const {
+    return dynamics_.error() * deviation_of(static_cast<double>(typical_));
+  }
+  double deviation_of(double code) const {
+    return finest * static_cast<double>(unit_) * std::exp2(code / per_octave);
   }
   // Back to the search, at once.
   void lose() {
@@ -352,6 +445,7 @@ class Cycle {
   }
 
   std::array<std::int16_t, places> table_{};  // of the search its blocks, then the profile's knots
+  std::array<std::uint8_t, places> deviations_{};  // of the knots
   Ring<float, kept> residuals_;
   Neighbours dynamics_;           // of the residuals
   float middle_ = 0, size_ = 0;   // of the values: mean, and mean deviation
@@ -359,13 +453,16 @@ class Cycle {
   float length_ = 0;              // s, of a block, then of the cycle
   float place_ = 0;               // s in the block, then bins in the cycle
   float unit_ = 0, anchor_ = 0;   // of the table
-  float sum_ = 0, lead_ = 0;      // of the block under way; corrections of the turn, bins
+  float sum_ = 0;                 // of the block under way, then of the turn's corrections, bins
   float error_ = 0, unsure_ = 0;  // mean size of a residual; variance of the place, bins^2
-  std::uint32_t readings_ = 0, wait_ = 0;
-  std::uint16_t count_ = 0, turns_ = 0;  // readings of the block or turn
-  std::uint8_t filled_ = 0, bins_ = 0;   // blocks; bins: 0 while there is no cycle
+  float stray_ = 0;               // by how much of the cycle a turn strays
+  float typical_ = 0;             // mean of the deviations
+  float astray_ = 0;              // mean size of the newest residuals, in deviations
+  std::uint32_t readings_ = 0, patience_ = 0;
+  std::uint16_t wait_ = 0, count_ = 0, turns_ = 0;  // readings of the block or turn
+  std::uint8_t filled_ = 0, bins_ = 0;              // blocks; bins: 0 while there is no cycle
   std::uint8_t failures_ = 0;
-  bool leads_ = false;
+  bool leads_ = false, smooth_ = true;
 };
 
 }  // namespace millwright::detectors
