@@ -704,8 +704,7 @@ struct Composite {
     const std::size_t known = std::min(s.ring.count() + 1, ring_size);
     const bool quick = is_quick(s);
     // What is within the rounding of sums is no deviation.
-    const double no_more =
-        rounding * std::abs(x) + rounding_of_float * (std::abs(x - s.origin) + 4 * s.shape.spread);
+    const double no_more = roundings(s, x, spread_of_frames(s));
     const double change = known >= 2 ? std::abs(x - recent[1]) : 0;
     f.roughness = more_than(no_more, is_fast(s) ? closed.roughness : change);
     const Recent roughness{as_float(f.roughness), s.roughness};
@@ -787,9 +786,15 @@ struct Composite {
     weigh(s, f, quick);
   }
 
-  // Below this a difference is that of rounded sums and of what is kept as float.
+  // Below this a difference is that of rounded sums and of what is kept as float. `spread`: of the
+  // values.
   static double roundings(const State& s, double x, double spread) {
     return rounding * std::abs(x) + rounding_of_float * (std::abs(x - s.origin) + 4 * spread);
+  }
+  // That of a mean over `frames` holds the way from zero to the first of them.
+  static double spread_of_frames(const State& s) {
+    const double way = s.frames > 0 ? std::abs(s.origin) / s.frames : 0;
+    return std::max(0.0, s.shape.spread - way);
   }
   static double more_than(double least, double size) { return size < least ? 0 : size; }
 

@@ -11,7 +11,7 @@
 // as much as turns did, 1 % of the cycle at first, a reading by the deviation, and the slope of the
 // profile ties both. The period follows the place's corrections, a tenth of them each turn.
 //
-// A cycle leads once it has been followed for six turns and a reading's interpolation from its
+// A cycle leads once it has been followed for eight turns and a reading's interpolation from its
 // neighbours (neighbours.h) errs by a tenth less on what it leaves than on the values: a cycle
 // whose course the neighbours tell as well is none to go by. What explains too little in the end,
 // or is far off for a dozen readings, is searched anew. State: values are float, relative to the
@@ -123,6 +123,7 @@ class Cycle {
   static constexpr double most_off = 0.1;        // of the cycle
   static constexpr double normal_size = 1.2533;  // deviation over mean absolute deviation
   static constexpr double per_octave = 12, most_code = 255;
+  static constexpr std::uint16_t settled_turns = 32;
   static constexpr double by_chance = 5;          // twelfths of an octave
   static constexpr double finest = 2;             // units: of a deviation
   static constexpr double first_deviation = 0.3;  // of the values' own
@@ -396,7 +397,9 @@ class Cycle {
     };
     move(here.a, 1 - here.share);
     move(here.b, here.share);
-    // In proportion, of the nearer knot.
+    // In proportion, of the nearer knot; in the end in every fourth turn, or what swings for long
+    // would soon be its own yardstick.
+    if (turns_ > settled_turns && turns_ % 4 != 0) return;
     auto& code = deviations_[here.share < 0.5 ? here.a : here.b];
     const double excess = std::min(std::abs(r) / here.deviation, outlier) - 1;
     const double moved = code + rate * excess * per_octave / std::numbers::ln2;

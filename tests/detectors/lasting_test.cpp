@@ -158,7 +158,7 @@ TEST_CASE_TEMPLATE("auto finds what swings or is louder or quieter behind what m
       ++tried;
       found += alarm ? 1 : 0;
     }
-    CAPTURE(h.name);
+    CAPTURE(std::string{h.name});
     CAPTURE(found);
     CHECK(found >= tried - 1);
   }
