@@ -118,7 +118,7 @@ class Cycle {
   static constexpr double better = 0.9;                       // of the plain interpolation's error
   static constexpr double explains_none = 0.8;                // of the mean deviation, left
   static constexpr double clip = 3, outlier = 6, widest = 5;  // mean deviations
-  static constexpr double astray_share = 1.0 / 16, far_off = 3;  // likewise
+  static constexpr double astray_share = 1.0 / 16, far_off = 4;  // likewise
   static constexpr double outlying = 3;          // deviations of a reading from its forecast
   static constexpr double most_off = 0.1;        // of the cycle
   static constexpr double normal_size = 1.2533;  // deviation over mean absolute deviation
