@@ -6,17 +6,18 @@
 //
 // Search: means over 64 blocks of two readings and of 4, 8, 16 (periods.h). The profile has a knot
 // a reading, 8 to 64, linear between them; a knot learns 1/16 of what its readings leave
-// (normalised least mean squares), and its deviation the mean size of that: where a robot moves,
-// it is larger. The place is that of a scalar Kalman filter: a turn strays by
-// as much as turns did, 1 % of the cycle at first, a reading by the deviation, and the slope of the
-// profile ties both. The period follows the place's corrections, a tenth of them each turn.
+// (normalised least mean squares), and its deviation the mean size of that: where a robot moves, it
+// is larger. The place is that of a scalar Kalman filter: a turn strays by as much as turns did, 1
+// % of the cycle at first, a reading by the deviation, and the slope of the profile ties both. The
+// period follows the place's corrections, a tenth of them each turn.
 //
 // A cycle leads once it has been followed for eight turns and a reading's interpolation from its
 // neighbours (neighbours.h) errs by a tenth less on what it leaves than on the values: a cycle
 // whose course the neighbours tell as well is none to go by. What explains too little in the end,
-// or is far off for a dozen readings, is searched anew. State: values are float, relative to the
-// sensor's origin; the table is in 400ths of their mean deviation, deviations in twelfths of an
-// octave.
+// or is far off for a dozen readings, is searched anew.
+//
+// Values are float, relative to the sensor's origin; the table is in 400ths of their mean
+// deviation, deviations in twelfths of an octave.
 #pragma once
 
 #include <algorithm>
@@ -85,8 +86,9 @@ class Cycle {
        self.leads_, self.smooth_);
     bool sound = self.filled_ <= places && self.bins_ <= places &&
                  (self.bins_ == 0 || (self.bins_ >= least_bins && self.length_ > 0)) &&
-                 self.failures_ <= most_failures && self.patience_ <= most_patience &&
-                 (!self.leads_ || self.patience_ > 0) && self.place_ >= 0 &&
+                 (self.length_ <= 0 || self.unit_ > 0) && self.failures_ <= most_failures &&
+                 self.patience_ <= most_patience && (!self.leads_ || self.patience_ > 0) &&
+                 self.place_ >= 0 &&
                  (self.bins_ == 0 || self.place_ < static_cast<float>(self.bins_));
     for (const float v : {self.middle_, self.anchor_, self.sum_})
       sound = sound && std::abs(v) <= largest;
@@ -141,9 +143,7 @@ class Cycle {
     if (readings_ > 1) {
       const double usual = static_cast<double>(spacing_);
       const double since = usual > 0 ? std::min(elapsed, 8 * usual) : elapsed;
-      spacing_ = as_float(
-          usual + std::max(rate, 1.0 / (readings_ - 1.0 < memory ? readings_ - 1.0 : memory)) *
-                      (since - usual));
+      spacing_ = as_float(usual + (since - usual) / std::min(readings_ - 1, memory));
     }
     const double off = x - static_cast<double>(middle_);
     middle_ = as_float(static_cast<double>(middle_) + rate * off);
