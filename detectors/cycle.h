@@ -121,9 +121,8 @@ class Cycle {
   static constexpr double explains_none = 0.8;                // of the mean deviation, left
   static constexpr double clip = 3, outlier = 6, widest = 5;  // mean deviations
   static constexpr double astray_share = 1.0 / 16, far_off = 4;  // likewise
-  static constexpr double outlying = 3;          // deviations of a reading from its forecast
-  static constexpr double most_off = 0.1;        // of the cycle
-  static constexpr double normal_size = 1.2533;  // deviation over mean absolute deviation
+  static constexpr double outlying = 3;    // deviations of a reading from its forecast
+  static constexpr double most_off = 0.1;  // of the cycle
   static constexpr double per_octave = 12, most_code = 255;
   static constexpr std::uint16_t settled_turns = 32;
   static constexpr double by_chance = 5;          // twelfths of an octave
@@ -200,6 +199,7 @@ class Cycle {
     });
     const double length = static_cast<double>(length_);
     const auto found = blocks.look(length);
+    // What follows the clock is what profiles by the clock are for.
     if (found && !is_of_calendar(found->seconds)) {
       adopt(blocks, found->seconds);
       return Change::none;
@@ -214,11 +214,6 @@ class Cycle {
       return Change::none;
     }
     return give_up();
-  }
-  // What follows the clock is what profiles by the clock are for.
-  static bool is_of_calendar(double period) {
-    return std::any_of(calendar_periods.begin(), calendar_periods.end(),
-                       [period](double known) { return period == known; });
   }
   Change give_up() {
     length_ = 0;
@@ -237,15 +232,8 @@ class Cycle {
     const double cycles = since / period;
     place_ = within_cycle((cycles - std::floor(cycles)) * bins_);
     for (std::size_t knot = 0; knot < bins_; ++knot) {
-      double sum = 0, n = 0;
-      for (double at = static_cast<double>(knot) / bins_ * lag - 0.5;
-           at < static_cast<double>(places); at += lag) {
-        const float v = blocks.at(std::max(at, 0.0));
-        if (std::isnan(v)) continue;
-        sum += static_cast<double>(v);
-        n += 1;
-      }
-      if (n > 0) table_[knot] = static_cast<std::int16_t>(std::lround(sum / n));
+      const double mean = blocks.mean_from(static_cast<double>(knot) / bins_ * lag - 0.5, lag);
+      if (!std::isnan(mean)) table_[knot] = static_cast<std::int16_t>(std::lround(mean));
     }
   }
   void start_profile(double period) {

@@ -45,6 +45,9 @@ inline double mean_with(double mean, std::uint64_t count, double value, double m
   return mean + std::max(1 / most, 1 / static_cast<double>(count)) * (value - mean);
 }
 
+// The deviation of a normal distribution over its mean absolute deviation: sqrt(pi / 2).
+inline constexpr double normal_size = 1.2533;
+
 // What is kept as float stays finite.
 inline float as_float(double value) { return static_cast<float>(within(value, -1e37, 1e37)); }
 

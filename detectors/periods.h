@@ -26,6 +26,11 @@ struct Period {
 // Shift, day and week, seconds: a period that is near one of them is it.
 inline constexpr std::array<double, 3> calendar_periods{8 * 3600.0, 86400.0, 7 * 86400.0};
 
+inline bool is_of_calendar(double period) {
+  return std::any_of(calendar_periods.begin(), calendar_periods.end(),
+                     [period](double known) { return period == known; });
+}
+
 inline constexpr float missing_block = std::numeric_limits<float>::quiet_NaN();
 
 template <std::size_t capacity>
@@ -116,6 +121,18 @@ struct PeriodBlocks {
     const float share = static_cast<float>(place - static_cast<double>(i));
     if (share <= 0 || i + 1 >= filled) return mean[i];
     return mean[i] + share * (mean[i + 1] - mean[i]);
+  }
+  // The mean of the blocks at a place and at all that lie whole lags after it; missing where there
+  // is none.
+  double mean_from(double place, double lag) const {
+    double sum = 0, n = 0;
+    for (; place < static_cast<double>(capacity); place += lag) {
+      const float v = at(std::max(place, 0.0));
+      if (std::isnan(v)) continue;
+      sum += static_cast<double>(v);
+      n += 1;
+    }
+    return n > 0 ? sum / n : static_cast<double>(missing_block);
   }
 
  private:

@@ -156,9 +156,8 @@ struct Rate {
     return std::clamp(s.spread_both / s.spread_time, -largest_learned, largest_learned);
   }
   static double limit_of(const Params& p, const State& s) {
-    constexpr double normal_mean_size = 1.2533;  // deviation over mean absolute deviation
     if (p.limit_per_s) return *p.limit_per_s;
-    const double noise = p.threshold * normal_mean_size * s.size;
+    const double noise = p.threshold * normal_size * s.size;
     return std::max(noise, s.habit.reach(p.margin));
   }
 };

@@ -71,10 +71,6 @@ class Recent {
  private:
   std::array<T, size + 1> values_;
 };
-template <class T, std::size_t size>
-Recent(T, const Ring<T, size>&) -> Recent<T, size>;
-template <std::size_t size>
-Recent(double, const Ring<float, size>&, double) -> Recent<double, size>;
 
 // Of the windows whose sums are asked for, frames.
 template <bool precise>

@@ -170,9 +170,8 @@ struct Seasonal {
 
  private:
   static constexpr std::uint32_t enough_changes = 16, survey = 64;
-  static constexpr float widest = 1e6F;          // units
-  static constexpr double finest = 1e-6;         // units: float32 resolves no less
-  static constexpr double normal_size = 1.2533;  // deviation over mean absolute deviation
+  static constexpr float widest = 1e6F;   // units
+  static constexpr double finest = 1e-6;  // units: float32 resolves no less
   static constexpr double explains = 0.3, explains_no_more = 0.1;  // R^2
   static constexpr double first_periods = 3;         // before the first score of a named period
   static constexpr std::uint64_t enough_sums = 300;  // values before the sum counts
@@ -215,8 +214,7 @@ struct Seasonal {
   static void start_profile(State& s, double period, Timestamp origin) {
     s.period = std::max(period, 1e-6);
     s.origin = origin;
-    s.steady = false;
-    for (const double known : calendar_periods) s.steady = s.steady || period == known;
+    s.steady = is_of_calendar(period);
     const double readings = s.period / std::max(s.spacing, 1e-9);
     const std::size_t most = period == calendar_periods.back() ? most_bins : usual_bins;
     s.bins = static_cast<std::uint32_t>(std::clamp(readings / 2, 4.0, static_cast<double>(most)));
@@ -236,9 +234,7 @@ struct Seasonal {
   // explains a quarter of what the other leaves.
   static bool better(const State& s, const Period& found) {
     if (s.bins == 0) return true;
-    bool known = false;
-    for (const double period : calendar_periods) known = known || found.seconds == period;
-    if (!known) return false;
+    if (!is_of_calendar(found.seconds)) return false;
     const double lag = s.period / s.search.length;
     if (found.seconds < 1.5 * s.period || lag < 4) return false;
     const double now = std::max(0.0, s.search.blocks.explained(lag));
@@ -251,15 +247,8 @@ struct Seasonal {
     s.sums.start_anew();
     const double lag = found.seconds / s.search.length;
     for (std::uint32_t b = 0; b < s.bins; ++b) {
-      const double place = (b + 0.5) / s.bins * lag - 0.5;
-      double sum = 0, n = 0;
-      for (double at = place; at < static_cast<double>(Season::capacity); at += lag) {
-        const float v = s.search.blocks.at(std::max(at, 0.0));
-        if (std::isnan(v)) continue;
-        sum += static_cast<double>(v);
-        n += 1;
-      }
-      if (n > 0) s.level[b] = narrow(sum / n);
+      const double mean = s.search.blocks.mean_from((b + 0.5) / s.bins * lag - 0.5, lag);
+      if (!std::isnan(mean)) s.level[b] = narrow(mean);
     }
     s.periods = 2;
   }
