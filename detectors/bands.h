@@ -7,9 +7,12 @@
 // no oscillation. Six periods P from 3 readings on, each 5/3 of the one before, with Q = 2.5, cover
 // 2.5 to 50 readings. The fourth root of the energy |z|^2, which makes an exponential variable
 // nearly normal (Hawkins and Wixley 1986, Am. Stat. 40:296), is averaged over a window and held
-// against its mean over 25 windows, in units of its usual deviation. A swing shows in one band
-// however loud the others are; noise that grows or is lost shows in all, most in those in which the
-// signal is quiet. Cost: one band is averaged with each reading. State: 140 bytes.
+// against its mean over a past of many windows, in units of its usual deviation. A swing shows in
+// one band however loud the others are; noise that grows or is lost shows in all, most in those in
+// which the signal is quiet. Cost: one band is averaged with each reading. State: 136 bytes.
+//
+// A machine that stands still is quiet in every band. What is usual at work is then learned more
+// slowly, or a weekend would make it usual to be quiet and the restart on Monday news.
 #pragma once
 
 #include <algorithm>
@@ -27,34 +30,50 @@ class Bands {
  public:
   static constexpr std::size_t count = 6;
 
-  // `change`: from the reading before; `window`: readings that an average remembers.
-  void learn(double change, double window) {
+  // Readings that an average remembers, and those that what is usual is of. `may_rest`: the window
+  // is shorter than a machine stands still.
+  struct Memory {
+    double window = 0, past = 0;
+    bool may_rest = false;
+  };
+
+  // `change`: from the reading before.
+  void learn(double change, const Memory& memory) {
     if (known_ < most) ++known_;
-    const double size = std::abs(change), past = long_windows * window;
+    const Pace pace{.rests = rests(memory), .past = memory.past};
+    const double size = std::abs(change);
     const double usual = known_ > settled ? std::min(size, 4.0 * step_) : size;
-    step_ = as_float(step_ + std::max(1.0 / known_, 1 / past) * (usual - step_));
+    step_ = as_float(step_ + pace.share(1, known_) * (usual - step_));
     swing(as_float(size > widest * step_ ? std::copysign(widest, change)
                    : step_ > 0           ? change / step_
                                          : 0));
-    if (known_ > settled) average(known_ % count, window);
+    if (known_ > settled) average(known_ % count, memory.window, pace);
   }
-  bool known(double window) const { return known_ > least_windows * window; }
-
-  // The band that is furthest from usual, or all of them together, in their own mean deviations;
-  // below zero: more quiet.
-  double unusual() const {
-    double furthest = all_ > 0 ? together() / all_ : 0;
+  bool known(const Memory& memory) const { return known_ > least_windows * memory.window; }
+  // All are far more quiet than usual: the machine stands still, or its noise is lost.
+  bool rests(const Memory& memory) const {
+    if (!memory.may_rest || !known(memory)) return false;
     for (std::size_t i = 0; i < count; ++i) {
-      if (std::abs(deviations(i)) > std::abs(furthest)) furthest = deviations(i);
+      if (now_[i] >= still * usual_[i]) return false;
     }
-    return furthest;
+    return true;
   }
+
+  // The band that is furthest above usual, or all of them together, in their own mean deviations;
+  // not below 0.
+  double louder() const { return furthest(1); }
+  // Likewise, on either side.
+  double unusual() const { return std::max(furthest(1), furthest(-1)); }
+  // How far below usual for two windows and longer: what only passes on its way to a standstill, or
+  // back, is so for less than one. 0 at rest.
+  double quieter() const { return quieter_; }
 
   static void fields(auto& io, auto& self) {
     io(self.real_, self.imaginary_, self.now_, self.usual_, self.deviation_, self.all_, self.step_,
-       self.known_);
+       self.known_, self.quieter_);
     bool sound = self.step_ >= 0 && in_bounds(self.step_) && self.all_ >= 0 &&
-                 self.all_ <= largest && self.known_ <= most;
+                 self.all_ <= largest && self.known_ <= most && self.quieter_ >= 0 &&
+                 self.quieter_ <= largest;
     for (std::size_t i = 0; i < count; ++i) {
       for (const float v : {self.real_[i], self.imaginary_[i]})
         sound = sound && std::abs(v) <= largest;
@@ -67,13 +86,24 @@ class Bands {
  private:
   static constexpr double shortest = 3, ratio = 5.0 / 3, quality = 2.5;
   static constexpr double widest = 4;               // usual changes
-  static constexpr double long_windows = 25;        // of what is usual
+  static constexpr float still = 0.5F;              // of the usual value: a sixteenth of the energy
+  static constexpr double at_rest = 1.0 / 64;       // of the pace at work
+  static constexpr double quiet_windows = 2;        // a standstill is known before that
   static constexpr double least_windows = 10;       // known before anything is said
   static constexpr float least_deviation = 0.005F;  // of the usual value: a clockwork is no noise
   static constexpr float silence = 1e-12F;          // an energy that is none
   static constexpr float largest = 1e6F;
   static constexpr std::uint32_t settled = 100, most = 1U << 30U;
 
+  // How fast what is usual is learned: what is averaged is of all until the past is full.
+  struct Pace {
+    bool rests = false;
+    double past = 0;
+    double share(double readings, double values) const {
+      if (rests) return at_rest * readings / past;
+      return std::max(1 / values, readings / past);
+    }
+  };
   struct Turn {
     std::array<float, count> cosine{}, sine{};
   };
@@ -98,23 +128,32 @@ class Bands {
       real_[i] = real;
     }
   }
-  void average(std::size_t i, double window) {
+  void average(std::size_t i, double window, const Pace& pace) {
     const float energy = real_[i] * real_[i] + imaginary_[i] * imaginary_[i];
     if (energy < silence) real_[i] = imaginary_[i] = 0;
     const float root = energy < silence ? 0 : std::sqrt(std::sqrt(energy));
-    const double turns = std::floor((known_ - settled - 1.0) / count) + 1, share = count / window,
-                 slow = std::max(1 / turns, share / long_windows);
+    const double turns = std::floor((known_ - settled - 1.0) / count) + 1, share = count / window;
     now_[i] += static_cast<float>(std::max(1 / turns, share)) * (root - now_[i]);
-    usual_[i] += static_cast<float>(slow) * (root - usual_[i]);
+    usual_[i] += static_cast<float>(pace.share(count, turns)) * (root - usual_[i]);
     const double windows = turns * share;
-    if (windows < 2) return;
-    const auto rate =
-        static_cast<float>(std::max(1 / (turns - 2 / share + 1), share / long_windows));
+    if (pace.rests || windows < 2) {
+      quieter_ = 0;
+      return;
+    }
+    const auto rate = static_cast<float>(pace.share(count, turns - 2 / share + 1));
     const auto follow = [&](float& usual, float size) {
       usual += rate * ((windows > least_windows ? std::min(size, 6 * usual) : size) - usual);
     };
     follow(deviation_[i], std::abs(now_[i] - usual_[i]));
-    if (i == 0) follow(all_, static_cast<float>(std::min(std::abs(together()), 1e3)));
+    if (i != 0) return;
+    follow(all_, static_cast<float>(std::min(std::abs(together()), 1e3)));
+    const double slow = share / quiet_windows;
+    quieter_ += static_cast<float>(slow * (std::min<double>(furthest(-1), 1e3) - quieter_));
+  }
+  double furthest(double sign) const {
+    double far = all_ > 0 ? std::max(0.0, sign * together() / all_) : 0;
+    for (std::size_t i = 0; i < count; ++i) far = std::max(far, sign * deviations(i));
+    return far;
   }
   double deviations(std::size_t i) const {
     const float unit = std::max(deviation_[i], least_deviation * usual_[i]);
@@ -131,6 +170,7 @@ class Bands {
   float all_ = 0;   // usual deviation of all bands together
   float step_ = 0;  // usual size of a change
   std::uint32_t known_ = 0;
+  float quieter_ = 0;  // deviations below usual, averaged over two windows
 };
 
 }  // namespace millwright::detectors

@@ -23,9 +23,11 @@ class Profile {
   }
   bool knows(int phase, int readings = 2) const { return at(count_, phase) >= readings; }
   double mean(int phase) const { return at(mean_, phase); }
-  void learn(int phase, double value) {
-    if (at(count_, phase) < 255) ++at(count_, phase);
-    const double rate = std::max(0.02, 1.0 / at(count_, phase));
+  // `share`: of a reading, for values that come in so many parts; `counts`: it is the last of them.
+  void learn(int phase, double value, double share = 1, bool counts = true) {
+    const bool first = at(count_, phase) == 0;
+    if (at(count_, phase) < 255 && (counts || first)) ++at(count_, phase);
+    const double rate = first ? 1 : share * std::max(0.02, 1.0 / at(count_, phase));
     at(mean_, phase) = as_float(at(mean_, phase) + rate * (value - at(mean_, phase)));
   }
   static void fields(auto& io, auto& self) {

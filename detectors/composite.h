@@ -142,7 +142,7 @@ struct Composite {
   static constexpr std::uint32_t calmer_every = 8;   // likewise; windows hardly change between
 
   static constexpr AlertKind kind = AlertKind::shift;  // where no feature says better
-  static constexpr std::uint16_t state_version = 6;
+  static constexpr std::uint16_t state_version = 7;
   static constexpr Timeline timeline = Timeline::event;
   static constexpr std::string_view alarm_parameter = "alarm_at";
 
@@ -224,6 +224,7 @@ struct Composite {
     usually_rougher,
     usually_wider,
     fluctuating,
+    quietened,
     astray,
     alone_count
   };
@@ -243,6 +244,7 @@ struct Composite {
        {"time of day", AlertKind::seasonal, usual_margin, 24},
        {"rougher", AlertKind::spread, calmly_rough_margin, record_block},
        {"wider", AlertKind::spread, calmly_wide_margin, record_block},
+       {"fluctuation", AlertKind::spread, fit_margin, 32, false, false, Bands::count},
        {"fluctuation", AlertKind::spread, fit_margin, 32, false, false, Bands::count},
        {"level of program", AlertKind::shift, usual_margin, 48}}};
   static constexpr std::size_t is_drift = alone_count;  // in place of one of them
@@ -270,14 +272,15 @@ struct Composite {
   struct State {
     std::uint64_t readings = 0;
     std::uint32_t frames = 0;
+    std::int8_t votes = 0;       // for fast (> 0) or slow readings
+    std::uint8_t told = 0;       // by the newest frame (told_by); 0, too, where a spike was told
+    std::int16_t hour = -1;      // of the newest frame
     Timestamp last{}, closed{};  // newest reading; start of the newest frame
     Duration age{0};             // time known, silences left out
-    std::int8_t votes = 0;       // for fast (> 0) or slow readings
     double origin = 0;           // the first reading; what is kept as float is relative to it
 
     // The open frame of a fast sensor, and what its single readings are held against.
     Timestamp opened{};
-    std::uint32_t in_frame = 0;
     double frame_mean = 0, frame_square = 0;
     Level near;
     std::uint64_t near_count = 0;                             // readings since the last silence
@@ -285,6 +288,7 @@ struct Composite {
     Neighbours near_neighbours;
     std::array<Record, reading_alone.size()> reading_records{};
     Judged reading_judged;
+    std::uint32_t in_frame = 0;
 
     Cycle cycle;
 
@@ -299,8 +303,8 @@ struct Composite {
     float day_error = 0, week_error = 0;  // mean sizes of what the profiles leave unexplained
     std::uint32_t compared = 0;
     double residual = 0;
+    [[no_unique_address]] More<precise> more;
     Distribution<30> values;
-    More<precise> more;
     std::array<Tail, feature_count> tails{};
     std::array<Record, alone_count> records{};
     Judged judged;
@@ -314,8 +318,6 @@ struct Composite {
 
     std::array<float, 24> habit{};  // of the evidence, by hour
     float hour_peak = 0;
-    std::int16_t hour = -1;
-    std::uint8_t told = 0;      // by the newest frame (told_by); 0, too, where a spike was told
     Peaks scores;               // how far the evidence goes by itself
     float control = 0;          // what alarms have added to the limit
     LastAlarm alarmed, spiked;  // spikes that are over have a wait of their own
@@ -370,6 +372,7 @@ struct Composite {
     std::size_t over_leader = spike_over;
     double residual = 0;
     int hour = 0, half = 0, part = 0;  // of the day, and of the week
+    bool rests = false;                // the machine stands still
     bool by_week = false;
     double burst_stands_out = 0;  // of what the fit is made of
     int bin = 0;
@@ -385,7 +388,7 @@ struct Composite {
       evidence = score = drift = beyond = over = residual = burst_stands_out = 0;
       leader = is_drift;
       over_leader = spike_over;
-      by_week = false;
+      by_week = rests = false;
     }
   };
   struct Verdict {
@@ -529,17 +532,27 @@ struct Composite {
     if (s.frames < least_frames || s.ring.count() < least_ring) return false;
     return s.readings >= p.warmup || (s.age >= p.warm_after && s.readings >= 100);
   }
-  // Readings over which the energies of the bands are averaged: of slow sensors, and of frames of
-  // fast ones.
-  static double band_window(const State& s) {
-    if (!is_fast(s)) return slow_band_window;
-    return std::max(slow_band_window, fast_band_window * static_cast<double>(s.readings) /
-                                          std::max(1.0, static_cast<double>(s.frames)));
+  // What the energies of the bands are averaged over: readings of slow sensors, frames of fast
+  // ones. What is usual is that of a week, which holds its days of rest.
+  static Bands::Memory band_memory(const State& s) {
+    double window = slow_band_window;
+    if (is_fast(s)) {
+      window = std::max(window, fast_band_window * static_cast<double>(s.readings) /
+                                    std::max(1.0, static_cast<double>(s.frames)));
+    }
+    const double week = to_seconds(a_week) / std::max(1e-6, reading_spacing(s));
+    return {
+        .window = window, .past = std::max(band_windows * window, week), .may_rest = is_quick(s)};
   }
   // Over so many frames what is on its way up teaches no record.
   static std::uint32_t window_of(const State& s, std::size_t i) {
-    return alone[i].window * (i == fluctuating && !is_fast(s) ? 8 : 1);
+    if (i == by_clock) {
+      const double frames = within(clock_window / spacing(s), alone[i].window, most_clock_window);
+      return static_cast<std::uint32_t>(frames / least_window) * least_window;
+    }
+    return alone[i].window * (is_of_bands(i) && !is_fast(s) ? 8 : 1);
   }
+  static bool is_of_bands(std::size_t i) { return i == fluctuating || i == quietened; }
   static double spacing(const State& s) {
     return s.frames > 1 ? std::max(1e-6, to_seconds(s.age) / (s.frames - 1)) : 1;
   }
@@ -761,10 +774,7 @@ struct Composite {
       if (s.places.apart()) f.far[astray] = size_of(s.places.astray());
       if (s.age >= calendar_taken) f.far[by_clock] = f.u[at_half_hour];
     }
-    const bool in_cycle = !bands_in_cycle(s) || residual;
-    if (s.frames % calmer_every == 0 && in_cycle && s.bands.known(band_window(s))) {
-      f.far[fluctuating] = std::abs(s.bands.unusual());
-    }
+    judge_fluctuation(s, f, residual.has_value(), quick);
     // A frame of many readings measures its scatter well: fewer of them tell that the noise is
     // gone.
     const bool well = s.readings > enough_in_frame * s.frames;
@@ -804,16 +814,16 @@ struct Composite {
     if (s.cycle.leads()) forget_fits(s);
     s.cycle = {};
     s.bands = {};
-    for (const auto i :
-         {fluctuating, lasting, creeping, by_clock, smoother, usually_rougher, usually_wider}) {
+    for (const auto i : {fluctuating, quietened, lasting, creeping, by_clock, smoother,
+                         usually_rougher, usually_wider}) {
       s.records[i] = {};
     }
   }
   // What is held against the cycle is not what is held against the neighbours alone.
   static void forget_fits(State& s) {
     s.bands = {};
-    s.records[fluctuating] = {};
-    if (s.told == fluctuating + 1) s.told = 0;
+    s.records[fluctuating] = s.records[quietened] = {};
+    if (s.told > 0 && is_of_bands(s.told - 1U)) s.told = 0;
     if (is_fast(s)) {
       s.reading_records[reading_spike_fit] = s.reading_records[reading_burst_fit] = {};
       s.reading_judged = {};
@@ -827,6 +837,15 @@ struct Composite {
     const auto half = values.first(values.size() / 2);
     std::nth_element(values.begin(), values.begin() + std::ssize(half), values.end());
     return std::accumulate(half.begin(), half.end(), 0.0) / static_cast<double>(half.size());
+  }
+  // A window of a quick sensor is shorter than a break: that it is quiet then is known apart from
+  // how loud it is at work.
+  static void judge_fluctuation(const State& s, Frame& f, bool has_residual, bool quick) {
+    const auto memory = band_memory(s);
+    f.rests = (bands_in_cycle(s) && !has_residual) || s.bands.rests(memory);
+    if (f.rests || s.frames % calmer_every != 0 || !s.bands.known(memory)) return;
+    f.far[fluctuating] = quick ? s.bands.louder() : s.bands.unusual();
+    if (quick) f.far[quietened] = s.bands.quieter();
   }
   // Where programs change within the window, its calmer half tells more than its mean.
   static void judge_calmer_half(const State& s, Frame& f, const auto& recent, const auto& roughness,
@@ -852,9 +871,18 @@ struct Composite {
     return smaller_half(values);
   }
 
+  // So many frames count as one for the calendar, which goes by time.
+  static std::uint32_t frames_of_clock(const State& s) {
+    if (!is_quick(s)) return 1;
+    return static_cast<std::uint32_t>(within(to_seconds(usual_spacing) / spacing(s), 1, 1e6));
+  }
+  // Was this part of the week seen, of quick sensors in a week before this one?
+  static bool week_known(const State& s, int part) {
+    return s.by_week.knows(part, is_quick(s) ? one_part_of_week + 1 : one_part_of_week / 2);
+  }
   // Does the part of the week explain the sensor better than the hour of the day?
   static bool week_explains(const State& s, int part) {
-    return s.by_week.knows(part, 12) && s.compared > 50 && s.week_error < 0.9F * s.day_error;
+    return week_known(s, part) && s.compared > 50 && s.week_error < 0.9F * s.day_error;
   }
   static void judge_clock(const State& s, Frame& f, auto&& size_of) {
     const double local = f.value - s.origin;
@@ -906,17 +934,28 @@ struct Composite {
     });
     weigh_drift(s, f);
   }
+  // Less than a day known: its cycle is yet to come, and the windows of a slow sensor hold a break
+  // or the whole night. A fast one is known for many windows by then; only that it rests is news
+  // once, not what its level does meanwhile. It is learned from the start all the same.
+  static bool first_time(const State& s, const Frame& f, std::size_t i) {
+    if (s.age >= std::chrono::hours{24}) return false;
+    return i == creeping || !is_fast(s) || (f.rests && i != smoother);
+  }
   static void weigh_alone(const State& s, Frame& f, std::size_t i, bool quick) {
-    // Less than a day known: its cycle is yet to come. It is learned from the start all the same.
-    if (i == creeping && s.age < std::chrono::hours{24}) return;
+    if (alone[i].window > 0 && first_time(s, f, i)) return;
     // A frame of a fast sensor measures its scatter better than single readings do.
     double margin = i == rougher && is_fast(s) ? usual_margin : alone[i].margin;
     if (i == smoother && quick) margin = calmer_margin;
+    // What is usual at this time of the week may be yet to be seen: a weekend.
+    const double wider = i == by_clock && !week_known(s, f.part) ? week_margin : 1;
     // Statistics that are looked at less often know fewer values.
-    const double every = i == fluctuating ? calmer_every : 1;
+    const double every = is_of_bands(i) ? calmer_every : 1;
+    // One side goes as far as both sides of half as many, and has half of their chances.
+    const double sides = is_of_bands(i) && quick ? 2 : 1;
     double ratio = beyond_record(s, s.records[i], alone[i], f.far[i], margin, every * spacing(s),
                                  record_for(s, i), i == burst_fit ? s.judged.burst : s.judged.spike,
-                                 window_of(s, i) / every);
+                                 window_of(s, i) / every, sides) /
+                   wider;
     const bool is_burst = i == burst_over || i == burst_fit;
     if (alone[i].fit && ratio >= 1) {
       if (is_burst && f.far[i] > f.burst_stands_out) return;
@@ -983,7 +1022,7 @@ struct Composite {
   // that limit once by chance, in more time where values come fast.
   static double beyond_record(const State& s, const Record& record, const Recorded& what, double u,
                               double margin, double spacing, double reached, double judged,
-                              double window = 0) {
+                              double window = 0, double sides = 1) {
     if (u <= margin * reached) return 0;
     const double fast = decades(s);
     const double young = 1 + margin_of_youth * inexperience(s);
@@ -996,10 +1035,11 @@ struct Composite {
     if (what.window > record_block) values = to_seconds(chance_time_window) / spacing;
     if (what.fit) values = to_seconds(chance_time_fit) / spacing;
     const double least = margin * wider;
-    const double limit = what.window > record_block
-                             ? record.limit_of_mean(values, least, reached, window, what.of, young)
-                         : what.fit ? record.limit_of_normal(values, least, reached, judged)
-                                    : record.limit(values, least, reached);
+    const double limit =
+        what.window > record_block
+            ? record.limit_of_mean(sides * values, least, reached, window, what.of / sides, young)
+        : what.fit ? record.limit_of_normal(values, least, reached, judged)
+                   : record.limit(values, least, reached);
     return limit > 0 ? ratio_of(u, limit) : 0;
   }
   // A sensor that only rose so far knows little of falling: half of the other side's record counts.
@@ -1191,9 +1231,9 @@ struct Composite {
   // `change`: from the reading before; where a cycle leads, that of what it leaves.
   static void learn_bands(State& s, double change, const std::optional<double>& residual) {
     if (!bands_in_cycle(s)) {
-      s.bands.learn(change, band_window(s));
+      s.bands.learn(change, band_memory(s));
     } else if (residual && s.cycle.residuals().count() > 0) {
-      s.bands.learn(*residual - static_cast<double>(s.cycle.residuals()[0]), band_window(s));
+      s.bands.learn(*residual - static_cast<double>(s.cycle.residuals()[0]), band_memory(s));
     }
   }
   static void learn_cycle(const Params& p, State& s, Sample sample, double elapsed,
@@ -1291,7 +1331,10 @@ struct Composite {
     const double local = f.value - s.origin;
     const auto [hour, half, part] = std::array{f.hour, f.half, f.part};
     s.residual = f.residual;
-    if (s.by_week.knows(part, 12) && s.by_hour.knows(hour)) {
+    const auto parts = frames_of_clock(s);
+    const bool counts = s.frames % parts == 0;
+    const double share = 1.0 / parts;
+    if (counts && week_known(s, part) && s.by_hour.knows(hour)) {
       ++s.compared;
       const float rate = std::max(0.002F, 1.0F / static_cast<float>(s.compared));
       s.day_error += rate * (as_float(std::abs(local - s.by_hour.mean(hour))) - s.day_error);
@@ -1303,11 +1346,11 @@ struct Composite {
       if (profile.knows(quarter)) {
         s.more.residual += (local - profile.mean(quarter) - s.more.residual) / 24;
       }
-      profile.learn(quarter, local);
+      profile.learn(quarter, local, share, counts);
     }
-    s.by_hour.learn(hour, local);
-    s.by_half_hour.learn(half, local);
-    s.by_week.learn(part, local);
+    s.by_hour.learn(hour, local, share, counts);
+    s.by_half_hour.learn(half, local, share, counts);
+    s.by_week.learn(part, local, share, counts);
   }
   static void learn_reading(const Params& p, State& s, Sample sample, const Memo& seen) {
     if (seen.has_frame) s.in_frame = 0;
@@ -1465,7 +1508,9 @@ struct Composite {
   static constexpr double least_wait = 40, most_wait = 300;           // * frames
   static constexpr double escalation = 8;                             // *
   static constexpr double slow_band_window = 160;                     // readings
-  static constexpr double fast_band_window = 16;                      // frames
+  static constexpr double band_windows = 25;                          // at least, of the past
+  static constexpr Duration a_week = std::chrono::hours{24 * 7};
+  static constexpr double fast_band_window = 16;  // frames
   // Windows of records are multiples of it, frames.
   static constexpr std::uint32_t least_window = 8;
   static_assert(std::all_of(alone.begin(), alone.end(),
@@ -1480,6 +1525,10 @@ struct Composite {
   static constexpr double restless_by_chance = 1.19;
   static constexpr Duration chance_time_window = std::chrono::hours{24 * 150};
   static constexpr Duration chance_time_fit = std::chrono::hours{24 * 600};
+  static constexpr double week_margin = 1.5;
+  // How far a sensor lies from its calendar repeats for hours, not for minutes: s, frames.
+  static constexpr double clock_window = 5 * 3600, most_clock_window = 1e6;
+  static constexpr int one_part_of_week = 24;  // of five minutes
   static constexpr Duration doubt_memory = std::chrono::hours{24 * 28};
   static constexpr Duration chance_time = std::chrono::hours{24 * 10},
                             chance_time_over = std::chrono::hours{24 * 30};

@@ -18,7 +18,10 @@ class Places {
  public:
   // How far the newest values lie from their places, more than usual.
   double astray() const { return std::abs(newest_ - usual_); }
-  bool apart() const { return place_[1] - place_[0] > far_apart * spread_; }
+  // They are places of their own, and it went from one to the other and back often enough.
+  bool apart() const {
+    return changes_ >= least_changes && place_[1] - place_[0] > far_apart * spread_;
+  }
 
   // `x`: relative to the sensor's origin, `spread`: of all values, `n`: values known, this one
   // included.
@@ -31,6 +34,8 @@ class Places {
       return;
     }
     const auto nearer = static_cast<std::size_t>(std::abs(x - place_[1]) < std::abs(x - place_[0]));
+    if (nearer != at_ && changes_ < least_changes) ++changes_;
+    at_ = static_cast<std::uint16_t>(nearer);
     const double distance = within(x - place_[nearer], -widest * spread_, widest * spread_);
     const double slow = std::max(slowest, 1 / n);
     place_[nearer] = as_float(place_[nearer] + 2 * slow * distance);
@@ -42,8 +47,8 @@ class Places {
   }
 
   static void fields(auto& io, auto& self) {
-    io(self.place_, self.spread_, self.newest_, self.usual_);
-    bool sound = self.spread_ >= 0;
+    io(self.place_, self.spread_, self.newest_, self.usual_, self.at_, self.changes_);
+    bool sound = self.spread_ >= 0 && self.at_ <= 1 && self.changes_ <= least_changes;
     for (const float v : {self.place_[0], self.place_[1], self.spread_, self.newest_, self.usual_})
       sound = sound && in_bounds(v);
     refuse_unless(io, sound);
@@ -52,9 +57,11 @@ class Places {
  private:
   static constexpr double settled = 100, widest = 4, slowest = 0.0005, newest_share = 1.0 / 24,
                           far_apart = 6;
+  static constexpr std::uint16_t least_changes = 50;
 
   std::array<float, 2> place_{};
   float spread_ = 0, newest_ = 0, usual_ = 0;
+  std::uint16_t at_ = 0, changes_ = 0;
 };
 
 }  // namespace millwright::detectors

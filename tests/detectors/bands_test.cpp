@@ -12,7 +12,7 @@
 namespace millwright::detectors {
 namespace {
 
-constexpr double window = 160;
+constexpr Bands::Memory memory{.window = 160, .past = 4000};
 constexpr int learned = 4000;
 
 // The bank over a series, from its second reading on.
@@ -22,9 +22,11 @@ struct Bank {
   int readings = 0;
 
   double feed(double value) {
-    if (readings++ > 0) bands.learn(value - before, window);
+    if (readings++ > 0) bands.learn(value - before, memory);
     before = value;
-    return bands.known(window) ? bands.unusual() : 0;
+    if (!bands.known(memory)) return 0;
+    const double unusual = bands.unusual();
+    return bands.louder() == unusual ? unusual : -unusual;
   }
 };
 
@@ -61,9 +63,9 @@ TEST_CASE("bands: noise that stays as it is goes no further than seven deviation
 
 TEST_CASE("bands: a swing within a wandering sensor's own deviation stands out") {
   for (std::uint64_t seed = 11; seed <= 15; ++seed) {
-    double memory = 0;
+    double level = 0;
     const Signal wander = [&](int, Random& random) {
-      return memory = 0.9 * memory + std::sqrt(0.19) * random.normal();
+      return level = 0.9 * level + std::sqrt(0.19) * random.normal();
     };
     const auto swings = reach(
         seed, wander, [&](int i, Random& random) { return wander(i, random) + 1.2 * turn(i, 12); });
@@ -99,6 +101,55 @@ TEST_CASE("bands: what changes programs goes no further than noise does") {
       return programs(i, random) + 3 * turn(i, 12);
     });
     CHECK(swings.up > 7);
+  }
+}
+
+// What a bank says of noise of this size, at its loudest and at its quietest for long.
+struct Said {
+  double louder = 0, quieter = 0;
+};
+Said said_of(Bands& bands, const Bands::Memory& of, Random& random, double size, int readings) {
+  Said out;
+  for (int i = 0; i < readings; ++i) {
+    bands.learn(size * random.normal(), of);
+    if (!bands.known(of)) continue;
+    out.louder = std::max(out.louder, bands.louder());
+    out.quieter = std::max(out.quieter, bands.quieter());
+  }
+  return out;
+}
+
+TEST_CASE("bands: a machine that stood still for days is as loud as ever when it works again") {
+  const Bands::Memory never{.window = 160, .past = 20000};
+  Bands::Memory rests = never;
+  rests.may_rest = true;
+  for (std::uint64_t seed = 41; seed <= 45; ++seed) {
+    Random random{seed};
+    Bands bands;
+    said_of(bands, rests, random, 1, 20000);
+    CHECK_FALSE(bands.rests(rests));
+    const auto stops = said_of(bands, rests, random, 0.02, 60000);
+    CHECK(bands.rests(rests));
+    CHECK(bands.quieter() == 0);
+    CHECK(stops.quieter < 8);  // on its way there
+    CHECK(said_of(bands, rests, random, 1, 2000).louder < 7);
+    // Where it is not known to rest, standing still has become usual.
+    Bands other;
+    said_of(other, never, random, 1, 20000);
+    said_of(other, never, random, 0.02, 60000);
+    CHECK(said_of(other, never, random, 1, 2000).louder > 10);
+  }
+}
+
+TEST_CASE("bands: noise that falls to two fifths and stays there is quieter, and no rest") {
+  Bands::Memory rests = memory;
+  rests.may_rest = true;
+  for (std::uint64_t seed = 51; seed <= 55; ++seed) {
+    Random random{seed};
+    Bands bands;
+    CHECK(said_of(bands, rests, random, 1, 20000).quieter < 4);
+    CHECK(said_of(bands, rests, random, 0.4, 500).quieter > 5);
+    CHECK_FALSE(bands.rests(rests));
   }
 }
 

@@ -33,6 +33,26 @@ TEST_CASE("places: a step within both programs is told by its own size") {
   }
 }
 
+TEST_CASE("places: where it went only a few times is no place yet") {
+  Random random{1};
+  Places places;
+  int n = 0;
+  const auto stay = [&](double level, int values) {
+    for (int i = 0; i < values; ++i) places.learn(level + random.normal(), 10, ++n);
+  };
+  // Warm at work and cool in some breaks.
+  for (int k = 0; k < 20; ++k) {
+    stay(0, 100);
+    stay(20, 100);
+  }
+  CHECK_FALSE(places.apart());
+  for (int k = 0; k < 20; ++k) {
+    stay(0, 100);
+    stay(20, 100);
+  }
+  CHECK(places.apart());
+}
+
 TEST_CASE("places: one place is not two") {
   for (std::uint64_t seed = 1; seed <= 5; ++seed) {
     Random random{seed};
