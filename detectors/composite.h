@@ -1193,7 +1193,9 @@ struct Composite {
     s.score_before = as_float(std::max(0.0, f.score));
     learn_habit(s, f);
     for (std::size_t i = 0; i < feature_count; ++i) {
-      if (f.u[i] >= 0) s.tails[i].learn(f.logarithm[i]);
+      // What is quiet at rest tells nothing of how loud it is at work.
+      const bool idle = f.rests && (groups[i] == Group::spread || groups[i] == Group::step);
+      if (f.u[i] >= 0 && !idle) s.tails[i].learn(f.logarithm[i]);
     }
     const auto told = told_by(f, v);
     learn_records(s, f, told, doubtful, elapsed);
