@@ -139,6 +139,7 @@ struct Composite {
                                smooth_window = 48;   // frames
   static constexpr std::size_t burst_width = 5;      // readings or frames
   static constexpr std::uint32_t record_block = 16;  // frames
+  static constexpr std::uint8_t most_awake = 72;     // frames that a window holds
   static constexpr std::uint32_t calmer_every = 8;   // likewise; windows hardly change between
 
   static constexpr AlertKind kind = AlertKind::shift;  // where no feature says better
@@ -318,11 +319,12 @@ struct Composite {
 
     std::array<float, 24> habit{};  // of the evidence, by hour
     float hour_peak = 0;
-    Peaks scores;               // how far the evidence goes by itself
-    float control = 0;          // what alarms have added to the limit
-    LastAlarm alarmed, spiked;  // spikes that are over have a wait of their own
-    float score_before = 0;     // of the frame before: evidence less habituation
-    float held = 0;             // ratio of the newest frame of a fast sensor
+    Peaks scores;                     // how far the evidence goes by itself
+    float control = 0;                // what alarms have added to the limit
+    LastAlarm alarmed, spiked;        // spikes that are over have a wait of their own
+    float score_before = 0;           // of the frame before: evidence less habituation
+    float held = 0;                   // ratio of the newest frame of a fast sensor
+    std::uint8_t awake = most_awake;  // frames since the machine rested
 
     static void fields(auto& io, auto& s) {
       io(s.readings, s.frames, s.last, s.closed, s.age, s.votes, s.origin, s.opened, s.in_frame,
@@ -332,13 +334,14 @@ struct Composite {
          s.week_error, s.compared, s.residual, s.values, s.more, s.tails, s.records, s.judged,
          s.middle, s.old, s.places, s.day_mean, s.reference, s.drift_record, s.adrift, s.drift_peak,
          s.habit, s.hour_peak, s.hour, s.told, s.scores, s.control, s.alarmed, s.spiked,
-         s.score_before, s.held);
+         s.score_before, s.held, s.awake);
       bool sound =
           in_bounds(s.origin, s.frame_mean, s.middle, s.old, s.residual, s.day_mean, s.reference) &&
           positive_in_bounds(s.drift_record) && s.frame_square >= 0 &&
           s.frame_square <= largest_square && s.age >= Duration{0} && s.adrift >= Duration{0} &&
           s.age <= most_age && s.adrift <= most_age && s.hour >= -1 && s.hour < 24 &&
-          s.told <= is_drift + 1 && std::abs(s.votes) <= most_votes && s.frames <= s.readings + 1;
+          s.told <= is_drift + 1 && std::abs(s.votes) <= most_votes && s.awake <= most_awake &&
+          s.frames <= s.readings + 1;
       for (const float v :
            {s.day_error, s.week_error, s.drift_peak, s.hour_peak, s.score_before, s.held}) {
         sound = sound && positive_in_bounds(v);
@@ -838,12 +841,15 @@ struct Composite {
     std::nth_element(values.begin(), values.begin() + std::ssize(half), values.end());
     return std::accumulate(half.begin(), half.end(), 0.0) / static_cast<double>(half.size());
   }
+  // Of the newest fifty readings.
+  static double near_spread(const State& s) { return is_fast(s) ? s.near.spread : s.fast.spread; }
   // A window of a quick sensor is shorter than a break: that it is quiet then is known apart from
   // how loud it is at work.
   static void judge_fluctuation(const State& s, Frame& f, bool has_residual, bool quick) {
     const auto memory = band_memory(s);
-    f.rests = (bands_in_cycle(s) && !has_residual) || s.bands.rests(memory);
-    if (f.rests || s.frames % calmer_every != 0 || !s.bands.known(memory)) return;
+    const bool lost = bands_in_cycle(s) && !has_residual;
+    f.rests = lost ? near_spread(s) < still * spread_of_frames(s) : s.bands.rests(memory);
+    if (lost || f.rests || s.frames % calmer_every != 0 || !s.bands.known(memory)) return;
     f.far[fluctuating] = quick ? s.bands.louder() : s.bands.unusual();
     if (quick) f.far[quietened] = s.bands.quieter();
   }
@@ -936,10 +942,12 @@ struct Composite {
   }
   // Less than a day known: its cycle is yet to come, and the windows of a slow sensor hold a break
   // or the whole night. A fast one is known for many windows by then; only that it rests is news
-  // once, not what its level does meanwhile. It is learned from the start all the same.
+  // once, not what its level does meanwhile, and as long as windows hold the rest. It is learned
+  // from the start all the same.
   static bool first_time(const State& s, const Frame& f, std::size_t i) {
     if (s.age >= std::chrono::hours{24}) return false;
-    return i == creeping || !is_fast(s) || (f.rests && i != smoother);
+    const bool rested = f.rests || s.awake < most_awake;
+    return i == creeping || !is_fast(s) || (rested && i != smoother);
   }
   static void weigh_alone(const State& s, Frame& f, std::size_t i, bool quick) {
     if (alone[i].window > 0 && first_time(s, f, i)) return;
@@ -1191,6 +1199,7 @@ struct Composite {
     }
     s.held = as_float(v.ratio);
     s.score_before = as_float(std::max(0.0, f.score));
+    s.awake = static_cast<std::uint8_t>(f.rests ? 0 : std::min(s.awake + 1, int{most_awake}));
     learn_habit(s, f);
     for (std::size_t i = 0; i < feature_count; ++i) {
       // What is quiet at rest tells nothing of how loud it is at work.
@@ -1510,7 +1519,8 @@ struct Composite {
   static constexpr double least_wait = 40, most_wait = 300;           // * frames
   static constexpr double escalation = 8;                             // *
   static constexpr double slow_band_window = 160;                     // readings
-  static constexpr double band_windows = 25;                          // at least, of the past
+  static constexpr double still = 0.25;       // of the usual spread: the machine has stopped
+  static constexpr double band_windows = 25;  // at least, of the past
   static constexpr Duration a_week = std::chrono::hours{24 * 7};
   static constexpr double fast_band_window = 16;  // frames
   // Windows of records are multiples of it, frames.
