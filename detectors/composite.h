@@ -136,11 +136,11 @@ struct Composite {
   static constexpr double calmer_margin = 2.75, calmly_rough_margin = 1.35,
                           calmly_wide_margin = 1.5;
   static constexpr std::size_t ring_size = precise ? 144 : 72, rough_window = 16,
-                               smooth_window = 48;   // frames
-  static constexpr std::size_t burst_width = 5;      // readings or frames
-  static constexpr std::uint32_t record_block = 16;  // frames
-  static constexpr std::uint8_t most_awake = 72;     // frames that a window holds
-  static constexpr std::uint32_t calmer_every = 8;   // likewise; windows hardly change between
+                               smooth_window = 48;    // frames
+  static constexpr std::size_t burst_width = 5;       // readings or frames
+  static constexpr std::uint32_t record_block = 16;   // frames
+  static constexpr std::uint8_t lasting_window = 72;  // likewise
+  static constexpr std::uint32_t calmer_every = 8;    // likewise; windows hardly change between
 
   static constexpr AlertKind kind = AlertKind::shift;  // where no feature says better
   static constexpr std::uint16_t state_version = 7;
@@ -319,12 +319,12 @@ struct Composite {
 
     std::array<float, 24> habit{};  // of the evidence, by hour
     float hour_peak = 0;
-    Peaks scores;                     // how far the evidence goes by itself
-    float control = 0;                // what alarms have added to the limit
-    LastAlarm alarmed, spiked;        // spikes that are over have a wait of their own
-    float score_before = 0;           // of the frame before: evidence less habituation
-    float held = 0;                   // ratio of the newest frame of a fast sensor
-    std::uint8_t awake = most_awake;  // frames since the machine rested
+    Peaks scores;                         // how far the evidence goes by itself
+    float control = 0;                    // what alarms have added to the limit
+    LastAlarm alarmed, spiked;            // spikes that are over have a wait of their own
+    float score_before = 0;               // of the frame before: evidence less habituation
+    float held = 0;                       // ratio of the newest frame of a fast sensor
+    std::uint8_t awake = lasting_window;  // frames since the machine rested
 
     static void fields(auto& io, auto& s) {
       io(s.readings, s.frames, s.last, s.closed, s.age, s.votes, s.origin, s.opened, s.in_frame,
@@ -340,7 +340,7 @@ struct Composite {
           positive_in_bounds(s.drift_record) && s.frame_square >= 0 &&
           s.frame_square <= largest_square && s.age >= Duration{0} && s.adrift >= Duration{0} &&
           s.age <= most_age && s.adrift <= most_age && s.hour >= -1 && s.hour < 24 &&
-          s.told <= is_drift + 1 && std::abs(s.votes) <= most_votes && s.awake <= most_awake &&
+          s.told <= is_drift + 1 && std::abs(s.votes) <= most_votes && s.awake <= lasting_window &&
           s.frames <= s.readings + 1;
       for (const float v :
            {s.day_error, s.week_error, s.drift_peak, s.hour_peak, s.score_before, s.held}) {
@@ -771,8 +771,8 @@ struct Composite {
     }
     // Where frames come fast the windows above are short: faults that last are looked for in
     // longer ones.
-    if (quick && known >= 72) {
-      f.far[lasting] = size_of(x + over.template mean<72>() - s.shape.mean);
+    if (quick && known >= lasting_window) {
+      f.far[lasting] = size_of(x + over.template mean<lasting_window>() - s.shape.mean);
       if (s.frames >= middle_settled) f.far[creeping] = size_of(s.middle - s.old);
       if (s.places.apart()) f.far[astray] = size_of(s.places.astray());
       if (s.age >= calendar_taken) f.far[by_clock] = f.u[at_half_hour];
@@ -946,7 +946,7 @@ struct Composite {
   // from the start all the same.
   static bool first_time(const State& s, const Frame& f, std::size_t i) {
     if (s.age >= std::chrono::hours{24}) return false;
-    const bool rested = f.rests || s.awake < most_awake;
+    const bool rested = f.rests || s.awake < lasting_window;
     return i == creeping || !is_fast(s) || (rested && i != smoother);
   }
   static void weigh_alone(const State& s, Frame& f, std::size_t i, bool quick) {
@@ -1199,7 +1199,7 @@ struct Composite {
     }
     s.held = as_float(v.ratio);
     s.score_before = as_float(std::max(0.0, f.score));
-    s.awake = static_cast<std::uint8_t>(f.rests ? 0 : std::min(s.awake + 1, int{most_awake}));
+    s.awake = static_cast<std::uint8_t>(f.rests ? 0 : std::min(s.awake + 1, int{lasting_window}));
     learn_habit(s, f);
     for (std::size_t i = 0; i < feature_count; ++i) {
       // What is quiet at rest tells nothing of how loud it is at work.
@@ -1419,8 +1419,8 @@ struct Composite {
   // A level that lasts: against that of the newest thousands of frames.
   static void tell_lasting(const State& s, const Frame& f, Score& out) {
     double sum = f.value - s.origin;
-    for (std::size_t i = 0; i < 71; ++i) sum += static_cast<double>(s.ring[i]);
-    out.value = f.leader == creeping ? s.middle : s.origin + sum / 72;
+    for (std::size_t i = 0; i < lasting_window - 1; ++i) sum += static_cast<double>(s.ring[i]);
+    out.value = f.leader == creeping ? s.middle : s.origin + sum / lasting_window;
     out.expected = s.shape.mean;
     const double usual = usual_margin * s.records[f.leader].record();
     out.low = out.expected - usual;
