@@ -31,16 +31,17 @@ class Bands {
   static constexpr std::size_t count = 6;
 
   // Readings that an average remembers, and those that what is usual is of. `may_rest`: the window
-  // is shorter than a machine stands still.
+  // is shorter than a machine stands still. `doubtful`: what is heard now is not what is usual.
   struct Memory {
     double window = 0, past = 0;
-    bool may_rest = false;
+    bool may_rest = false, doubtful = false;
   };
 
   // `change`: from the reading before.
   void learn(double change, const Memory& memory) {
     if (known_ < most) ++known_;
-    const Pace pace{.rests = rests(memory), .past = memory.past};
+    const bool rest = rests(memory);
+    const Pace pace{.rests = rest, .slow = rest || memory.doubtful, .past = memory.past};
     const double size = std::abs(change);
     const double usual = known_ > settled ? std::min(size, 4.0 * step_) : size;
     step_ = as_float(step_ + pace.share(1, known_) * (usual - step_));
@@ -97,10 +98,10 @@ class Bands {
 
   // How fast what is usual is learned: what is averaged is of all until the past is full.
   struct Pace {
-    bool rests = false;
+    bool rests = false, slow = false;
     double past = 0;
     double share(double readings, double values) const {
-      if (rests) return at_rest * readings / past;
+      if (slow) return at_rest * readings / past;
       return std::max(1 / values, readings / past);
     }
   };

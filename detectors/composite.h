@@ -33,6 +33,7 @@
 #include "detectors/recent.h"
 #include "detectors/record.h"
 #include "detectors/shapes.h"
+#include "detectors/standing.h"
 #include "detectors/tail.h"
 
 namespace millwright::detectors {
@@ -85,14 +86,19 @@ struct Level {
   }
 };
 
-// When it was alarmed last, and how loudly: what the wait before the next alarm goes by.
-struct LastAlarm {
-  Duration since{0};  // known time
-  float peak = 0;     // ratio; 0: there was none
+// When it was alarmed last, and how loudly: what the wait before the next alarm goes by. Spikes
+// that are over have a wait of their own.
+struct LastAlarms {
+  enum Of : std::size_t { now, past, count_ };
+  std::array<Duration, count_> since{};  // known time
+  std::array<float, count_> peak{};      // ratio; 0: there was none
+  void pass(Duration known) {
+    for (auto& time : since) time = std::min(time + known, most_age);
+  }
   static void fields(auto& io, auto& self) {
     io(self.since, self.peak);
-    refuse_unless(
-        io, self.since >= Duration{0} && self.since <= most_age && positive_in_bounds(self.peak));
+    for (const auto time : self.since) refuse_unless(io, time >= Duration{0} && time <= most_age);
+    for (const float ratio : self.peak) refuse_unless(io, positive_in_bounds(ratio));
   }
   static constexpr Duration most_age = std::chrono::hours{24 * 36500};
 };
@@ -143,7 +149,7 @@ struct Composite {
   static constexpr std::uint32_t calmer_every = 8;    // likewise; windows hardly change between
 
   static constexpr AlertKind kind = AlertKind::shift;  // where no feature says better
-  static constexpr std::uint16_t state_version = 7;
+  static constexpr std::uint16_t state_version = 8;
   static constexpr Timeline timeline = Timeline::event;
   static constexpr std::string_view alarm_parameter = "alarm_at";
 
@@ -248,7 +254,9 @@ struct Composite {
        {"fluctuation", AlertKind::spread, fit_margin, 32, false, false, Bands::count},
        {"fluctuation", AlertKind::spread, fit_margin, 32, false, false, Bands::count},
        {"level of program", AlertKind::shift, usual_margin, 48}}};
-  static constexpr std::size_t is_drift = alone_count;  // in place of one of them
+  // In place of one of them; the latter only stands (`Standing`), and tells nothing.
+  static constexpr std::size_t is_drift = alone_count, is_residual = alone_count + 1,
+                               by_level = alone_count + 2;
 
   // Of the single readings of a fast sensor.
   enum ReadingAlone : std::size_t {
@@ -273,12 +281,13 @@ struct Composite {
   struct State {
     std::uint64_t readings = 0;
     std::uint32_t frames = 0;
-    std::int8_t votes = 0;       // for fast (> 0) or slow readings
-    std::uint8_t told = 0;       // by the newest frame (told_by); 0, too, where a spike was told
-    std::int16_t hour = -1;      // of the newest frame
-    Timestamp last{}, closed{};  // newest reading; start of the newest frame
-    Duration age{0};             // time known, silences left out
-    double origin = 0;           // the first reading; what is kept as float is relative to it
+    std::int8_t votes = 0;  // for fast (> 0) or slow readings
+    std::uint8_t told = 0;  // by the newest frame (told_by); 0, too, where a spike was told
+    std::int8_t hour = -1;  // of the newest frame
+    std::uint8_t awake = lasting_window;  // frames since the machine rested
+    Timestamp last{}, closed{};           // newest reading; start of the newest frame
+    Duration age{0};                      // time known, silences left out
+    double origin = 0;  // the first reading; what is kept as float is relative to it
 
     // The open frame of a fast sensor, and what its single readings are held against.
     Timestamp opened{};
@@ -319,12 +328,12 @@ struct Composite {
 
     std::array<float, 24> habit{};  // of the evidence, by hour
     float hour_peak = 0;
-    Peaks scores;                         // how far the evidence goes by itself
-    float control = 0;                    // what alarms have added to the limit
-    LastAlarm alarmed, spiked;            // spikes that are over have a wait of their own
-    float score_before = 0;               // of the frame before: evidence less habituation
-    float held = 0;                       // ratio of the newest frame of a fast sensor
-    std::uint8_t awake = lasting_window;  // frames since the machine rested
+    Peaks scores;       // how far the evidence goes by itself
+    float control = 0;  // what alarms have added to the limit
+    LastAlarms alarmed;
+    Standing standing;       // what was alarmed and may still be there
+    float score_before = 0;  // of the frame before: evidence less habituation
+    float held = 0;          // ratio of the newest frame of a fast sensor
 
     static void fields(auto& io, auto& s) {
       io(s.readings, s.frames, s.last, s.closed, s.age, s.votes, s.origin, s.opened, s.in_frame,
@@ -333,14 +342,15 @@ struct Composite {
          s.neighbours, s.bands, s.roughness, s.by_hour, s.by_half_hour, s.by_week, s.day_error,
          s.week_error, s.compared, s.residual, s.values, s.more, s.tails, s.records, s.judged,
          s.middle, s.old, s.places, s.day_mean, s.reference, s.drift_record, s.adrift, s.drift_peak,
-         s.habit, s.hour_peak, s.hour, s.told, s.scores, s.control, s.alarmed, s.spiked,
+         s.habit, s.hour_peak, s.hour, s.told, s.scores, s.control, s.alarmed, s.standing,
          s.score_before, s.held, s.awake);
       bool sound =
           in_bounds(s.origin, s.frame_mean, s.middle, s.old, s.residual, s.day_mean, s.reference) &&
           positive_in_bounds(s.drift_record) && s.frame_square >= 0 &&
           s.frame_square <= largest_square && s.age >= Duration{0} && s.adrift >= Duration{0} &&
           s.age <= most_age && s.adrift <= most_age && s.hour >= -1 && s.hour < 24 &&
-          s.told <= is_drift + 1 && std::abs(s.votes) <= most_votes && s.awake <= lasting_window &&
+          s.told <= is_drift + 1 && s.standing.statistic() <= by_level &&
+          std::abs(s.votes) <= most_votes && s.awake <= lasting_window &&
           s.frames <= s.readings + 1;
       for (const float v :
            {s.day_error, s.week_error, s.drift_peak, s.hour_peak, s.score_before, s.held}) {
@@ -376,6 +386,8 @@ struct Composite {
     double residual = 0;
     int hour = 0, half = 0, part = 0;  // of the day, and of the week
     bool rests = false;                // the machine stands still
+    Standing::Look stands;             // what was noticed and may still be there
+    double still = 0;                  // it is, and nobody was told: as a ratio
     bool by_week = false;
     double burst_stands_out = 0;  // of what the fit is made of
     int bin = 0;
@@ -388,10 +400,11 @@ struct Composite {
       u = unknown<feature_count>;
       far = unknown<alone_count>;
       by_group = {};
-      evidence = score = drift = beyond = over = residual = burst_stands_out = 0;
+      evidence = score = drift = beyond = over = still = residual = burst_stands_out = 0;
       leader = is_drift;
       over_leader = spike_over;
       by_week = rests = false;
+      stands = {};
     }
   };
   struct Verdict {
@@ -459,7 +472,11 @@ struct Composite {
     auto learned = Learned::as_usual;
     if (seen.has_frame) learned = learn_frame(p, s, seen, trust);
     if (is_fast(s)) {
-      if (!seen.has_frame && seen.verdict.ratio >= p.alarm_at) raise(s, seen.verdict);
+      if (!seen.has_frame && seen.verdict.ratio >= p.alarm_at) {
+        if (!seen.verdict.over && !s.standing.upheld())
+          s.standing = level_before(s, false, false, true);
+        raise(s, seen.verdict);
+      }
       learn_reading(p, s, sample, seen);
     } else {
       s.in_frame = 0;
@@ -503,7 +520,8 @@ struct Composite {
       total += weight;
     };
     for (std::size_t g = 0; g < group_count; ++g) say(group_says[g].name, f.by_group[g] / limit);
-    if (f.beyond >= 1) say(f.leader == is_drift ? "drift" : alone[f.leader].name, f.beyond);
+    if (f.beyond >= 1) say(says(f.leader).name, f.beyond);
+    if (tells_late(f)) say(says(s.standing.statistic()).name, f.still);
     for (auto& c : out) c.share /= total;
     std::sort(out.begin(), out.end(),
               [](const auto& a, const auto& b) { return a.share > b.share; });
@@ -544,8 +562,13 @@ struct Composite {
                                     std::max(1.0, static_cast<double>(s.frames)));
     }
     const double week = to_seconds(a_week) / std::max(1e-6, reading_spacing(s));
-    return {
-        .window = window, .past = std::max(band_windows * window, week), .may_rest = is_quick(s)};
+    return {.window = window,
+            .past = std::max(band_windows * window, week),
+            .may_rest = is_quick(s),
+            .doubtful = upheld_by_bands(s)};
+  }
+  static bool upheld_by_bands(const State& s) {
+    return s.standing.upheld() && is_of_bands(s.standing.statistic());
   }
   // Over so many frames what is on its way up teaches no record.
   static std::uint32_t window_of(const State& s, std::size_t i) {
@@ -589,7 +612,7 @@ struct Composite {
     seen.has_frame = true;
     describe_frame(s, closed, seen.residual, seen.frame);
     seen.verdict = control(p, s, seen.frame);
-    seen.kind = seen.verdict.over ? AlertKind::spike : kind_of(seen.frame);
+    seen.kind = seen.verdict.over ? AlertKind::spike : kind_of(s, seen.frame);
   }
 
   // A single reading of a fast sensor against the records of single readings.
@@ -628,7 +651,7 @@ struct Composite {
     if (most < 1 || most <= seen.verdict.ratio) return;
     const bool over = reading_alone[seen.reading_leader].over;
     seen.verdict = over ? controlled_past(p, s, most, reading_alone[seen.reading_leader])
-                        : controlled(p, s, s.alarmed, most);
+                        : controlled(p, s, LastAlarms::now, most);
     seen.by_reading = true;
     seen.kind = AlertKind::spike;
   }
@@ -714,6 +737,7 @@ struct Composite {
     f.part = s.by_week.phase(f.time);
     const double x = closed.value;
     f.bin = bin_of(s, x);
+    f.stands = s.standing.look({}, 1, 0);
     if (is_stale(s, closed.time)) return;
 
     const Recent recent{x, s.ring, s.origin};
@@ -796,7 +820,39 @@ struct Composite {
         f.u[distribution_100] = s.more.values.divergence(f.bin);
       }
     }
+    if (s.standing.any()) {
+      const auto level = known >= standing_window
+                             ? std::optional{x + over.template mean<standing_window>()}
+                             : std::nullopt;
+      judge_standing(s, f, level, quick);
+    }
     weigh(s, f, quick);
+  }
+  // `level`: of the newest frames.
+  static void judge_standing(const State& s, Frame& f, std::optional<double> level, bool quick) {
+    const auto size = away(s, f, level);
+    const std::size_t patience = s.standing.statistic() == by_level      ? 1
+                                 : s.standing.statistic() == is_residual ? standing_window
+                                                                         : smooth_window;
+    f.stands = s.standing.look(size, back_at(s, quick), patience);
+    if (size && f.stands.upheld && !s.standing.told()) {
+      f.still = ratio_of(std::abs(*size), s.standing.band());
+    }
+  }
+  // How far what was alarmed is from usual now, on which side.
+  static std::optional<double> away(const State& s, const Frame& f, std::optional<double> level) {
+    const auto i = s.standing.statistic();
+    if (i == by_level) {
+      return level ? std::optional{*level - s.origin - s.standing.before()} : std::nullopt;
+    }
+    if (i == is_drift) return drift_of(s);
+    const double size = i == is_residual ? f.u[at_half_hour] : f.far[i];
+    if (size < 0) return std::nullopt;
+    return std::copysign(size, side_of(s, f, i));
+  }
+  // Of a statistic that has two.
+  static double side_of(const State& s, const Frame& f, std::size_t i) {
+    return i == is_residual ? f.residual : i == astray ? s.places.astray() : 1;
   }
 
   // Below this a difference is that of rounded sums and of what is kept as float. `spread`: of the
@@ -817,6 +873,7 @@ struct Composite {
     if (s.cycle.leads()) forget_fits(s);
     s.cycle = {};
     s.bands = {};
+    s.standing = {};
     for (const auto i : {fluctuating, quietened, lasting, creeping, by_clock, smoother,
                          usually_rougher, usually_wider}) {
       s.records[i] = {};
@@ -827,6 +884,7 @@ struct Composite {
     s.bands = {};
     s.records[fluctuating] = s.records[quietened] = {};
     if (s.told > 0 && is_of_bands(s.told - 1U)) s.told = 0;
+    if (upheld_by_bands(s)) s.standing = {};
     if (is_fast(s)) {
       s.reading_records[reading_spike_fit] = s.reading_records[reading_burst_fit] = {};
       s.reading_judged = {};
@@ -951,9 +1009,7 @@ struct Composite {
   }
   static void weigh_alone(const State& s, Frame& f, std::size_t i, bool quick) {
     if (alone[i].window > 0 && first_time(s, f, i)) return;
-    // A frame of a fast sensor measures its scatter better than single readings do.
-    double margin = i == rougher && is_fast(s) ? usual_margin : alone[i].margin;
-    if (i == smoother && quick) margin = calmer_margin;
+    const double margin = margin_of(s, i, quick);
     // What is usual at this time of the week may be yet to be seen: a weekend.
     const double wider = i == by_clock && !week_known(s, f.part) ? week_margin : 1;
     // Statistics that are looked at less often know fewer values.
@@ -984,16 +1040,30 @@ struct Composite {
     if (ratio > f.beyond || is_spike) f.leader = i;
     f.beyond = std::max(f.beyond, ratio);
   }
+  static double margin_of(const State& s, std::size_t i, bool quick) {
+    // A frame of a fast sensor measures its scatter better than single readings do.
+    if (i == rougher && is_fast(s)) return usual_margin;
+    return i == smoother && quick ? calmer_margin : alone[i].margin;
+  }
   static void weigh_drift(const State& s, Frame& f) {
     if (!reference_known(s)) return;
-    const double least = drift_limit(s);
-    f.drift = least > 0 ? std::abs(s.day_mean - s.reference) / least : 0;
-    // A drift under way is told once.
-    const bool news = s.drift_peak <= 0;
+    f.drift = drift_of(s);
+    // A drift under way is told once, and a level that was told and stays is one.
+    const bool news = s.drift_peak <= 0 && !level_stands(s, f);
     if (news && f.drift > f.beyond) {
       f.beyond = f.drift;
       f.leader = is_drift;
     }
+  }
+  // Of the limit: below this part it is over. A level is half way back, a scatter within what it
+  // had reached before.
+  static double back_at(const State& s, bool quick) {
+    if (is_of_level(s.standing) || s.standing.statistic() == is_drift) return half_way;
+    return std::min(still_there, 1 / margin_of(s, s.standing.statistic(), quick));
+  }
+  static double drift_of(const State& s) {
+    const double least = drift_limit(s);
+    return least > 0 ? std::abs(s.day_mean - s.reference) / least : 0;
   }
   // How much more the frames before a bump change from one to the next than they usually do: a
   // sensor that is restless just now goes further without being faulty.
@@ -1063,8 +1133,19 @@ struct Composite {
     return s.age >= reference_complete && s.frames >= least_reference_frames;
   }
 
-  static AlertKind kind_of(const Frame& f) {
-    if (f.beyond >= 1) return f.leader == is_drift ? AlertKind::drift : alone[f.leader].kind;
+  struct Says {
+    std::string_view name;
+    AlertKind kind{};
+  };
+  static Says says(std::size_t i) {
+    if (i < alone_count) return {alone[i].name, alone[i].kind};
+    if (i == is_drift) return {"drift", AlertKind::drift};
+    if (i == is_residual) return {"time of day", AlertKind::seasonal};
+    return {"level", AlertKind::shift};
+  }
+  static AlertKind kind_of(const State& s, const Frame& f) {
+    if (tells_late(f)) return says(s.standing.statistic()).kind;
+    if (f.beyond >= 1) return says(f.leader).kind;
     // Whatever deviates is also unusual for the time of day: that alone tells little.
     auto weights = f.by_group;
     weights[static_cast<std::size_t>(Group::clock)] /= 2;
@@ -1121,10 +1202,12 @@ struct Composite {
     const double score = sustained(s, f);
     const double beyond = f.beyond >= 1 ? f.beyond : 0;
     auto verdict = Verdict{};
-    if (score > 0 || beyond > 0) {
-      verdict = controlled(p, s, s.alarmed, std::max(ratio_of(score, limit_of(s)), beyond));
+    if (score > 0 || beyond > 0 || f.still > 0) {
+      verdict = controlled(p, s, LastAlarms::now,
+                           std::max({ratio_of(score, limit_of(s)), beyond, f.still}));
     }
-    if (goes_on(s, f)) verdict.ratio = std::max(verdict.ratio, just_below_limit * p.alarm_at);
+    if (f.stands.upheld || goes_on(s, f))
+      verdict.ratio = std::max(verdict.ratio, just_below_limit * p.alarm_at);
     if (f.over < 1) return verdict;
     const auto past = controlled_past(p, s, f.over, alone[f.over_leader]);
     return past.ratio > verdict.ratio ? past : verdict;
@@ -1139,15 +1222,16 @@ struct Composite {
   }
   // A ratio becomes an alarm when the newest alarm is long enough ago, or when it exceeds that one
   // by a factor which falls from 8 to 1 meanwhile.
-  static Verdict controlled(const Params& p, const State& s, const LastAlarm& last, double ratio) {
+  static Verdict controlled(const Params& p, const State& s, LastAlarms::Of last, double ratio) {
     Verdict v{.ratio = std::min(ratio, largest_ratio), .open = ratio};
     if (ratio < p.alarm_at) return v;
     const double wait =
         std::clamp(wait_share * to_seconds(s.age), least_wait * spacing(s),
                    std::max(most_wait * spacing(s), most_wait * to_seconds(usual_spacing)));
-    const double waited = to_seconds(last.since) / wait;
-    v.alarm = last.peak <= 0 || waited > 1;
-    v.escalates = !v.alarm && ratio > std::pow(escalation, 1 - waited) * last.peak;
+    const double waited = to_seconds(s.alarmed.since[last]) / wait;
+    const double peak = s.alarmed.peak[last];
+    v.alarm = peak <= 0 || waited > 1;
+    v.escalates = !v.alarm && ratio > std::pow(escalation, 1 - waited) * peak;
     if (!v.alarm && !v.escalates) v.ratio = std::min(v.ratio, just_below_limit * p.alarm_at);
     return v;
   }
@@ -1155,19 +1239,19 @@ struct Composite {
   // quiet.
   static Verdict controlled_past(const Params& p, const State& s, double ratio,
                                  const Recorded& what) {
-    auto v = controlled(p, s, s.spiked, ratio);
+    auto v = controlled(p, s, LastAlarms::past, ratio);
     if (what.fit && (v.alarm || v.escalates)) {
-      const auto other = controlled(p, s, s.alarmed, ratio);
+      const auto other = controlled(p, s, LastAlarms::now, ratio);
       if (!other.alarm && !other.escalates) v = other;
     }
     v.over = true;
     return v;
   }
   static void raise(State& s, const Verdict& v) {
-    auto& last = v.over ? s.spiked : s.alarmed;
-    if (v.alarm) last.since = Duration{0};
+    const auto last = v.over ? LastAlarms::past : LastAlarms::now;
+    if (v.alarm) s.alarmed.since[last] = Duration{0};
     if (v.alarm && !v.over) s.control = static_cast<float>(s.control + step_of(s));
-    if (v.alarm || v.escalates) last.peak = as_float(v.open);
+    if (v.alarm || v.escalates) s.alarmed.peak[last] = as_float(v.open);
   }
 
   // --- learning ---
@@ -1184,12 +1268,12 @@ struct Composite {
       s.roughness.clear();
     }
     s.age = std::min(s.age + known, most_age);
-    for (auto* last : {&s.alarmed, &s.spiked})
-      last->since = std::min(last->since + known, most_age);
+    s.alarmed.pass(known);
     s.closed = f.time;
     const double share =
         forgotten(elapsed, control_time, 3000) / (1 + 2 * std::min(1.0, decades(s)));
     s.control = static_cast<float>(std::max(lowest_control, s.control - step_of(s) * share));
+    const bool away_for_long = uphold(p, s, f, v, ready);
     if (ready) raise(s, v);
     // What is beyond its limit (never below 1 where this counts) counts as the limit: a fault does
     // not make itself usual.
@@ -1210,7 +1294,9 @@ struct Composite {
     learn_records(s, f, told, doubtful, elapsed);
     const bool fits = frames_in_cycle(s) ? seen.residual.has_value() : s.neighbours.known();
     if (fits) s.judged.learn(f.far[spike_fit] >= 0, f.far[burst_fit] >= 0);
-    const auto learned = learn_reference(p, s, f, told, elapsed, known);
+    auto learned = learn_reference(p, s, f, told, elapsed, known);
+    if (away_for_long) learned = accept(s, f);
+    if (learned == Learned::accepted) s.standing = {};
     s.told = v.over ? 0 : told;
 
     const double n = ++s.frames;
@@ -1239,6 +1325,85 @@ struct Composite {
     s.roughness.add(as_float(f.roughness));
     return learned;
   }
+  // Whether what was alarmed is still there. True: for so long that it is the new normal.
+  static bool uphold(const Params& p, State& s, const Frame& f, const Verdict& v, bool ready) {
+    auto& standing = s.standing;
+    const double age = to_seconds(s.age);
+    const bool alarm = !v.over && (v.alarm || v.escalates);
+    if (standing.upheld() && !f.stands.upheld && is_of_level(standing)) restore(s);
+    standing.go_on(f.stands, alarm);
+    if (f.stands.upheld) {
+      // A drift is accepted by its own rule.
+      if (standing.statistic() == is_drift ||
+          !standing.is_old_news(age, to_seconds(p.accept_after))) {
+        return false;
+      }
+      const bool told = standing.told();
+      standing = {};
+      return told;
+    }
+    // Windows of a level that has changed fill first.
+    const double frames = to_seconds(s.alarmed.since[LastAlarms::now]) / spacing(s);
+    if (!is_of_level(standing) || frames > lasting_window) standing = {};
+    if (!ready || v.over || v.open < p.alarm_at) return false;
+    if (f.beyond >= 1 && tells_for_itself(f.leader) && (alarm || frames > standing_window)) {
+      const auto by = f.leader == by_clock ? is_residual : f.leader;
+      standing = {by, s.day_mean - s.origin, limit_by(f), age, alarm};
+      standing.go_on({.upheld = true, .below = side_of(s, f, by) < 0}, alarm);
+    } else if (alarm || !standing.any()) {
+      standing = level_before(s, f.by_week, f.beyond >= 1 && f.leader == creeping, alarm);
+    }
+    return false;
+  }
+  // The level is back: what followed it meanwhile returns with it, or the end of a fault would be
+  // news.
+  static void restore(State& s) {
+    const double level = s.origin + s.standing.before();
+    s.day_mean = level;
+    if (drift_of(s) < 1) {
+      s.adrift = Duration{0};
+      s.drift_peak = 0;
+    }
+    if (s.standing.statistic() != by_level) return;
+    for (auto* of : {&s.slow, &s.window, &s.shape}) of->mean = level;
+    s.middle = s.old = level;
+  }
+  // What stayed behind another alarm speaks, and nothing else does.
+  static bool tells_late(const Frame& f) { return f.still >= 1 && f.beyond < 1; }
+  // Statistics that do not follow a fault: not a distance from a level that does.
+  static bool tells_for_itself(std::size_t i) {
+    return i == is_drift || (alone[i].window > 0 && i != lasting && i != creeping);
+  }
+  // The level, against what it was or against the calendar.
+  static bool is_of_level(const Standing& standing) {
+    return standing.statistic() == by_level || standing.statistic() == is_residual;
+  }
+  static bool level_stands(const State& s, const Frame& f) {
+    return f.stands.upheld && is_of_level(s.standing);
+  }
+  // What the leader was held against.
+  static double limit_by(const Frame& f) {
+    return (f.leader == is_drift ? f.drift : f.far[f.leader]) / f.beyond;
+  }
+  // What the level was: of thousands of frames, or, where the calendar says what it should be, of a
+  // day.
+  static Standing level_before(const State& s, bool by_week, bool creeps, bool told) {
+    const double age = to_seconds(s.age), spread = spread_of_frames(s);
+    const double error = by_week ? s.week_error : s.day_error;
+    if (s.compared > 50 && error < spread / 2) {
+      return {is_residual, s.day_mean - s.origin, spreads_away * error, age, told};
+    }
+    return {by_level, (creeps ? s.old : s.shape.mean) - s.origin, spreads_away * spread, age, told};
+  }
+  // The change is the new normal.
+  static Learned accept(State& s, const Frame& f) {
+    if (f.drift >= 1) {
+      s.adrift = Duration{0};
+      s.drift_peak = 0;
+      s.reference = s.day_mean;
+    }
+    return Learned::accepted;
+  }
   // `change`: from the reading before; where a cycle leads, that of what it leaves.
   static void learn_bands(State& s, double change, const std::optional<double>& residual) {
     if (!bands_in_cycle(s)) {
@@ -1249,6 +1414,8 @@ struct Composite {
   }
   static void learn_cycle(const Params& p, State& s, Sample sample, double elapsed,
                           const Memo& seen, Trust trust) {
+    // A swing that is a fault is no cycle of the machine.
+    if (upheld_by_bands(s) && !s.cycle.leads()) return;
     const bool doubtful = seen.verdict.open >= p.alarm_at || trust != Trust::normal;
     const auto change =
         s.cycle.learn(sample.value - s.origin, elapsed, doubtful ? doubtful_rate : 1, p.period_s,
@@ -1262,7 +1429,7 @@ struct Composite {
         auto& h = at(s.habit, static_cast<int>(s.hour));
         h += static_cast<float>(habit_rate) * (s.hour_peak - h);
       }
-      s.hour = static_cast<std::int16_t>(hour);
+      s.hour = static_cast<std::int8_t>(hour);
       s.hour_peak = 0;
     }
     s.hour_peak = std::max(s.hour_peak, as_float(f.evidence));
@@ -1330,7 +1497,8 @@ struct Composite {
       if (s.adrift == Duration{0}) s.drift_peak = 0;
       return Learned::as_usual;
     }
-    if (told != 0 && f.leader == is_drift) s.drift_peak = as_float(f.drift);
+    const bool known_already = level_stands(s, f) && s.drift_peak <= 0;
+    if (known_already || (told != 0 && f.leader == is_drift)) s.drift_peak = as_float(f.drift);
     s.adrift += std::max(known, Duration{1});
     if (s.adrift < p.accept_after) return Learned::as_usual;
     s.adrift = Duration{0};
@@ -1398,7 +1566,10 @@ struct Composite {
     double below = std::max(usual, usual_margin * s.records[far_below].record()),
            above = std::max(usual, usual_margin * s.records[far_above].record());
     out.expected = s.fast.mean;
-    if (out.kind == AlertKind::drift) {
+    if (s.standing.upheld() && s.standing.statistic() == by_level) {
+      out.expected = s.origin + s.standing.before();
+      below = above = std::max(usual, s.standing.band() / 2);
+    } else if (out.kind == AlertKind::drift) {
       out.expected = s.reference;
       below = above = drift_limit(s);
     } else if (out.kind == AlertKind::spike && is_fast(s)) {
@@ -1468,6 +1639,9 @@ struct Composite {
   // for the scatter, of the roughness; for a spike the reading itself.
   static Timestamp onset(const State& s, Sample sample, const Memo& seen) {
     if (seen.kind == AlertKind::spike || s.ring.count() < least_ring) return sample.time;
+    if (seen.has_frame && !seen.by_reading && tells_late(seen.frame)) {
+      return s.closed - from_seconds(s.standing.lasted(to_seconds(s.age)));
+    }
     if (seen.kind == AlertKind::drift) return s.closed - s.adrift;
     const bool spread = seen.kind == AlertKind::spread;
     const std::size_t n = spread ? s.roughness.count() : s.ring.count();
@@ -1546,15 +1720,17 @@ struct Composite {
                             chance_time_over = std::chrono::hours{24 * 30};
   static constexpr double chance_values = 1e7;  // *
   static constexpr double drift_margin = 2.5;
+  static constexpr std::size_t standing_window = 24;    // frames
+  static constexpr double spreads_away = 3;             // of a level that stands away
   static constexpr std::uint64_t enough_in_frame = 50;  // readings
   static constexpr double rounding = 1e-12;             // of the value
   static constexpr double rounding_of_float = 1.2e-7;   // of what is kept as float
-  static constexpr double doubt = 0.8, still_there = 0.8;
+  static constexpr double doubt = 0.8, still_there = 0.8, half_way = 0.5;
   static constexpr Duration usual_spacing = std::chrono::minutes{5};
   static constexpr double quick_spacing = 94.86832980505137;      // s; 300 / sqrt(10)
   static constexpr Duration control_time = 3000 * usual_spacing;  // *
   static constexpr Duration longest_step = std::chrono::hours{1};
-  static constexpr Duration most_age = LastAlarm::most_age;
+  static constexpr Duration most_age = LastAlarms::most_age;
   static constexpr Duration calendar_taken = std::chrono::hours{24 * 2};
   static constexpr Duration reference_taken = std::chrono::hours{24 * 3};
   static constexpr Duration reference_complete = std::chrono::hours{24 * 8};

@@ -16,8 +16,8 @@ namespace millwright::detectors {
 
 class Places {
  public:
-  // How far the newest values lie from their places, more than usual.
-  double astray() const { return std::abs(newest_ - usual_); }
+  // How far the newest values lie from their places, more than usual; < 0: below.
+  double astray() const { return newest_ - usual_; }
   // They are places of their own, and it went from one to the other and back often enough.
   bool apart() const {
     return changes_ >= least_changes && place_[1] - place_[0] > far_apart * spread_;
