@@ -169,7 +169,7 @@ struct Composite {
       visit("warm_after_s", "s", Range{60, 315360000},
             "A sensor known for so long is scored after 100 readings", p.warm_after);
       visit("accept_after_s", "s", Range{60, 315360000},
-            "A drift that stays this long becomes the new reference", p.accept_after);
+            "A change that stays this long is the new normal", p.accept_after);
       visit("period_s", "s", Range{0.01, 28800},
             "Length of the machine's cycle; unset: found by itself", p.period_s);
       visit("alarm_at", "1", Range{0.1, 10},

@@ -540,10 +540,21 @@ bool Desk::needs_notice(const Case& one) {
   if (!one.life.open() || one.life.quiet() || one.alert.parts.empty()) return false;
   if (waits_for_crowd(one)) return false;
   if (one.is_crowd() && one.heard && !is_young(one)) return false;
-  if (one.heard) return one.alert.severity > *one.heard;
+  if (one.heard) return is_worse_than_told(one) || has_news(one);
   if (is_repeat(one)) return one.over.value_or(now_) - one.opened >= rule().chatter_window;
   return one.alert.severity == Severity::critical ||
          now_ - one.opened >= std::max(rule().gather, one.wait);
+}
+
+// Another alert joined a shift after people were told, or later: an old trouble hides no new one.
+bool Desk::has_news(const Case& one) {
+  if (one.is_of_plant() || now_ - one.heard_at < repeat_window) return false;
+  bool news = false;
+  each_part(one, [&](const Record& record) {
+    news |=
+        record.noticed - one.heard_at >= repeat_window && !record.quiet && !record.alert.chattering;
+  });
+  return news;
 }
 
 // People were told of the same not long ago, and it is no worse.
@@ -574,6 +585,9 @@ void Desk::remember(const Case& one) {
 // was learned: on a first morning everything is worse than anything before. So do machines that
 // nobody watches, and what a person's own rule calls critical.
 bool Desk::may_tell(const Case& one) {
+  // They know of the worst of it.
+  if (one.heard && !is_worse_than_told(one))
+    return budget_.allows(budget_rule_, Severity::warning, now_);
   if (one.is_outage() || budget_.allows(budget_rule_, one.alert.severity, now_)) return true;
   if (one.alert.severity != Severity::critical) return false;
   if (is_sure(one)) return true;
@@ -615,9 +629,11 @@ void Desk::notify(std::vector<Alert>& told) {
     if (may_tell(*one)) {
       budget_.spend(now_);
       counts_.notify(now_);
-      const auto event = !one->told   ? AlertEvent::raised
-                         : one->heard ? AlertEvent::escalated
-                                      : AlertEvent::updated;
+      const bool worse = is_worse_than_told(*one);
+      const auto event = !one->told ? AlertEvent::raised
+                         : worse    ? AlertEvent::escalated
+                                    : AlertEvent::updated;
+      if (one->heard) one->life.acknowledged = false;
       one->heard = one->alert.severity;
       one->heard_at = now_;
       leave_crowd(*one);

@@ -180,6 +180,7 @@ class Desk {
   void settle_parts(Case& one, bool open) const;
   static void take_from(Case& one, Alert worst);
   bool needs_notice(const Case& one);
+  bool has_news(const Case& one);
   bool is_repeat(const Case& one) const;
   bool may_tell(const Case& one);
   bool is_sure(const Case& one) const;

@@ -222,6 +222,24 @@ TEST_CASE("a shelved alert comes back by itself") {
   CHECK(wait(plant, 20s) == "shift unshelved, case raised!");
 }
 
+TEST_CASE("an old trouble hides no new one: who joins a shift later is told") {
+  Plant plant;
+  plant.step({alert("R1", "temp")});
+  CHECK(wait(plant, 20s) == "case raised!");
+  CHECK(plant.ask(command(CommandKind::acknowledge, "R1/_machine/case/1700000001000")).ok);
+  // What joins soon is quiet.
+  plant.step({alert("R1", "current")});
+  CHECK(wait(plant, 600s, 60s) == "case updated");
+  CHECK(wait(plant, 9 * 3600s, 60s).empty());
+  plant.restart();
+  const auto told = plant.step({alert("R1", "torque")});
+  CHECK(events(told) == "shift raised, case updated!");
+  CHECK_FALSE(told.back().acknowledged);
+  CHECK(told.back().parts.size() == 3);
+  plant.step({alert("R1", "torque", AlertEvent::cleared)});
+  CHECK(wait(plant, 9 * 3600s, 60s).find('!') == std::string::npos);
+}
+
 TEST_CASE("under maintenance alerts are kept, and nobody is told") {
   Plant plant;
   Command planned;
