@@ -252,7 +252,7 @@ struct Composite {
        {"rougher", AlertKind::spread, calmly_rough_margin, record_block},
        {"wider", AlertKind::spread, calmly_wide_margin, record_block},
        {"fluctuation", AlertKind::spread, fit_margin, 32, false, false, Bands::count},
-       {"fluctuation", AlertKind::spread, fit_margin, 32, false, false, Bands::count},
+       {"quieter", AlertKind::spread, fit_margin, 32, false, false, Bands::count},
        {"level of program", AlertKind::shift, usual_margin, 48}}};
   // In place of one of them; the latter only stands (`Standing`), and tells nothing.
   static constexpr std::size_t is_drift = alone_count, is_residual = alone_count + 1,
@@ -520,8 +520,8 @@ struct Composite {
       total += weight;
     };
     for (std::size_t g = 0; g < group_count; ++g) say(group_says[g].name, f.by_group[g] / limit);
-    if (f.beyond >= 1) say(says(f.leader).name, f.beyond);
-    if (tells_late(f)) say(says(s.standing.statistic()).name, f.still);
+    if (f.beyond >= 1) say(says(s, f.leader).name, f.beyond);
+    if (tells_late(f)) say(says(s, s.standing.statistic()).name, f.still);
     for (auto& c : out) c.share /= total;
     std::sort(out.begin(), out.end(),
               [](const auto& a, const auto& b) { return a.share > b.share; });
@@ -1137,15 +1137,18 @@ struct Composite {
     std::string_view name;
     AlertKind kind{};
   };
-  static Says says(std::size_t i) {
+  static Says says(const State& s, std::size_t i) {
+    // It has two sides on slow sensors.
+    const bool less = i == fluctuating && !is_quick(s) && s.bands.louder() < s.bands.unusual();
+    if (less) i = quietened;
     if (i < alone_count) return {alone[i].name, alone[i].kind};
     if (i == is_drift) return {"drift", AlertKind::drift};
     if (i == is_residual) return {"time of day", AlertKind::seasonal};
     return {"level", AlertKind::shift};
   }
   static AlertKind kind_of(const State& s, const Frame& f) {
-    if (tells_late(f)) return says(s.standing.statistic()).kind;
-    if (f.beyond >= 1) return says(f.leader).kind;
+    if (tells_late(f)) return says(s, s.standing.statistic()).kind;
+    if (f.beyond >= 1) return says(s, f.leader).kind;
     // Whatever deviates is also unusual for the time of day: that alone tells little.
     auto weights = f.by_group;
     weights[static_cast<std::size_t>(Group::clock)] /= 2;

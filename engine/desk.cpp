@@ -585,9 +585,9 @@ void Desk::remember(const Case& one) {
 // was learned: on a first morning everything is worse than anything before. So do machines that
 // nobody watches, and what a person's own rule calls critical.
 bool Desk::may_tell(const Case& one) {
-  // They know of the worst of it.
+  // They know of the worst of it: what joined waits like a notice.
   if (one.heard && !is_worse_than_told(one))
-    return budget_.allows(budget_rule_, Severity::warning, now_);
+    return budget_.allows(budget_rule_, Severity::notice, now_);
   if (one.is_outage() || budget_.allows(budget_rule_, one.alert.severity, now_)) return true;
   if (one.alert.severity != Severity::critical) return false;
   if (is_sure(one)) return true;

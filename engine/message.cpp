@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <string_view>
 
 #include "detectors/clock.h"
 
@@ -12,7 +14,13 @@ namespace {
 
 // The noise is gone rather than grown, as far as the detector says.
 bool is_quieter(const Alert& alert) {
-  return !alert.features.empty() && alert.features.front().name == "smoother";
+  constexpr std::array<std::string_view, 6> of_scatter{"smoother", "quieter", "rougher",
+                                                       "wider",    "scatter", "fluctuation"};
+  const auto loudest = std::find_first_of(
+      alert.features.begin(), alert.features.end(), of_scatter.begin(), of_scatter.end(),
+      [](const auto& feature, std::string_view name) { return feature.name == name; });
+  return loudest != alert.features.end() &&
+         (loudest->name == of_scatter[0] || loudest->name == of_scatter[1]);
 }
 
 std::string with_unit(double value, const std::string& unit) {

@@ -111,6 +111,18 @@ TEST_CASE("no length is told of what has only begun, and no band that is open") 
   CHECK(said(alert) == label + " scatters more than usual since 06:33 UTC: 71.4 degC now");
 }
 
+TEST_CASE("whether a sensor scatters more or less is what its loudest feature of scatter says") {
+  auto alert = alert_of(AlertKind::spread);
+  const auto more = [&](std::vector<Feature> features) {
+    alert.features = std::move(features);
+    return said(alert).find("scatters more") != std::string::npos;
+  };
+  CHECK(more({}));
+  CHECK(more({{"fluctuation", 0.8}, {"smoother", 0.2}}));
+  CHECK_FALSE(more({{"distribution", 0.6}, {"quieter", 0.4}}));
+  CHECK_FALSE(more({{"smoother", 0.7}, {"scatter", 0.3}}));
+}
+
 TEST_CASE("a forecast ends the sentence, with the day or on the same day the time") {
   auto alert = alert_of(AlertKind::trend);
   alert.forecast = Forecast{90, at("2024-12-03T10:00:00Z"), at("2024-12-01T00:00:00Z"), {}};
