@@ -365,24 +365,13 @@ json values_of(engine::MachineProfile machine) { return values_of(describe_machi
 
 }  // namespace
 
-namespace {
-
-// With `level` behind the place.
-std::string say(const Problem& problem, std::string_view level) {
+std::string to_string(const Problem& problem) {
   std::string text = problem.file;
   if (problem.line > 0) text += fmt::format(":{}:{}", problem.line, problem.column);
-  text += level;
+  text += problem.level == Problem::Level::error ? ": error: " : ": warning: ";
   if (!problem.pointer.empty()) text += problem.pointer + ": ";
   return text + problem.message;
 }
-
-}  // namespace
-
-std::string to_string(const Problem& problem) {
-  return say(problem, problem.level == Problem::Level::error ? ": error: " : ": warning: ");
-}
-
-std::string without_level(const Problem& problem) { return say(problem, ": "); }
 
 Loaded load(const std::filesystem::path& file) {
   Report report;

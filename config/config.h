@@ -37,8 +37,6 @@ struct Problem {
 
 // `file:line:column: error: /pointer: message`
 std::string to_string(const Problem& problem);
-// `file:line:column: /pointer: message`, for what says the level itself.
-std::string without_level(const Problem& problem);
 
 // A file of a setting; whether it can be read is the command's or the daemon's to find out.
 struct NamedFile {

@@ -122,7 +122,7 @@ void log_problems(Log& log, const std::vector<config::Problem>& problems) {
   // The place stands in the sentence: every problem is a sentence of its own, none is held back as
   // repeated.
   for (const auto& problem : problems) {
-    const auto text = config::without_level(problem);
+    const auto text = config::to_string(problem);
     problem.level == config::Problem::Level::error ? log.error(text) : log.warning(text);
   }
 }

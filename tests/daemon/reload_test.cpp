@@ -68,7 +68,6 @@ TEST_CASE("a broken configuration is refused on reload with all its errors, the 
   CHECK(log.find("millwright.json:2:") != std::string::npos);
   CHECK(log.find("millwright.json:3:") != std::string::npos);
   CHECK(log.find("millwright.json:4:") != std::string::npos);
-  CHECK(log.find(": error: ") == std::string::npos);  // the log says the level itself
   CHECK(pass_marker(client, "2025-03-10T06:00:00Z"));
   CHECK(site.stop().code == 0);
 }
