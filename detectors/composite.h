@@ -42,16 +42,15 @@ namespace millwright::detectors {
 // summed.
 enum class Group : std::uint8_t { level, clock, spread, step, distribution, count_ };
 inline constexpr std::size_t group_count = static_cast<std::size_t>(Group::count_);
-struct GroupSays {
+struct Says {
   std::string_view name;  // as an explanation says it
   AlertKind kind{};       // when it speaks loudest
 };
-inline constexpr std::array<GroupSays, group_count> group_says{
-    {{"level", AlertKind::shift},
-     {"time of day", AlertKind::seasonal},
-     {"scatter", AlertKind::spread},
-     {"step", AlertKind::shift},
-     {"distribution", AlertKind::pattern}}};
+inline constexpr std::array<Says, group_count> group_says{{{"level", AlertKind::shift},
+                                                           {"time of day", AlertKind::seasonal},
+                                                           {"scatter", AlertKind::spread},
+                                                           {"step", AlertKind::shift},
+                                                           {"distribution", AlertKind::pattern}}};
 
 // A statistic that is an alarm by itself.
 struct Recorded {
@@ -254,7 +253,7 @@ struct Composite {
        {"fluctuation", AlertKind::spread, fit_margin, 32, false, false, Bands::count},
        {"quieter", AlertKind::spread, fit_margin, 32, false, false, Bands::count},
        {"level of program", AlertKind::shift, usual_margin, 48}}};
-  // In place of one of them; the latter only stands (`Standing`), and tells nothing.
+  // In place of one of them; the latter two are what a level stands by, and raise nothing.
   static constexpr std::size_t is_drift = alone_count, is_residual = alone_count + 1,
                                by_level = alone_count + 2;
 
@@ -1133,10 +1132,6 @@ struct Composite {
     return s.age >= reference_complete && s.frames >= least_reference_frames;
   }
 
-  struct Says {
-    std::string_view name;
-    AlertKind kind{};
-  };
   static Says says(const State& s, std::size_t i) {
     // It has two sides on slow sensors.
     const bool less = i == fluctuating && !is_quick(s) && s.bands.louder() < s.bands.unusual();
@@ -1298,7 +1293,10 @@ struct Composite {
     const bool fits = frames_in_cycle(s) ? seen.residual.has_value() : s.neighbours.known();
     if (fits) s.judged.learn(f.far[spike_fit] >= 0, f.far[burst_fit] >= 0);
     auto learned = learn_reference(p, s, f, told, elapsed, known);
-    if (away_for_long) learned = accept(s, f);
+    if (away_for_long) {
+      if (f.drift >= 1) take_as_reference(s);
+      learned = Learned::accepted;
+    }
     if (learned == Learned::accepted) s.standing = {};
     s.told = v.over ? 0 : told;
 
@@ -1363,10 +1361,7 @@ struct Composite {
   static void restore(State& s) {
     const double level = s.origin + s.standing.before();
     s.day_mean = level;
-    if (drift_of(s) < 1) {
-      s.adrift = Duration{0};
-      s.drift_peak = 0;
-    }
+    if (drift_of(s) < 1) end_drift(s);
     if (s.standing.statistic() != by_level) return;
     for (auto* of : {&s.slow, &s.window, &s.shape}) of->mean = level;
     s.middle = s.old = level;
@@ -1398,14 +1393,13 @@ struct Composite {
     }
     return {by_level, (creeps ? s.old : s.shape.mean) - s.origin, spreads_away * spread, age, told};
   }
-  // The change is the new normal.
-  static Learned accept(State& s, const Frame& f) {
-    if (f.drift >= 1) {
-      s.adrift = Duration{0};
-      s.drift_peak = 0;
-      s.reference = s.day_mean;
-    }
-    return Learned::accepted;
+  static void end_drift(State& s) {
+    s.adrift = Duration{0};
+    s.drift_peak = 0;
+  }
+  static void take_as_reference(State& s) {
+    end_drift(s);
+    s.reference = s.day_mean;
   }
   // `change`: from the reading before; where a cycle leads, that of what it leaves.
   static void learn_bands(State& s, double change, const std::optional<double>& residual) {
@@ -1504,9 +1498,7 @@ struct Composite {
     if (known_already || (told != 0 && f.leader == is_drift)) s.drift_peak = as_float(f.drift);
     s.adrift += std::max(known, Duration{1});
     if (s.adrift < p.accept_after) return Learned::as_usual;
-    s.adrift = Duration{0};
-    s.drift_peak = 0;
-    s.reference = s.day_mean;
+    take_as_reference(s);
     return Learned::accepted;
   }
   static void learn_clock(State& s, const Frame& f) {
@@ -1571,7 +1563,7 @@ struct Composite {
     out.expected = s.fast.mean;
     if (s.standing.upheld() && s.standing.statistic() == by_level) {
       out.expected = s.origin + s.standing.before();
-      below = above = std::max(usual, s.standing.band() / 2);
+      below = above = std::max(usual, half_way * s.standing.band());
     } else if (out.kind == AlertKind::drift) {
       out.expected = s.reference;
       below = above = drift_limit(s);
